@@ -1,0 +1,50 @@
+# `make help` lists every target.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+HOST ?= 127.0.0.1
+PORT ?= 3000
+export DAGSTER_HOME ?= $(CURDIR)
+export RECSYS_TEST_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo ui test check clean
+
+help: ## Print every target
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.12, say"; exit 1; }
+	@echo "Installing the pinned dependencies into $(VENV) (1 to 3 minutes, once) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.env:
+	@$(BIN)/python -m recsys_pipeline.first_settings > $@.new && mv $@.new $@
+
+install: $(STAMP) .env ## Create .venv with the pinned dependencies, and .env with first settings
+
+demo: install ## Run batch_daily for the last complete day and print what came out
+	@$(BIN)/recsys demo
+
+ui: install ## Start the Dagster UI on 127.0.0.1:3000
+	@mkdir -p data/.dagster
+	@echo "Dagster UI: http://$(HOST):$(PORT) (ready in about 20 s; Ctrl-C ends it)"
+	@env --default-signal=INT,TERM $(BIN)/dagster dev -w workspace.yaml -h $(HOST) -p $(PORT)
+
+test: $(STAMP) ## Run the tests
+	@$(BIN)/pytest
+
+check: $(STAMP) ## ruff, pyright, import-linter and the definitions check
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+	@RECSYS_HOME=$$(mktemp -d) RECSYS_SIZE=tiny $(BIN)/dg check defs
+
+clean: ## Delete .venv and caches; data/ is yours and stays
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -1,0 +1,92 @@
+"""The manifest beside every artifact: the truth about its lineage, of which Dagster and W&B show views."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.types import ArtifactRef
+
+MANIFEST_NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what an artifact holds; two equal recipes need only one computation."""
+
+    key: str
+    partition: str
+    inputs: tuple[ArtifactRef, ...]
+    config: dict[str, Any]
+    code_version: str
+    libraries: dict[str, str]
+
+    def digest(self) -> str:
+        """Identifies the recipe; the artifact's own digest identifies what came out."""
+        return hashlib.sha256(to_json(dataclasses.asdict(self)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One artifact: its recipe, what came out, and how long it took."""
+
+    recipe: Recipe
+    digest: str
+    files: dict[str, dict[str, Any]]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    created_at: str = ""
+    run_id: str = ""
+
+    @property
+    def ref(self) -> ArtifactRef:
+        """What downstream manifests record as their input."""
+        return ArtifactRef(self.recipe.key, self.recipe.partition, self.digest)
+
+    @property
+    def version(self) -> str:
+        """Directory name of this version: content first, recipe second, so that equal content may have two origins."""
+        return f"{self.digest[:16]}-{self.recipe.digest()[:8]}"
+
+    def write(self, directory: Path) -> None:
+        """Write `manifest.json` into the artifact's directory."""
+        (directory / MANIFEST_NAME).write_text(to_json(dataclasses.asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> "Manifest":
+        """Read a manifest file; raises `ArtifactError` naming the file when it is not one."""
+        try:
+            raw = json.loads(path.read_text())
+            recipe = raw.pop("recipe")
+            inputs = tuple(ArtifactRef(**ref) for ref in recipe.pop("inputs"))
+            return cls(recipe=Recipe(inputs=inputs, **recipe), **raw)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(f"{path} is no manifest ({error}): delete its folder and materialize again") from error
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Canonical JSON: sorted keys, dates and paths as text."""
+    return json.dumps(value, sort_keys=True, default=str, indent=indent)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, read in blocks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def describe_files(directory: Path) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of every file below the directory, by relative path."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != MANIFEST_NAME)
+    return {
+        path.relative_to(directory).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+        for path in files
+    }
+
+
+def content_digest(files: dict[str, dict[str, Any]]) -> str:
+    """One digest for a set of files, from their names and contents."""
+    return hashlib.sha256(to_json({name: entry["sha256"] for name, entry in files.items()}).encode()).hexdigest()

@@ -1,0 +1,127 @@
+"""Items and looks from files: small tables, read whole."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from recsys_pipeline.adapters.sources.files_config import ItemColumns, ItemFiles, ItemImages, LookFiles
+from recsys_pipeline.adapters.sources.text_tables import instant, quoted, text_rows, unit_name, unreadable
+from recsys_pipeline.core.dataset.schema import ITEMS, LOOKS, TRACE
+from recsys_pipeline.core.errors import SourceError
+
+SIDES = ("left", "top", "right", "bottom")
+
+
+def table_items(
+    con: duckdb.DuckDBPyConnection, root: Path, paths: list[Path], config: ItemFiles, as_of: datetime
+) -> pa.Table:
+    """The catalogue in tables at `paths`; items that the files date at or after `as_of` are left out.
+
+    An item without a title has an empty one, and is available where no column says otherwise.
+    """
+    columns = {column: place for column, place in config.columns.model_dump().items() if place is not None}
+    texts = ", ".join(
+        column if column in columns else f"cast(null as varchar) as {column}" for column in ItemColumns.model_fields
+    )
+    price = "try_cast(price as double)"
+    created = instant("created_at", config.time_unit)
+    available = "true" if "available" not in columns else "try_cast(available as boolean)"
+    defect = " ".join(
+        [
+            "when defect is not null then defect",
+            unreadable("price", price, "price", "a number"),
+            unreadable("available", available, "available", "true or false"),
+            unreadable("created_at", created, "created_at", unit_name(config.time_unit)),
+        ]
+    )
+    select = f"""
+        select item_id, coalesce(title, '') as title, {_categories(config)} as categories, {price} as price,
+               {available} as available, {created} as created_at, image,
+               source_file, source_row, case {defect} end as defect
+        from (select source_file, source_row, defect, {texts}{", fields" if config.category_flags else ""} from rows)
+        where coalesce({created} < timestamptz {quoted(as_of.isoformat())}, true)
+    """
+    rows = _all_rows(root, paths, lambda path: text_rows(path, config, columns, "items.columns"))
+    return _read(con, f"with rows as ({rows}) {select}", ITEMS)
+
+
+def _categories(config: ItemFiles) -> str:
+    if config.first_flag is not None:
+        last = config.first_flag + len(config.category_flags) - 1
+        names = ", ".join(quoted(name) for name in config.category_flags)
+        flags = f"list_zip([{names}], fields[{config.first_flag}:{last}])"
+        return f"list_transform(list_filter({flags}, lambda pair: pair[2] = '1'), lambda pair: pair[1])"
+    split = f"string_split(categories, {quoted(config.category_separator)})"
+    return f"case when coalesce(categories, '') = '' then [] else {split} end"
+
+
+def table_looks(con: duckdb.DuckDBPyConnection, root: Path, paths: list[Path], config: LookFiles) -> pa.Table:
+    """Scene-product pairs in tables at `paths`; ids and categories that no column gives come from the image paths."""
+    columns = {column: place for column, place in config.columns.model_dump().items() if place is not None}
+    box, defect = "cast(null as float[])", "defect"
+    if "left" in columns:
+        sides = {side: f'try_cast("{side}" as float)' for side in SIDES}
+        given = 'concat("left", "top", "right", "bottom") <> \'\''
+        box = f"case when {given} then [{', '.join(sides.values())}] end"
+        broken = " ".join(unreadable(side, sides[side], f'"{side}"', "a number") for side in SIDES)
+        defect = f"case when defect is not null then defect {broken} end"
+    select = f"""
+        select {_id_of("scene", columns)} as scene_id, {_id_of("product", columns)} as product_id,
+               {"category" if "category" in columns else _folder("product_image")} as category,
+               scene_image, product_image, {box} as bbox, source_file, source_row, {defect} as defect
+        from rows
+    """
+    quoted_columns = {f'"{name}"': place for name, place in columns.items()}
+    rows = _all_rows(root, paths, lambda path: text_rows(path, config, quoted_columns, "looks.columns"))
+    return _read(con, f"with rows as ({rows}) {select}", LOOKS)
+
+
+def _id_of(subject: str, columns: dict[str, int | str]) -> str:
+    image = f"{subject}_image"
+    stem = f"regexp_replace({image}, '^.*/|\\.[^./]*$', '', 'g')"
+    return f"{subject}_id" if f"{subject}_id" in columns else f"{_folder(image)} || '/' || {stem}"
+
+
+def _folder(image: str) -> str:
+    return f"coalesce(nullif(string_split({image}, '/'), [{image}])[-2], '')"
+
+
+def _all_rows(root: Path, paths: list[Path], rows: Callable[[Path], str]) -> str:
+    names = {path: quoted(path.relative_to(root).as_posix()) for path in paths}
+    return " union all ".join(f"select *, {name} as source_file from ({rows(path)})" for path, name in names.items())
+
+
+def _read(con: duckdb.DuckDBPyConnection, query: str, contract: pa.Schema) -> pa.Table:
+    schema = pa.schema([field.with_nullable(True) for field in [*contract, *TRACE]])
+    return con.sql(query).to_arrow_table().cast(schema)
+
+
+def image_items(root: Path, paths: list[Path], config: ItemImages) -> pa.Table:
+    """One item per image file, sorted by path: id `<folder>/<name without suffix>`, category the folder."""
+    titles = _titles(root, config)
+    kept = [path for path in paths if path.parent.name not in config.exclude]
+    references = [path.relative_to(root).as_posix() for path in kept]
+    columns = {
+        "item_id": [f"{path.parent.name}/{path.stem}" for path in kept],
+        "title": [titles.get(path.stem, "") for path in kept],
+        "categories": [[path.parent.name] for path in kept],
+        "price": [None] * len(kept),
+        "available": [True] * len(kept),
+        "created_at": [None] * len(kept),
+        "image": references,
+    }
+    return pa.table(columns, schema=pa.schema([field.with_nullable(True) for field in ITEMS]))
+
+
+def _titles(root: Path, config: ItemImages) -> dict[str, str]:
+    if config.titles is None:
+        return {}
+    path = root / config.titles
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path} (items.titles) is not a readable JSON object: {error}") from error

@@ -1,0 +1,214 @@
+"""The artifact store: one immutable directory per version, and a pointer to the current one per partition.
+
+    <root>/<stage>/<subject>/<partition>/<digest>-<recipe>/…files, manifest.json
+    <root>/<stage>/<subject>/<partition>/current
+
+A version is written to a staging folder, synced, and renamed; the pointer moves last. A process killed at any
+moment leaves either the old state or the new one. On an object store, files are uploaded first, the manifest
+after them and the pointer last.
+"""
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from recsys_pipeline.adapters.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    Recipe,
+    content_digest,
+    describe_files,
+    file_digest,
+)
+from recsys_pipeline.core.errors import ArtifactError
+
+POINTER_NAME = "current"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build function reports of the files that it wrote."""
+
+    metrics: dict[str, Any]
+    digest: str | None = None
+    """A digest of the meaning (such as one that is free of row order), where that differs from the bytes."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One readable version of an artifact on the local disk."""
+
+    path: Path
+    manifest: Manifest
+    reused: bool = False
+
+    def verify(self) -> None:
+        """Compare every file with its recorded digest; raises `ArtifactError` naming the first that differs."""
+        for name, entry in self.manifest.files.items():
+            path = self.path / name
+            if not path.is_file() or file_digest(path) != entry["sha256"]:
+                raise ArtifactError(f"{path} is missing or corrupt: delete {self.path} and materialize again")
+
+
+class ArtifactStore:
+    """Reads and writes artifacts under an fsspec URL; a remote store is mirrored into `cache` as it is read."""
+
+    def __init__(self, url: str, cache: Path) -> None:
+        self.fs, root = fsspec.core.url_to_fs(url)
+        self.is_local = isinstance(self.fs, LocalFileSystem)
+        self.root = root.rstrip("/")
+        self.local_root = Path(self.root) if self.is_local else cache
+        self.staging = (self.local_root if self.is_local else cache) / ".staging"
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def current(self, key: str, partition: str) -> Artifact | None:
+        """The current version, or None where the partition was never materialized."""
+        pointer = f"{self.root}/{key}/{partition}/{POINTER_NAME}"
+        if not self.fs.exists(pointer):
+            return None
+        return self.version(key, partition, self.fs.cat_file(pointer).decode().strip())
+
+    def get(self, key: str, partition: str) -> Artifact:
+        """The current version; raises `ArtifactError` with the way out where there is none."""
+        artifact = self.current(key, partition)
+        if artifact is None:
+            raise ArtifactError(f"{key} has no artifact for {partition}: materialize that partition first")
+        return artifact
+
+    def version(self, key: str, partition: str, version: str) -> Artifact:
+        """One named version, fetched to the local disk where the store is remote."""
+        relative = f"{key}/{partition}/{version}"
+        path = self.local_root / relative
+        if not self.is_local and not (path / MANIFEST_NAME).exists():
+            with self.staged() as staged:
+                self.fs.get(f"{self.root}/{relative}/", f"{staged}/", recursive=True)
+                self._move(staged, path)
+        return Artifact(path, Manifest.read(path / MANIFEST_NAME))
+
+    def partitions(self, key: str) -> list[str]:
+        """All partitions that have a current version, in order."""
+        base = f"{self.root}/{key}"
+        if not self.fs.exists(base):
+            return []
+        names = (entry.rstrip("/").rsplit("/", 1)[-1] for entry in self.fs.ls(base, detail=False))
+        return sorted(name for name in names if self.fs.exists(f"{base}/{name}/{POINTER_NAME}"))
+
+    def latest(self, key: str, *, before: str) -> Artifact | None:
+        """The newest partition before the given one; partition keys sort as dates do."""
+        names = [name for name in self.partitions(key) if name < before]
+        return self.get(key, names[-1]) if names else None
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def reusable(self, recipe: Recipe) -> Artifact | None:
+        """The current version if it came from this very recipe, else None."""
+        existing = self.current(recipe.key, recipe.partition)
+        if existing is None or existing.manifest.recipe.digest() != recipe.digest():
+            return None
+        return Artifact(existing.path, existing.manifest, reused=True)
+
+    def build(self, recipe: Recipe, build: Callable[[Path], Built], *, run_id: str = "") -> Artifact:
+        """What `build(directory)` writes becomes the current version; if it fails, nothing changes."""
+        started = time.monotonic()
+        with self.staged() as staged:
+            built = build(staged)
+            return self.commit(staged, recipe, built, seconds=time.monotonic() - started, run_id=run_id)
+
+    def commit(self, staged: Path, recipe: Recipe, built: Built, *, seconds: float, run_id: str = "") -> Artifact:
+        """Turn a finished folder into the current version of its partition."""
+        files = describe_files(staged)
+        manifest = Manifest(
+            recipe=recipe,
+            digest=built.digest or content_digest(files),
+            files=files,
+            metrics=built.metrics,
+            seconds=round(seconds, 3),
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            run_id=run_id,
+        )
+        manifest.write(staged)
+        relative = f"{recipe.key}/{recipe.partition}/{manifest.version}"
+        path = self.local_root / relative
+        if path.exists() and not _is_intact(path):  # a damaged copy of the same content from the same recipe
+            path.rename(self.staging / f"{os.getpid()}-{uuid.uuid4().hex[:12]}-damaged")
+        if not path.exists():
+            self._move(staged, path)
+        if not self.is_local:
+            for name in [*files, MANIFEST_NAME]:
+                self.fs.put_file(str(path / name), f"{self.root}/{relative}/{name}")
+        self._point(recipe, manifest.version)
+        return Artifact(path, manifest)
+
+    @contextmanager
+    def staged(self) -> Iterator[Path]:
+        """A fresh folder on the store's own disk, gone afterwards; those that dead processes left behind go too."""
+        self.staging.mkdir(parents=True, exist_ok=True)
+        for left_over in self.staging.iterdir():
+            if not _is_running(left_over.name.split("-")[0]):
+                shutil.rmtree(left_over, ignore_errors=True)
+        folder = self.staging / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _move(self, staged: Path, path: Path) -> None:
+        for file in _files_and_folders(staged):
+            _sync(file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged.rename(path)
+        _sync(path.parent)
+
+    def _point(self, recipe: Recipe, version: str) -> None:
+        folder = f"{recipe.key}/{recipe.partition}"
+        if not self.is_local:
+            self.fs.pipe_file(f"{self.root}/{folder}/{POINTER_NAME}", version.encode())
+            return
+        temporary = self.local_root / folder / f".{POINTER_NAME}-{os.getpid()}"
+        temporary.write_text(version)
+        _sync(temporary)
+        temporary.replace(self.local_root / folder / POINTER_NAME)
+        _sync(self.local_root / folder)
+
+
+def _files_and_folders(root: Path) -> Iterator[Path]:
+    yield from root.rglob("*")
+    yield root
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_intact(path: Path) -> bool:
+    try:
+        Artifact(path, Manifest.read(path / MANIFEST_NAME)).verify()
+    except ArtifactError:
+        return False
+    return True
+
+
+def _is_running(process_id: str) -> bool:
+    try:
+        os.kill(int(process_id), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True

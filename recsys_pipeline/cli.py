@@ -1,0 +1,74 @@
+"""The `recsys` command: each verb calls the core or launches a job."""
+
+import argparse
+import logging
+import sys
+import time
+
+from rich.console import Console
+
+from recsys_pipeline.core.errors import RecsysError
+
+console = Console(highlight=False)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, run the verb, and turn expected errors into one red line."""
+    parser = argparse.ArgumentParser(prog="recsys", description="A recommender pipeline on Dagster and JAX.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    demo = verbs.add_parser("demo", help="run batch_daily for the last complete day and print what came out")
+    demo.set_defaults(run=_demo)
+    run = verbs.add_parser("run", help="run a job for one day")
+    run.add_argument("job", choices=["batch_daily", "sweep_weekly"])
+    run.add_argument("day", nargs="?", help="YYYY-MM-DD; default: the last complete day of the source")
+    run.add_argument("--set", action="append", default=[], metavar="STAGE/SUBJECT.FIELD=VALUE", dest="overrides",
+                     help="a Launchpad field, e.g. models/als.embedding_size=32")  # fmt: skip
+    run.set_defaults(run=_run)
+    parsed = parser.parse_args(arguments)
+    try:
+        return parsed.run(parsed)
+    except RecsysError as error:
+        console.print(f"[red]{type(error).__name__}[/red]: {error}")
+        return 1
+
+
+def _demo(_: argparse.Namespace) -> int:
+    from recsys_pipeline.definitions import defs
+    from recsys_pipeline.defs.launch import last_complete_day, run_job
+    from recsys_pipeline.defs.summary import print_summary
+
+    day = last_complete_day()
+    _show_steps()
+    started = time.monotonic()
+    console.print(f"[bold]batch_daily[/bold] for {day}: the last complete day (UTC)")
+    outcome = run_job(defs, "batch_daily", day)
+    print_summary(console, day, time.monotonic() - started, outcome)
+    return 0
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    from recsys_pipeline.definitions import defs
+    from recsys_pipeline.defs.launch import last_complete_day, run_job
+
+    _show_steps()
+    day = parsed.day or last_complete_day()
+    started = time.monotonic()
+    outcome = run_job(defs, parsed.job, day, parsed.overrides)
+    console.print(
+        f"{parsed.job} {day}: {outcome.made} made, {outcome.reused} up to date, {time.monotonic() - started:.1f} s"
+    )
+    return 0
+
+
+def _show_steps() -> None:
+    """Show the step log on this terminal, and nothing else of what libraries log."""
+    steps = logging.getLogger("recsys_pipeline.steps")
+    steps.setLevel(logging.INFO)
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    steps.addHandler(handler)
+    steps.propagate = False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

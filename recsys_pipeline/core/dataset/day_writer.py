@@ -1,0 +1,190 @@
+"""Cuts a sorted stream of judged events at midnights and writes each day's two files, with its digest."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys_pipeline.core.dataset.schema import INTERACTIONS, QUARANTINE, quarantine_rows
+from recsys_pipeline.core.types import Window
+
+INTERACTIONS_FILE = "interactions.parquet"
+QUARANTINE_FILE = "quarantine.parquet"
+EVENT_KEY = ("user_id", "item_id", "event", "timestamp", "request_id")
+"""Rows that agree in these are one event; the first by source file and row (then by value) stays."""
+ROW_GROUP = 131_072
+DUPLICATE = f"duplicate: an earlier row has the same {', '.join(EVENT_KEY)}"
+EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class DayFile:
+    """One written day. Paths are relative to the directory given to `write_days`; `rows` excludes `quarantined`.
+
+    `digest` identifies the rows as a multiset: it does not depend on their order, on the Parquet encoding, or on
+    the window with which the day was read.
+    """
+
+    day: date
+    path: Path
+    rows: int
+    digest: str
+    quarantine_path: Path
+    quarantined: int
+
+
+def digest_rows(count: int, low: int, high: int) -> str:
+    """Digest of a multiset of rows from their number and the sums, modulo 2^64, of both halves of their MD5s.
+
+    Sums do not depend on order; the count and two independent halves make an accidental match of different
+    contents about as likely as a collision of 128-bit hashes.
+    """
+    return hashlib.sha256(f"{count}:{low}:{high}".encode()).hexdigest()
+
+
+class _ParquetStream:
+    """A Parquet file with row groups of one size, however its rows arrive, so that its bytes repeat."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.rows = 0
+        self.schema = schema
+        self.writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self.waiting: list[pa.Table] = []
+
+    def add(self, rows: pa.Table) -> None:
+        self.rows += rows.num_rows
+        self.waiting.append(rows)
+        if sum(part.num_rows for part in self.waiting) >= ROW_GROUP:
+            table = pa.concat_tables(self.waiting)
+            whole = table.num_rows // ROW_GROUP * ROW_GROUP
+            self.writer.write_table(table.slice(0, whole), row_group_size=ROW_GROUP)
+            self.waiting = [table.slice(whole)]
+
+    def close(self) -> None:
+        table = pa.concat_tables([self.schema.empty_table(), *self.waiting])
+        if table.num_rows:
+            self.writer.write_table(table, row_group_size=ROW_GROUP)
+        self.writer.close()
+
+
+@dataclass
+class _Day:
+    """The day that is being written: its two files and the sums of its digest."""
+
+    clean: _ParquetStream
+    quarantine: _ParquetStream
+    sums: np.ndarray = field(default_factory=lambda: np.zeros(2, np.uint64))
+    last: pa.Table | None = None
+
+    def add(self, rows: pa.Table) -> pa.Table:
+        """Write the day's next rows in canonical order; returns those that went to the quarantine."""
+        broken = rows.column("reason").is_valid().to_numpy()
+        bad = rows.filter(pa.array(broken))
+        clean = rows.filter(pa.array(~broken)) if broken.any() else rows
+        copies = self._copies(clean)
+        if copies.any():
+            bad = pa.concat_tables([bad, _with_reason(clean.filter(pa.array(copies)), DUPLICATE)])
+            clean = clean.filter(pa.array(~copies))
+        self.sums += np.array([np.sum(clean.column(half).to_numpy(), dtype=np.uint64) for half in ("low", "high")])
+        self.clean.add(clean.select(INTERACTIONS.names).cast(INTERACTIONS))
+        return bad
+
+    def _copies(self, rows: pa.Table) -> np.ndarray:
+        """True where a row has the event key of the row before it; equal keys are adjacent in canonical order."""
+        keys = rows.select(EVENT_KEY)
+        if self.last is not None:
+            keys = pa.concat_tables([self.last, keys])
+        times = keys.column("timestamp").cast(pa.int64()).to_numpy()
+        same = np.flatnonzero(times[1:] == times[:-1]) + 1
+        for name in ("user_id", "item_id", "event", "request_id"):
+            column = keys.column(name)
+            same = same[column.take(same).to_numpy() == column.take(same - 1).to_numpy()]
+        copies = np.zeros(keys.num_rows, bool)
+        copies[same] = True
+        start = 0 if self.last is None else 1
+        self.last = keys.slice(keys.num_rows - 1) if keys.num_rows else self.last
+        return copies[start:]
+
+
+def _with_reason(rows: pa.Table, reason: str) -> pa.Table:
+    reasons = pa.array([reason] * rows.num_rows, pa.string())
+    return rows.set_column(rows.column_names.index("reason"), "reason", reasons)
+
+
+class DaysWriter:
+    """Takes the rows of a window in canonical order, through `add`, and keeps one day open at a time.
+
+    Rows carry the contract's columns, `source_file`, `source_row`, `reason`, `day` (days since 1970), and the halves
+    of their hash, `low` and `high`.
+    """
+
+    def __init__(self, directory: Path, window: Window) -> None:
+        self.directory = directory
+        self.days = window.days()
+        self.written: list[DayFile] = []
+        self.first_bad: dict[str, Any] | None = None
+        self.open: tuple[date, _Day] | None = None
+
+    def add(self, rows: pa.Table) -> None:
+        numbers = rows.column("day").to_numpy()
+        cuts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+        for start, end in pairwise(cuts):
+            if end > start:
+                self._add_to(EPOCH + timedelta(days=int(numbers[start])), rows.slice(start, end - start))
+
+    def _add_to(self, day: date, rows: pa.Table) -> None:
+        while self.open is None or self.open[0] < day:
+            self._next_day()
+        bad = self.open[1].add(rows)
+        if bad.num_rows:
+            self.open[1].quarantine.add(quarantine_rows(bad.drop_columns(["day", "low", "high"])))
+            self._remember_first(bad)
+
+    def _remember_first(self, bad: pa.Table) -> None:
+        by_place = [("source_file", "ascending"), ("source_row", "ascending")]
+        found = bad.select([*QUARANTINE.names[:3]]).sort_by(by_place).slice(0, 1).to_pylist()[0]
+        if self.first_bad is None or _place(found) < _place(self.first_bad):
+            self.first_bad = found
+
+    def _next_day(self) -> bool:
+        """Close the open day and open the next; False after the last."""
+        if self.open is not None:
+            self.written.append(self._closed(*self.open))
+            self.open = None
+        day = next(self.days, None)
+        if day is None:
+            return False
+        folder = self.directory / day.isoformat()
+        folder.mkdir(parents=True)
+        clean = _ParquetStream(folder / INTERACTIONS_FILE, INTERACTIONS)
+        self.open = (day, _Day(clean, _ParquetStream(folder / QUARANTINE_FILE, QUARANTINE)))
+        return True
+
+    def _closed(self, day: date, files: _Day) -> DayFile:
+        files.clean.close()
+        files.quarantine.close()
+        low, high = (int(half) for half in files.sums)
+        folder = Path(day.isoformat())
+        return DayFile(
+            day=day,
+            path=folder / INTERACTIONS_FILE,
+            rows=files.clean.rows,
+            digest=digest_rows(files.clean.rows, low, high),
+            quarantine_path=folder / QUARANTINE_FILE,
+            quarantined=files.quarantine.rows,
+        )
+
+    def close(self) -> list[DayFile]:
+        while self._next_day():
+            pass
+        return self.written
+
+
+def _place(row: dict[str, Any]) -> tuple[str, int]:
+    return row["source_file"] or "", row["source_row"] or 0

@@ -1,0 +1,184 @@
+"""Snapshots: what was known at the end of a day, as a list of immutable day files and two growing id maps.
+
+A snapshot costs O(day): it lists the day files of the snapshot before it, adds the new ones, and stores only the
+ids that it sees for the first time. Dense ids are given in order of (first day, id text), and an id never changes
+its number, also when late events add users to a closed day: those come after the ids that were numbered before.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.types import Ratings
+
+SNAPSHOT_NAME = "snapshot.json"
+SUBJECTS = ("user", "item")
+
+
+@dataclass(frozen=True)
+class DayEntry:
+    """One day file of a snapshot: `path` is relative to the store's root."""
+
+    day: str
+    path: str
+    digest: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A readable snapshot. `id_folders` are the folders (relative to `root`) whose new ids make up the id maps."""
+
+    root: Path
+    days: tuple[DayEntry, ...]
+    id_folders: tuple[str, ...]
+    id_digests: dict[str, str]
+    n_users: int
+    n_items: int
+
+    @property
+    def digest(self) -> str:
+        """Identifies the data: day contents and id maps; free of row order and of how the snapshot was built."""
+        parts = [[entry.day, entry.digest] for entry in self.days]
+        return hashlib.sha256(json.dumps([parts, self.id_digests], sort_keys=True).encode()).hexdigest()
+
+    @property
+    def rows(self) -> int:
+        return sum(entry.rows for entry in self.days)
+
+    @classmethod
+    def load(cls, directory: Path, root: Path) -> "Snapshot":
+        """Read `snapshot.json`; raises `ArtifactError` where a listed file has gone."""
+        raw = json.loads((directory / SNAPSHOT_NAME).read_text())
+        days = tuple(DayEntry(**entry) for entry in raw.pop("days"))
+        own_folder = directory.relative_to(root).as_posix()
+        snapshot = cls(root=root, days=days, id_folders=(*raw.pop("earlier_id_folders"), own_folder), **raw)
+        wanted = [entry.path for entry in days] + [f"{folder}/users.parquet" for folder in snapshot.id_folders]
+        missing = [path for path in wanted if not (root / path).is_file()]
+        if missing:
+            raise ArtifactError(f"{directory} lists {root / missing[0]}, which is gone: restore it or ingest that day")
+        return snapshot
+
+    @cached_property
+    def user_ids(self) -> np.ndarray:
+        """User id texts; the position is the dense id."""
+        return self._ids("user")
+
+    @cached_property
+    def item_ids(self) -> np.ndarray:
+        """Item id texts; the position is the dense id."""
+        return self._ids("item")
+
+    def _ids(self, subject: str) -> np.ndarray:
+        tables = [pq.read_table(self.root / folder / f"{subject}s.parquet") for folder in self.id_folders]
+        return pa.concat_tables(tables).column(f"{subject}_id").to_numpy()
+
+    def ratings(self, exclude_events: tuple[str, ...] = ("view",)) -> Ratings:
+        """The latest value of each (user, item) pair, sorted by user, time and item; ties in time by event name.
+
+        Impressions (`view`) say that an item was shown, not that it was liked, and are left out by default.
+        """
+        with duckdb.connect() as con:
+            con.register("users_map", _id_map("user", self.user_ids))
+            con.register("items_map", _id_map("item", self.item_ids))
+            excluded = ", ".join(f"'{event}'" for event in exclude_events) or "''"
+            columns = con.execute(
+                f"""
+                with events as (
+                    select u."user", i.item, e.value, epoch_us(e.timestamp) as timestamp_us, e.event
+                    from read_parquet(?) e join users_map u using (user_id) join items_map i using (item_id)
+                    where e.event not in ({excluded}))
+                select "user", item, arg_max(value, (timestamp_us, event, value))::float as value,
+                       max(timestamp_us) as timestamp_us
+                from events group by all order by "user", timestamp_us, item
+                """,
+                [self._paths()],
+            ).fetchnumpy()
+        return Ratings(
+            user=np.asarray(columns["user"], np.int32),
+            item=np.asarray(columns["item"], np.int32),
+            value=np.asarray(columns["value"], np.float32),
+            timestamp_us=np.asarray(columns["timestamp_us"], np.int64),
+            n_users=self.n_users,
+            n_items=self.n_items,
+        )
+
+    def event_counts(self) -> dict[str, int]:
+        """Rows by event name."""
+        with duckdb.connect() as con:
+            rows = con.execute(
+                "select event, count(*) from read_parquet(?) group by 1 order by 1", [self._paths()]
+            ).fetchall()
+        return dict(rows)
+
+    def _paths(self) -> list[str]:
+        paths = [str(self.root / entry.path) for entry in self.days if entry.rows]
+        return paths or [str(self.root / self.days[0].path)]
+
+
+def write_snapshot(directory: Path, root: Path, days: list[DayEntry], previous: Snapshot | None = None) -> Snapshot:
+    """Write a snapshot of the day files into `directory`; `Snapshot.load` reads it from wherever it is moved to.
+
+    Only day files that `previous` does not list are read. Memory is O(ids), time O(new rows + ids).
+    """
+    known = {entry.path for entry in previous.days} if previous else set()
+    fresh = [entry for entry in days if entry.path not in known]
+    counts, digests = {}, {}
+    for subject in SUBJECTS:
+        old = getattr(previous, f"{subject}_ids") if previous else np.empty(0, dtype=object)
+        new, first_days = _new_ids(subject, [str(root / entry.path) for entry in fresh if entry.rows], old)
+        pq.write_table(pa.table({f"{subject}_id": pa.array(new, pa.string())}), directory / f"{subject}s.parquet")
+        counts[subject] = len(old) + len(new)
+        digests[subject] = _extend_digest(previous.id_digests[subject] if previous else "", new, first_days)
+    earlier = previous.id_folders if previous else ()
+    folders = (*earlier, directory.relative_to(root).as_posix())
+    snapshot = Snapshot(root, tuple(days), folders, digests, counts["user"], counts["item"])
+    document = {
+        "days": [vars(entry) for entry in days],
+        "earlier_id_folders": earlier,
+        "id_digests": digests,
+        "n_users": snapshot.n_users,
+        "n_items": snapshot.n_items,
+    }
+    (directory / SNAPSHOT_NAME).write_text(json.dumps(document, indent=1))
+    return snapshot
+
+
+def _id_map(subject: str, ids: np.ndarray) -> pa.Table:
+    return pa.table(
+        {f"{subject}_id": pa.array(ids, pa.string()), subject: pa.array(np.arange(len(ids), dtype=np.int32))}
+    )
+
+
+def _new_ids(subject: str, paths: list[str], old: np.ndarray) -> tuple[list[str], list[str]]:
+    if not paths:
+        return [], []
+    with duckdb.connect() as con:
+        con.register("old", pa.table({"id": pa.array(old, pa.string())}))
+        rows = con.execute(
+            f"""
+            select {subject}_id as id, (min(timestamp) at time zone 'UTC')::date::text as first_day
+            from read_parquet(?) anti join old on old.id = {subject}_id
+            group by 1 order by first_day, id
+            """,
+            [paths],
+        ).fetchall()
+    return [row[0] for row in rows], [row[1] for row in rows]
+
+
+def _extend_digest(digest: str, new_ids: list[str], first_days: list[str]) -> str:
+    """Chain a hash day by day, so that one snapshot over many days ends where a chain of daily snapshots does."""
+    by_day: dict[str, list[str]] = {}
+    for identifier, day in zip(new_ids, first_days, strict=True):
+        by_day.setdefault(day, []).append(identifier)
+    for day, identifiers in by_day.items():
+        digest = hashlib.sha256(json.dumps([digest, day, identifiers]).encode()).hexdigest()
+    return digest

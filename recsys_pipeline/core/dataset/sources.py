@@ -1,0 +1,59 @@
+"""The protocol behind which every source of data stands: simulator, files, download, SQL."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from recsys_pipeline.core.types import Window
+
+
+@dataclass(frozen=True)
+class DayRange:
+    """First and last day (both included) on which a source has data; `last=None` means that it goes on."""
+
+    first: date
+    last: date | None
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where interactions, items and looks come from.
+
+    Tables carry the columns of the contract (`schema.py`) and may carry three more, by which bad rows are
+    traced: `source_file` str, `source_row` int64 (1-based line in that file), and `defect` str, set where
+    the source itself could not read a row. Rows with a defect go to the quarantine, never to the floor.
+    A row with no readable timestamp belongs to the first day of its file, so that it is delivered once.
+    """
+
+    name: str
+    """Names this source's storage namespace: lower case letters, digits and dashes."""
+
+    provides: frozenset[str]
+    """What it can give: a subset of {"interactions", "items", "looks"}."""
+
+    def days(self) -> DayRange:
+        """The days that have interactions (or, for looks only, the days for which looks may be asked)."""
+        ...
+
+    def interactions(self, window: Window) -> pa.RecordBatchReader:
+        """A stream of all events in the window, in any order."""
+        ...
+
+    def items(self, as_of: datetime) -> pa.Table:
+        """The catalogue as it was just before `as_of`."""
+        ...
+
+    def looks(self, as_of: datetime) -> pa.Table:
+        """The scene-product pairs known just before `as_of`."""
+        ...
+
+    def image(self, reference: str) -> bytes:
+        """The encoded bytes of an image named in `items` or `looks`; raises `SourceError` if absent."""
+        ...
+
+    def fingerprint(self, window: Window) -> str:
+        """A string that changes when what `interactions(window)`, `items` or `looks` at its end would give may have
+        changed, found without reading the data (config, seed, file sizes and modification times)."""
+        ...

@@ -1,0 +1,35 @@
+"""Every error that this package raises on purpose.
+
+    RecsysError
+    ├── SettingError        a setting, config field or sweep YAML is wrong
+    ├── SourceError         a source cannot be read: missing file, wrong columns, broken download
+    ├── DataError           data broke its contract beyond what the quarantine may hold
+    ├── ArtifactError       a stored artifact is missing, half-written or corrupt
+    └── ModelError          training or scoring met something it cannot define
+
+Each message names the offending file, row, key or setting, and the way out.
+"""
+
+
+class RecsysError(Exception):
+    """Base of all errors raised on purpose; catch it to tell our message from a bug."""
+
+
+class SettingError(RecsysError):
+    """A setting, config field or sweep definition is wrong."""
+
+
+class SourceError(RecsysError):
+    """A source cannot be read at all."""
+
+
+class DataError(RecsysError):
+    """Data broke its contract by more than the configured share."""
+
+
+class ArtifactError(RecsysError):
+    """A stored artifact is missing, half-written or corrupt."""
+
+
+class ModelError(RecsysError):
+    """Training or scoring met something it cannot define."""

@@ -1,0 +1,52 @@
+"""How a model is stored: named arrays in `arrays.safetensors`, everything else in `model.json`; never a pickle."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int32
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from recsys_pipeline.core.errors import ArtifactError, ModelError
+from recsys_pipeline.core.learning.configs import parse_config
+from recsys_pipeline.core.types import Ratings
+
+ARRAYS, DOCUMENT = "arrays.safetensors", "model.json"
+
+
+def save_model(directory: Path, name: str, config: Any, arrays: dict[str, np.ndarray], **facts: float | int) -> None:
+    """Write a model's config, facts (numbers that are neither config nor array) and arrays into `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    document = {"model": name, "config": dataclasses.asdict(config), "facts": facts}
+    save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, directory / ARRAYS)
+    (directory / DOCUMENT).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+
+
+def load_model(directory: Path, name: str, config: type) -> tuple[Any, dict[str, np.ndarray], dict[str, Any]]:
+    """The (config, arrays, facts) that `save_model` wrote; raises `ArtifactError` where they are absent or broken."""
+    try:
+        document = json.loads((directory / DOCUMENT).read_text())
+        arrays = load_file(directory / ARRAYS)
+    except (OSError, json.JSONDecodeError, SafetensorError) as error:
+        raise ArtifactError(f"{directory} holds no readable model ({error}): fit and save it again") from error
+    if document.get("model") != name:
+        raise ArtifactError(f"{directory / DOCUMENT} holds a {document.get('model')!r} model, not {name!r}")
+    return parse_config(config, document["config"], f"{DOCUMENT}: config"), arrays, document["facts"]
+
+
+def check_users(users: Int32[np.ndarray, " batch"], n_users: int) -> None:
+    """Raise `ModelError` for ids that the model was not fitted on."""
+    unknown = users[(users < 0) | (users >= n_users)]
+    if len(unknown):
+        raise ModelError(
+            f"user {unknown[0]} is outside 0..{n_users - 1}, the users that the model was fitted on: fold it in"
+        )
+
+
+def check_items(histories: Ratings, n_items: int) -> None:
+    """Raise `ModelError` where histories use another item id space than the model's."""
+    if histories.n_items != n_items:
+        raise ModelError(f"histories have {histories.n_items} items, the model {n_items}: use the model's item id map")

@@ -1,0 +1,79 @@
+"""What a model file exports, and how the files are found: one file adds a model, nothing central changes."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.types import Ratings
+
+Progress = Callable[[str, dict[str, float]], None]
+"""Called with a short step label and metrics as training goes on; the caller shows or logs them."""
+
+
+@runtime_checkable
+class Recommender(Protocol):
+    """A fitted model over users and items."""
+
+    predicts_values: bool
+    """True where scores are on the scale of the training values, so that RMSE means something."""
+
+    def scores(self, users: Int32[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch items"]:
+        """One score per item for each user; higher is better. Unknown ids raise `ModelError`."""
+        ...
+
+    def save(self, directory: Path) -> None:
+        """Write arrays (safetensors or npz) and JSON, never pickles."""
+        ...
+
+    @classmethod
+    def load(cls, directory: Path) -> "Recommender":
+        """Read back what `save` wrote; scores are equal to the bit."""
+        ...
+
+
+@runtime_checkable
+class VectorRecommender(Recommender, Protocol):
+    """A fitted model whose score is a dot product; biases are folded in as extra dimensions."""
+
+    def user_vectors(self) -> Float32[np.ndarray, "users dim"]: ...
+
+    def item_vectors(self) -> Float32[np.ndarray, "items dim"]: ...
+
+    def fold_in(self, histories: Ratings) -> Float32[np.ndarray, "users dim"]:
+        """Vectors for the users of `histories` against the fixed item vectors."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One registered model: its name, its frozen config dataclass, its fit function and its class."""
+
+    name: str
+    config: type
+    fit: Callable[..., Any]
+    """`fit(train: Ratings, config, seed: int, progress: Progress | None = None) -> Recommender`
+    (for `data="looks"`: `train` is the looks training set)."""
+    load: Callable[[Path], Any]
+    data: str = "interactions"
+    """What it learns from: "interactions" or "looks"."""
+
+
+def discover() -> dict[str, ModelSpec]:
+    """Every `SPEC` exported by a module of this package, by name."""
+    package = importlib.import_module(__name__)
+    specs: dict[str, ModelSpec] = {}
+    for module_info in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name):
+        spec = getattr(importlib.import_module(f"{package.__name__}.{module_info.name}"), "SPEC", None)
+        if spec is None:
+            continue
+        if spec.name in specs:
+            raise SettingError(f"two model files register the name {spec.name!r}")
+        specs[spec.name] = spec
+    return specs

@@ -1,0 +1,137 @@
+"""Shop the look: a scene tower and a product tower whose dot product says how well a product suits a scene.
+
+The model of chapter 5 of Bischof & Yee, "Building Recommendation Systems in Python and JAX", without the faults of
+its reference code: batch statistics are carried and saved, evaluation never runs in training mode, the product is
+blanked out of its scene, and the whole catalogue is embedded.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from recsys_pipeline.core.errors import ArtifactError, ModelError
+from recsys_pipeline.core.folds.triplets import LooksTrain
+from recsys_pipeline.core.learning.pixels import Colours
+from recsys_pipeline.core.learning.towers import embed, tower_graph
+from recsys_pipeline.core.learning.triplet_training import (
+    Progress,
+    StlConfig,
+    TrainedTowers,
+    train_towers,
+    untrained_towers,
+)
+from recsys_pipeline.core.models import ModelSpec
+
+WEIGHTS, CONFIG = "weights.safetensors", "config.json"
+
+
+class StlModel:
+    """Fitted towers in evaluation mode: the same image always gets the same embedding.
+
+    A score is the dot product of a scene's and a product's embedding.
+    """
+
+    def __init__(self, config: StlConfig, towers: TrainedTowers) -> None:
+        self.config = config
+        self.towers = towers
+
+    def embed_scenes(
+        self, images: UInt8[np.ndarray, "n size size 3"], boxes: Float32[np.ndarray, "n 4"] | None = None
+    ) -> Float32[np.ndarray, "n dim"]:
+        """Embeddings of scenes, each with the box of the product in question blanked out.
+
+        `boxes` are [left, top, right, bottom] in 0–1, NaN for none; give them wherever they are known and the
+        product that is asked for is visible. Raises `ModelError` for images of another size than trained on.
+        """
+        return self._embed("scene", images, boxes)
+
+    def embed_products(self, images: UInt8[np.ndarray, "n size size 3"]) -> Float32[np.ndarray, "n dim"]:
+        """Embeddings of product images; raises `ModelError` for images of another size than trained on."""
+        return self._embed("product", images, None)
+
+    def _embed(self, tower: Any, images: np.ndarray, boxes: np.ndarray | None) -> np.ndarray:
+        size = self.towers.image_size
+        if images.shape[1:] != (size, size, 3):
+            raise ModelError(
+                f"images are {images.shape[1:]}, but the model was trained on {(size, size, 3)}: resize them"
+            )
+        config, towers = self.config, self.towers
+        graph = tower_graph(config.widths, config.embedding_size, training=False)
+        weights = (towers.params, towers.batch_stats)
+        return embed(graph, weights, towers.colours, config.colour, tower, images, boxes)
+
+    def save(self, directory: Path) -> None:
+        """Write `weights.safetensors` (weights, batch statistics, colours) and `config.json`."""
+        directory.mkdir(parents=True, exist_ok=True)
+        arrays = {
+            **_flatten(self.towers.params, "params"),
+            **_flatten(self.towers.batch_stats, "batch_stats"),
+            **_flatten(self.towers.colours._asdict(), "colours"),
+        }
+        save_file(arrays, directory / WEIGHTS)
+        document = {"config": asdict(self.config), "image_size": self.towers.image_size}
+        (directory / CONFIG).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, directory: Path) -> "StlModel":
+        """Read back what `save` wrote; embeddings are equal to the bit."""
+        try:
+            document = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+            tree = _unflatten(load_file(directory / WEIGHTS))
+            settings: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in document["config"].items()
+            }
+            config = StlConfig(**settings)
+            colours = Colours(**tree["colours"])
+            towers = TrainedTowers(tree["params"], tree["batch_stats"], colours, document["image_size"])
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise ArtifactError(f"the stl model in {directory} cannot be read ({error}): fit it again") from error
+        return cls(config, towers)
+
+
+def fit(
+    train: LooksTrain,
+    config: StlConfig,
+    seed: int,
+    progress: Progress | None = None,
+    checkpoint_dir: Path | None = None,
+    checkpoint_steps: int = 200,
+) -> StlModel:
+    """Train the towers; see `train_towers` for checkpoints and errors."""
+    return StlModel(config, train_towers(train, config, seed, progress, checkpoint_dir, checkpoint_steps))
+
+
+def untrained(train: LooksTrain, config: StlConfig, seed: int) -> StlModel:
+    """The model that `fit` starts from, as a baseline."""
+    return StlModel(config, untrained_towers(train, config, seed))
+
+
+def _flatten(tree: Mapping[Any, Any], prefix: str) -> dict[str, np.ndarray]:
+    """A nested dictionary as `prefix/…/name` → array."""
+    flat: dict[str, np.ndarray] = {}
+    for name, value in tree.items():
+        path = f"{prefix}/{name}"
+        flat.update(_flatten(value, path) if isinstance(value, Mapping) else {path: np.ascontiguousarray(value)})
+    return flat
+
+
+def _unflatten(flat: Mapping[str, np.ndarray]) -> dict[Any, Any]:
+    """The inverse of `_flatten`; parts that are numbers are the indices of lists of modules."""
+    tree: dict[Any, Any] = {}
+    for path, value in flat.items():
+        *parents, name = (int(part) if part.isdigit() else part for part in path.split("/"))
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = value
+    return tree
+
+
+SPEC = ModelSpec(name="stl", config=StlConfig, fit=fit, load=StlModel.load, data="looks")

@@ -1,0 +1,23 @@
+"""Definitions: thin Dagster assets over the core; what the source cannot feed is left out."""
+
+import dagster as dg
+
+
+def build_definitions() -> dg.Definitions:
+    """All assets that the configured source can feed, with their jobs, schedules and resources."""
+    from recsys_pipeline.defs import dataset, folds, learning, models, neighbors, reports
+    from recsys_pipeline.defs.jobs import build_jobs, build_schedules
+    from recsys_pipeline.defs.production import NEEDS
+    from recsys_pipeline.defs.resources import RESOURCES, configured_source
+
+    provided = configured_source().provides | {"reports"}
+    found = dg.load_assets_from_modules([dataset, folds, learning, models, neighbors, reports])
+    assets = [asset for asset in found if isinstance(asset, dg.AssetsDefinition) and _needs(asset, NEEDS) <= provided]
+    jobs = build_jobs(sweeps="interactions" in provided)
+    return dg.Definitions(
+        assets=assets, jobs=jobs, schedules=build_schedules(jobs), resources=RESOURCES, executor=dg.in_process_executor
+    )
+
+
+def _needs(asset: dg.AssetsDefinition, tag: str) -> set[str]:
+    return {spec.tags[tag] for spec in asset.specs}

@@ -1,0 +1,110 @@
+"""Dataset: what the source says, checked and made immutable."""
+
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from recsys_pipeline.adapters.ingestion import day_entries, ingest
+from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.store import Built
+from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.core.dataset.looks import write_looks
+from recsys_pipeline.core.dataset.schema import validate_items
+from recsys_pipeline.core.dataset.snapshots import Snapshot, write_snapshot
+from recsys_pipeline.core.types import Window
+from recsys_pipeline.defs.partitions import day_of
+from recsys_pipeline.defs.production import log_progress, make_recipe, metadata_of, produce, report, stage_asset
+from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource
+
+
+class IngestConfig(dg.Config):
+    """How strict ingestion is."""
+
+    max_quarantine_share: float = Field(0.01, ge=0, le=1, description="Fail where a larger share of rows is bad.")
+
+
+class LooksConfig(dg.Config):
+    """How looks are decoded."""
+
+    image_size: int = Field(64, ge=16, le=512, multiple_of=16, description="Pixels per side of the decoded images.")
+
+
+@stage_asset("dataset/interactions", needs="interactions", kinds={"duckdb", "parquet"})
+def interactions(
+    context: dg.AssetExecutionContext, config: IngestConfig, source: SourceResource, store: StoreResource
+) -> dg.MaterializeResult:
+    """One row is an event of the day: who did what to which item, when, and what it was worth.
+
+    Rows that break the contract stand in the quarantine table beside it, with the reason. Earlier days that were
+    never ingested are ingested too, so that a first run has its history; they appear as materializations of
+    their own partitions.
+    """
+    opened = source.open()
+
+    def recipe_of(day: date) -> Recipe:
+        settings = {**config.model_dump(), "source": opened.fingerprint(Window.of_day(day))}
+        return make_recipe("dataset/interactions", day.isoformat(), [], settings)
+
+    made = ingest(
+        store.open(), opened, day_of(context), recipe_of, run_id=context.run_id, recompute=store.recompute,
+        max_quarantine_share=config.max_quarantine_share,
+    )  # fmt: skip
+    for artifact in made[:-1]:
+        day = artifact.manifest.recipe.partition
+        context.log_event(dg.AssetMaterialization(context.asset_key, partition=day, metadata=metadata_of(artifact)))
+    return report(made[-1])
+
+
+@stage_asset("dataset/items", needs="items", kinds={"duckdb", "parquet"})
+def items(
+    context: dg.AssetExecutionContext, source: SourceResource, store: StoreResource, tracker: TrackerResource
+) -> dg.MaterializeResult:
+    """One row is an item of the catalogue as it was at the end of the day."""
+    opened, window = source.open(), Window.of_day(day_of(context))
+
+    def build(directory: Path, _: TrackedRun) -> Built:
+        checked = validate_items(opened.items(window.end), window.end)
+        pq.write_table(checked.clean, directory / "items.parquet", compression="zstd")
+        pq.write_table(checked.quarantine, directory / "quarantine.parquet")
+        return Built({"rows": checked.clean.num_rows, "quarantined": checked.quarantine.num_rows})
+
+    return produce(context, store, tracker, inputs=[], config={"source": opened.fingerprint(window)}, build=build)
+
+
+@stage_asset("dataset/looks", needs="looks", kinds={"numpy", "parquet"}, after=["dataset/items"])
+def looks(
+    context: dg.AssetExecutionContext, config: LooksConfig, source: SourceResource, store: StoreResource,
+    tracker: TrackerResource,
+) -> dg.MaterializeResult:  # fmt: skip
+    """One row is a product that stands in a scene; every image of the looks and of the catalogue is decoded once."""
+    opened, window = source.open(), Window.of_day(day_of(context))
+    catalogue = store.input(context, "dataset/items")
+
+    def build(directory: Path, _: TrackedRun) -> Built:
+        table = pq.read_table(catalogue.path / "items.parquet")
+        summary = write_looks(opened, opened.looks(window.end), table, directory, config.image_size, log_progress)
+        return Built(vars(summary))
+
+    settings = {**config.model_dump(), "source": opened.fingerprint(window)}
+    return produce(context, store, tracker, inputs=[catalogue], config=settings, build=build)
+
+
+@stage_asset("dataset/snapshot", needs="interactions", kinds={"duckdb"}, after=["dataset/interactions"])
+def snapshot(context: dg.AssetExecutionContext, store: StoreResource, tracker: TrackerResource) -> dg.MaterializeResult:
+    """One row is a day file that was known at the end of the day; with the ids that this day saw first."""
+    opened, day = store.open(), day_of(context)
+    day_files, entries = day_entries(opened, day)
+    earlier = opened.latest("dataset/snapshot", before=context.partition_key)
+    previous = Snapshot.load(earlier.path, opened.local_root) if earlier else None
+
+    def build(directory: Path, _: TrackedRun) -> Built:
+        made = write_snapshot(directory, opened.local_root, entries, previous)
+        return Built(
+            {"days": len(made.days), "rows": made.rows, "users": made.n_users, "items": made.n_items}, made.digest
+        )
+
+    inputs = [*day_files, *([earlier] if earlier else [])]
+    return produce(context, store, tracker, inputs=inputs, config={}, build=build)

@@ -1,0 +1,73 @@
+"""Runs a real job in this process, on the same instance that the UI shows."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+
+from recsys_pipeline.core.errors import RecsysError, SettingError
+from recsys_pipeline.defs.partitions import DAILY
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did: artifacts that it made, and those that were up to date."""
+
+    run_id: str
+    made: int
+    reused: int
+
+
+def last_complete_day() -> str:
+    """The last daily partition of the configured source."""
+    day = DAILY.get_last_partition_key()
+    if day is None:
+        raise SettingError("the source has no complete day yet: RECSYS_START_DATE must lie before today")
+    return day
+
+
+def run_job(defs: dg.Definitions, name: str, day: str, overrides: Sequence[str] = ()) -> Outcome:
+    """Run a job for one day; the first failed step's own error is raised.
+
+    `overrides` are Launchpad fields as `stage/subject.field=value`.
+    """
+    os.environ.setdefault("DAGSTER_HOME", str(Path.cwd()))
+    job = defs.resolve_job_def(name)
+    config = {**QUIET, "ops": _op_config(overrides)}
+    with dg.DagsterInstance.get() as instance:
+        result = job.execute_in_process(config, instance=instance, partition_key=day, raise_on_error=False)
+    if not result.success:
+        raise _cause(result)
+    made = [
+        event.step_materialization_data.materialization.metadata["up_to_date"].value
+        for event in result.all_events
+        if event.is_step_materialization
+    ]
+    return Outcome(result.run_id, made=made.count(False), reused=made.count(True))
+
+
+def _op_config(overrides: Sequence[str]) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    for override in overrides:
+        target, separator, value = override.partition("=")
+        key, dot, field = target.rpartition(".")
+        if not separator or not dot:
+            raise SettingError(f"--set {override}: write stage/subject.field=value")
+        config.setdefault(key.replace("/", "__"), {"config": {}})["config"][field] = yaml.safe_load(value)
+    return config
+
+
+def _cause(result: dg.ExecuteInProcessResult) -> Exception:
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error and error.cause:
+                error = error.cause
+            return RecsysError(f"step {event.step_key} failed: {error.message.strip() if error else 'no reason given'}")
+    return RecsysError(f"run {result.run_id} failed; see the UI")

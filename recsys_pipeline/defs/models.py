@@ -1,0 +1,97 @@
+"""Models: one asset per registered model file; a new file in `core/models` appears here by itself."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.core.dataset.looks import LookData
+from recsys_pipeline.core.folds import Fold
+from recsys_pipeline.core.folds.triplets import LookFolds, LooksTrain
+from recsys_pipeline.core.learning.configs import parse_config
+from recsys_pipeline.core.models import ModelSpec, discover
+from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.production import log_progress, produce, stage_asset
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource
+from recsys_pipeline.settings import settings
+
+FOLDS = {"interactions": "folds/prequential", "looks": "folds/triplets"}
+
+
+def sweep_key(model: str) -> str:
+    """Key of the sweep asset that tunes a model."""
+    return f"learning/{model}_sweep"
+
+
+def model_asset(spec: ModelSpec) -> dg.AssetsDefinition:
+    """The asset that fits one registered model on the day's fold."""
+    form = config_form(
+        spec.config,
+        seed=(int, Field(0, description="Seed of everything random in the fit.")),
+        use_sweep=(bool, Field(True, description="Take the newest sweep's best config where there is one; "
+                                                 "turn it off to pin the values of this form.")),
+    )  # fmt: skip
+
+    def asset(context: dg.AssetExecutionContext, config: form, store: StoreResource, tracker: TrackerResource):  # pyright: ignore[reportInvalidTypeForm]
+        inputs = [store.input(context, key) for key in _inputs_of(spec)]
+        sweep = _newest_sweep(store.open(), spec, context.partition_key) if config.use_sweep else None
+        chosen = _best_config(spec, sweep) if sweep else from_form(spec.config, config)
+
+        def build(directory: Path, run: TrackedRun) -> Built:
+            fit = _fit_interactions if spec.data == "interactions" else _fit_looks
+            return fit(spec, chosen, config.seed, inputs, directory, run)
+
+        recipe_config = {**vars(chosen), "seed": config.seed}
+        sources = [*inputs, *([sweep] if sweep else [])]
+        return produce(context, store, tracker, inputs=sources, config=recipe_config, build=build)
+
+    asset.__name__ = spec.name
+    asset.__doc__ = f"One row is the fitted `{spec.name}` model of the day.\n\n{spec.fit.__doc__ or ''}"
+    return stage_asset(f"models/{spec.name}", needs=spec.data, kinds={"jax", "python"}, after=_inputs_of(spec))(asset)
+
+
+def _inputs_of(spec: ModelSpec) -> list[str]:
+    return [FOLDS[spec.data], *(["dataset/looks"] if spec.data == "looks" else [])]
+
+
+def _newest_sweep(store: ArtifactStore, spec: ModelSpec, partition: str) -> Artifact | None:
+    key = sweep_key(spec.name)
+    return store.current(key, partition) or store.latest(key, before=partition)
+
+
+def _best_config(spec: ModelSpec, sweep: Artifact) -> Any:
+    return parse_config(spec.config, sweep.manifest.metrics["best_config"], sweep_key(spec.name))
+
+
+def _fit_interactions(
+    spec: ModelSpec, config: Any, seed: int, inputs: list[Artifact], directory: Path, run: TrackedRun
+) -> Built:
+    train = Fold.load(inputs[0].path).train_and_validation
+
+    def progress(_: str, metrics: dict[str, float]) -> None:
+        run.log(metrics)
+
+    spec.fit(train, config, seed, progress).save(directory)
+    return Built({"train_rows": len(train), "users": train.n_users, "items": train.n_items})
+
+
+def _fit_looks(
+    spec: ModelSpec, config: Any, seed: int, inputs: list[Artifact], directory: Path, run: TrackedRun
+) -> Built:
+    folds, data = LookFolds.load(inputs[0].path), LookData.load(inputs[1].path)
+    train = LooksTrain(data, folds.train, folds.validation)
+    last: dict[str, float] = {}
+
+    def progress(label: str, metrics: dict[str, float]) -> None:
+        last.update(metrics)
+        run.log(metrics)
+        log_progress(f"{spec.name} {label}", metrics)
+
+    spec.fit(train, config, seed, progress, settings().home / "checkpoints" / spec.name).save(directory)
+    return Built({"train_pairs": len(folds.train), **last})
+
+
+MODEL_ASSETS = [model_asset(spec) for spec in discover().values()]

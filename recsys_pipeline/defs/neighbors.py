@@ -1,0 +1,128 @@
+"""Neighbors: embeddings out of models, and indexes that find the nearest of them."""
+
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+from pydantic import Field
+
+from recsys_pipeline.adapters.manifest import content_digest, describe_files
+from recsys_pipeline.adapters.store import Artifact, Built
+from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.core.dataset.looks import LookData
+from recsys_pipeline.core.dataset.snapshots import Snapshot
+from recsys_pipeline.core.models.als import AlsModel
+from recsys_pipeline.core.models.stl import StlModel
+from recsys_pipeline.core.neighbors.index import IndexConfig, SearchIndex, build_index
+from recsys_pipeline.core.neighbors.vectors import VectorTable
+from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.production import produce, stage_asset
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource
+
+IndexForm = config_form(IndexConfig, seed=(int, Field(0, description="Seed of query sample and clustering.")))
+SUBJECTS = {"als": ("items", "users"), "stl": ("products", "scenes")}
+"""Per model, what is searched and what searches."""
+
+
+def vectors_are_finite(artifact: Artifact) -> bool:
+    """Every stored vector is finite and every id is unique (both are checked as tables are read)."""
+    return all(len(VectorTable.load(folder)) > 0 for folder in artifact.path.iterdir() if folder.is_dir())
+
+
+def recall_meets_target(artifact: Artifact) -> bool:
+    """On held-out queries the index finds at least the target share of the true nearest neighbours."""
+    return SearchIndex.load(artifact.path).report.meets_target
+
+
+@stage_asset(
+    "neighbors/als_vectors", needs="interactions", kinds={"safetensors"}, after=["models/als", "dataset/snapshot"],
+    blocking=[vectors_are_finite],
+)  # fmt: skip
+def als_vectors(
+    context: dg.AssetExecutionContext, store: StoreResource, tracker: TrackerResource
+) -> dg.MaterializeResult:
+    """One row is the vector of an item or a user; their dot product is the model's score, biases included."""
+    model, data = store.input(context, "models/als"), store.input(context, "dataset/snapshot")
+
+    def build(directory: Path, _: TrackedRun) -> Built:
+        fitted, snapshot = AlsModel.load(model.path), Snapshot.load(data.path, store.open().local_root)
+        items = VectorTable(snapshot.item_ids.tolist(), fitted.item_vectors())
+        users = VectorTable(snapshot.user_ids.tolist(), fitted.user_vectors())
+        return _save_tables(directory, items=items, users=users)
+
+    return produce(context, store, tracker, inputs=[model, data], config={}, build=build, blocking=[vectors_are_finite])
+
+
+@stage_asset(
+    "neighbors/stl_vectors", needs="looks", kinds={"safetensors", "jax"}, after=["models/stl", "dataset/looks"],
+    blocking=[vectors_are_finite],
+)  # fmt: skip
+def stl_vectors(
+    context: dg.AssetExecutionContext, store: StoreResource, tracker: TrackerResource
+) -> dg.MaterializeResult:
+    """One row is the embedding of a product of the catalogue or of a scene, in one space."""
+    model, data = store.input(context, "models/stl"), store.input(context, "dataset/looks")
+
+    def build(directory: Path, _: TrackedRun) -> Built:
+        fitted, looks = StlModel.load(model.path), LookData.load(data.path)
+        products = VectorTable(looks.product_ids, fitted.embed_products(looks.product_images))
+        scenes = VectorTable(looks.scene_ids, fitted.embed_scenes(looks.scene_images))
+        return _save_tables(directory, products=products, scenes=scenes)
+
+    return produce(context, store, tracker, inputs=[model, data], config={}, build=build, blocking=[vectors_are_finite])
+
+
+def index_asset(model: str, needs: str) -> dg.AssetsDefinition:
+    """The asset that indexes one model's vectors."""
+    searched, searching = SUBJECTS[model]
+    vectors_key = f"neighbors/{model}_vectors"
+
+    def asset(context: dg.AssetExecutionContext, config: IndexForm, store: StoreResource, tracker: TrackerResource):  # pyright: ignore[reportInvalidTypeForm]
+        vectors = store.input(context, vectors_key)
+
+        def build(directory: Path, _: TrackedRun) -> Built:
+            table, queries = VectorTable.load(vectors.path / searched), VectorTable.load(vectors.path / searching)
+            index = build_index(
+                table, np.ascontiguousarray(queries.vectors), from_form(IndexConfig, config), config.seed
+            )
+            index.save(directory)
+            return _index_built(directory, index)
+
+        return produce(
+            context, store, tracker, inputs=[vectors], config=config, build=build, blocking=[recall_meets_target]
+        )
+
+    asset.__name__ = f"{model}_index"
+    asset.__doc__ = (
+        f"One row is one of the {searched}, in an index that {searching} search.\n\n"
+        "Each index family is measured on the real vectors against exact search, and the fastest that meets the "
+        "recall target is kept with its parameters."
+    )
+    return stage_asset(
+        f"neighbors/{model}_index", needs=needs, kinds={"faiss"}, after=[vectors_key], blocking=[recall_meets_target]
+    )(asset)
+
+
+def _save_tables(directory: Path, **tables: VectorTable) -> Built:
+    metrics: dict[str, int] = {}
+    for name, table in tables.items():
+        table.save(directory / name)
+        metrics |= {name: len(table), "dimensions": table.dim}
+    return Built(metrics)
+
+
+def _index_built(directory: Path, index: SearchIndex) -> Built:
+    """The digest leaves out `speed.json`, which holds timings and would differ from run to run."""
+    report = index.report
+    files = {name: entry for name, entry in describe_files(directory).items() if name != "speed.json"}
+    metrics = {
+        "family": report.chosen.family,
+        "recall": report.recall,
+        "recall_target": report.recall_target,
+        "queries_per_second": report.queries_per_second,
+        "vectors": report.n_vectors,
+    }
+    return Built(metrics, digest=content_digest(files))
+
+
+NEIGHBOR_ASSETS = [als_vectors, index_asset("als", "interactions"), stl_vectors, index_asset("stl", "looks")]

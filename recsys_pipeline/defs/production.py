@@ -1,0 +1,146 @@
+"""How every asset is made: recipe, reuse, build, commit, track, report. The asset itself names only what differs."""
+
+import dataclasses
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.store import Artifact, Built
+from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.versions import code_version, library_versions
+from recsys_pipeline.defs.partitions import DAILY
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource
+
+OWNERS = ["team:recommendations"]
+NEEDS = "recsys/needs"
+"""Tag that says what an asset needs of the source; assets that the source cannot feed are not loaded."""
+
+steps = logging.getLogger("recsys_pipeline.steps")
+
+Build = Callable[[Path, TrackedRun], Built]
+Describe = Callable[[Artifact], Mapping[str, Any]]
+Fact = Callable[[Artifact], bool]
+"""A named check of a stored artifact; its name and docstring are what the UI shows."""
+
+
+def stage_asset(
+    key: str, *, needs: str, kinds: set[str], after: Sequence[str] = (), blocking: Sequence[Fact] = (), **more: Any
+) -> Callable[..., Any]:
+    """The `@dg.asset` of this project: key `<stage>/<subject>`, group = stage, daily, owned, versioned by its code.
+
+    `after` lists the keys that it reads; `blocking` the facts that must hold before anything downstream starts.
+    """
+    stage = key.split("/")[0]
+    return dg.asset(
+        key=key.split("/"),
+        group_name=stage,
+        deps=[dg.AssetKey.from_user_string(name) for name in after],
+        partitions_def=DAILY,
+        owners=OWNERS,
+        kinds=kinds,
+        tags={NEEDS: needs},
+        code_version=code_version(stage),
+        check_specs=[
+            dg.AssetCheckSpec(fact.__name__, asset=key.split("/"), description=fact.__doc__, blocking=True)
+            for fact in blocking
+        ],
+        **more,
+    )
+
+
+def make_recipe(key: str, partition: str, inputs: Sequence[Artifact], config: Any) -> Recipe:
+    """The recipe of an artifact; `config` is a dataclass, a mapping or a Dagster form."""
+    return Recipe(
+        key=key,
+        partition=partition,
+        inputs=tuple(artifact.manifest.ref for artifact in inputs),
+        config=_as_dict(config),
+        code_version=code_version(key.split("/")[0]),
+        libraries=library_versions(),
+    )
+
+
+def produce(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    tracker: TrackerResource,
+    *,
+    inputs: Sequence[Artifact],
+    config: Any,
+    build: Build,
+    describe: Describe | None = None,
+    blocking: Sequence[Fact] = (),
+) -> dg.MaterializeResult:
+    """Make this asset's artifact for this run's partition, or find that it is up to date.
+
+    `build(directory, run)` writes the files and returns their metrics; `describe(artifact)` adds metadata that
+    people look at (plots, tables), from the stored files, so that it is there for a reused artifact too.
+    """
+    key = context.asset_key.to_user_string()
+    recipe = make_recipe(key, context.partition_key, inputs, config)
+    opened = store.open()
+    artifact = None if store.recompute else opened.reusable(recipe)
+    if artifact is None:
+        name = f"{key}@{context.partition_key}"
+        run_config = {**recipe.config, "inputs": [vars(ref) for ref in recipe.inputs], "dagster_run": context.run_id}
+        with tracker.open().run(name, key.split("/")[0], run_config, group=context.partition_key) as run:
+            artifact = opened.build(recipe, lambda directory: build(directory, run), run_id=context.run_id)
+            run.log({name: value for name, value in artifact.manifest.metrics.items() if _is_number(value)})
+            run.log_artifact(artifact)
+    return report(artifact, describe, blocking)
+
+
+def report(artifact: Artifact, describe: Describe | None = None, blocking: Sequence[Fact] = ()) -> dg.MaterializeResult:
+    """What Dagster shows of an artifact, whether its facts hold, and a line in the step log."""
+    steps.info(
+        "%-24s %-10s %s  %7.1f s  %s",
+        artifact.manifest.recipe.key,
+        artifact.manifest.recipe.partition,
+        "up to date" if artifact.reused else "made      ",
+        0.0 if artifact.reused else artifact.manifest.seconds,
+        artifact.manifest.digest[:12],
+    )
+    return dg.MaterializeResult(
+        metadata={**metadata_of(artifact), **(describe(artifact) if describe else {})},
+        data_version=dg.DataVersion(artifact.manifest.digest),
+        check_results=[dg.AssetCheckResult(check_name=fact.__name__, passed=bool(fact(artifact))) for fact in blocking],
+    )
+
+
+def metadata_of(artifact: Artifact) -> dict[str, Any]:
+    """Digest, place, size, time and metrics of any artifact."""
+    return {
+        "digest": artifact.manifest.digest,
+        "path": dg.MetadataValue.path(str(artifact.path)),
+        "bytes": sum(file["bytes"] for file in artifact.manifest.files.values()),
+        "seconds": artifact.manifest.seconds,
+        "up_to_date": artifact.reused,
+        **{name: _metadata_value(value) for name, value in artifact.manifest.metrics.items()},
+    }
+
+
+def log_progress(label: str, metrics: Mapping[str, float]) -> None:
+    """A progress callback for core functions: one line in the step log."""
+    figures = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+    steps.info("  %s  %s", label, figures)
+
+
+def _metadata_value(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _as_dict(config: Any) -> dict[str, Any]:
+    if isinstance(config, Mapping):
+        return dict(config)
+    return config.model_dump() if isinstance(config, dg.Config) else dataclasses.asdict(config)

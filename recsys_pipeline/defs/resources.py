@@ -1,0 +1,61 @@
+"""Dagster resources: thin, configurable doors to the adapters."""
+
+from functools import cache
+
+import dagster as dg
+from pydantic import Field
+
+from recsys_pipeline.adapters.sources import open_source
+from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.tracker import Tracker
+from recsys_pipeline.core.dataset.sources import Source
+from recsys_pipeline.settings import Settings, settings
+
+
+@cache
+def configured_source() -> Source:
+    """The source that the settings name, opened once per process."""
+    return open_source(settings())
+
+
+class SourceResource(dg.ConfigurableResource):
+    """The source of interactions, items and looks that `RECSYS_SOURCE` names."""
+
+    def open(self) -> Source:
+        """The source itself."""
+        return configured_source()
+
+
+class StoreResource(dg.ConfigurableResource):
+    """The artifact store at `RECSYS_STORE`, in the folder of the configured source."""
+
+    recompute: bool = Field(
+        default=False, description="Compute again even what is up to date, to check that it is reproducible."
+    )
+
+    def open(self) -> ArtifactStore:
+        """The store itself."""
+        return open_store(settings(), configured_source().name)
+
+    def input(self, context: dg.AssetExecutionContext, key: str) -> Artifact:
+        """The current artifact of another asset for the partition of this run."""
+        return self.open().get(key, context.partition_key)
+
+
+class TrackerResource(dg.ConfigurableResource):
+    """Weights & Biases; offline unless `WANDB_API_KEY` is set, silent where it fails."""
+
+    enabled: bool = Field(default=True, description="Track runs, metrics and artifacts in Weights & Biases.")
+    project: str = Field(default="recsys_pipeline", description="The W&B project.")
+
+    def open(self) -> Tracker:
+        """The tracker itself."""
+        return Tracker(settings().home / "wandb", self.project, self.enabled)
+
+
+def open_store(deployment: Settings, source_name: str) -> ArtifactStore:
+    """The store of one source: sources never share artifacts, because their partitions mean different data."""
+    return ArtifactStore(f"{deployment.store_url}/{source_name}", cache=deployment.home / "cache" / source_name)
+
+
+RESOURCES = {"source": SourceResource(), "store": StoreResource(), "tracker": TrackerResource()}

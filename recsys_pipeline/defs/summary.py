@@ -1,0 +1,65 @@
+"""What `make demo` prints when the batch is done: the day's figures, and where to go from here."""
+
+from rich.console import Console
+from rich.table import Table
+
+from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.core.neighbors.index import SearchIndex
+from recsys_pipeline.core.reports.ranking_report import RankingReport, load_records
+from recsys_pipeline.core.reports.resampling import Estimate
+from recsys_pipeline.defs.launch import Outcome
+from recsys_pipeline.defs.resources import StoreResource
+
+LEADERBOARD = (("ndcg", 10), ("recall", 10), ("hit_rate", 10), ("mrr", 100), ("coverage", 10))
+LOOKS = (("same_category_accuracy", 0), ("auc", 0), ("hit_rate", 10), ("mrr", 0))
+
+
+def print_summary(console: Console, day: str, seconds: float, outcome: Outcome) -> None:
+    """Tables of the reports that exist for the day, and the next steps."""
+    store = StoreResource().open()
+    console.print()
+    if ranking := store.current("reports/ranking", day):
+        report = RankingReport.load(ranking.path)
+        console.print(_table("Ranking: mean over users [95% interval]", report.estimates, LEADERBOARD, ("ndcg", 10)))
+    if looks := store.current("reports/looks", day):
+        estimates = load_records(Estimate, looks.path / "estimates.parquet")
+        console.print(_table("Shop the look, unseen scenes [95% interval]", estimates, LOOKS, LOOKS[0]))
+    console.print(_index_table(store, day))
+    console.print(f"\n{outcome.made} artifacts made, {outcome.reused} up to date, in {seconds:.0f} s.")
+    if page := store.current("reports/daily", day):
+        console.print(f"Report  {page.path / 'index.html'}", soft_wrap=True)
+    console.print(
+        "Next    [bold]make ui[/bold]                      lineage, plots, Launchpad, schedules\n"
+        "        [bold].venv/bin/recsys run sweep_weekly[/bold]   tune; tomorrow's models take the winner\n"
+        "        edit [bold].env[/bold]                    point it at your own data (conf/sources has examples)"
+    )
+
+
+def _table(title: str, estimates: list[Estimate], columns: tuple, order_by: tuple[str, int]) -> Table:
+    figures = {(row.model, row.metric, row.k): row for row in estimates}
+    models = sorted({row.model for row in estimates}, key=lambda model: -figures[(model, *order_by)].value)
+    table = Table(title=title, title_justify="left")
+    for heading in ("model", *(f"{metric}@{k}" if k else metric for metric, k in columns)):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for model in models:
+        table.add_row(model, *(_figure(figures.get((model, metric, k))) for metric, k in columns))
+    return table
+
+
+def _figure(row: Estimate | None) -> str:
+    if row is None:
+        return "–"
+    interval = "" if row.low != row.low else f" [{row.low:.3f}, {row.high:.3f}]"
+    return f"{row.value:.3f}{interval}"
+
+
+def _index_table(store: ArtifactStore, day: str) -> Table:
+    table = Table(title="Nearest-neighbour indexes: recall against exact search", title_justify="left")
+    for heading in ("index", "family", "vectors", "recall@10", "target", "queries/s"):
+        table.add_column(heading, justify="left" if heading in ("index", "family") else "right")
+    for name in ("als_index", "stl_index"):
+        if artifact := store.current(f"neighbors/{name}", day):
+            found = SearchIndex.load(artifact.path).report
+            table.add_row(name, found.chosen.family, f"{found.n_vectors:,}", f"{found.recall:.3f}",
+                          f"{found.recall_target:.2f}", f"{found.queries_per_second:,.0f}")  # fmt: skip
+    return table

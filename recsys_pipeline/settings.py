@@ -1,0 +1,39 @@
+"""Typed settings, read once from `RECSYS_*` environment variables or `.env`; `.env.example` documents each."""
+
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from recsys_pipeline.core.errors import SettingError
+
+
+class Settings(BaseSettings):
+    """What differs between deployments; everything else is config of the asset that it concerns."""
+
+    model_config = SettingsConfigDict(env_prefix="RECSYS_", env_file=".env", extra="ignore")
+
+    home: Path = Field(Path("data"), description="Runtime root: store, checkpoints, W&B files, downloads.")
+    store: str | None = Field(None, description="fsspec URL of the artifact store; default <home>/store.")
+    source: str = Field("simulator", description="simulator, files, or download:<preset>.")
+    source_config: Path | None = Field(None, description="The TOML that describes a `files` source.")
+    size: Literal["tiny", "demo", "large"] = Field("demo", description="Size of the simulated marketplace.")
+    start_date: date | None = Field(None, description="First day of the simulated marketplace, and first partition.")
+
+    @property
+    def store_url(self) -> str:
+        """Where artifacts live; one folder per source below it."""
+        return self.store or str(self.home / "store")
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process; a bad value names its variable."""
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue] (every field has a default)
+    except ValidationError as error:
+        problems = "; ".join(f"RECSYS_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise SettingError(f"{problems}. Mend it in the environment or in .env (see .env.example)") from error

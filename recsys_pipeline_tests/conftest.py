@@ -1,0 +1,22 @@
+"""Fixtures and profiles for all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("project", max_examples=30, deadline=None, derandomize=True)
+settings.load_profile("project")
+
+os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real data; tests that need it skip, saying so, where it is absent."""
+    folder = os.environ.get("RECSYS_TEST_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("real data is absent: set RECSYS_TEST_DATA to its folder")
+    return Path(folder)

@@ -1,0 +1,107 @@
+"""Snapshots: stable id maps, order-free digests, latest value per pair, nothing from after the day."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot, write_snapshot
+from recsys_pipeline.core.errors import ArtifactError
+
+Event = tuple[str, str, str, float, int]
+
+
+def write_day(root: Path, day: str, events: list[Event], version: str = "a") -> DayEntry:
+    path = root / "days" / day / version / "interactions.parquet"
+    path.parent.mkdir(parents=True)
+    noon = datetime.fromisoformat(f"{day}T12:00:00+00:00")
+    columns = {
+        "user_id": pa.array([e[0] for e in events], pa.string()),
+        "item_id": pa.array([e[1] for e in events], pa.string()),
+        "event": pa.array([e[2] for e in events], pa.string()),
+        "value": pa.array([e[3] for e in events], pa.float32()),
+        "timestamp": pa.array([noon.replace(minute=e[4]) for e in events], pa.timestamp("us", tz="UTC")),
+    }
+    pq.write_table(pa.table(columns), path)
+    return DayEntry(day, path.relative_to(root).as_posix(), f"{day}-{version}", len(events))
+
+
+def snapshot_of(root: Path, name: str, days: list[DayEntry], previous: Snapshot | None = None) -> Snapshot:
+    directory = root / name
+    directory.mkdir()
+    write_snapshot(directory, root, days, previous)
+    return Snapshot.load(directory, root)
+
+
+@pytest.fixture
+def days(tmp_path: Path) -> list[DayEntry]:
+    return [
+        write_day(tmp_path, "2026-01-01", [("zoe", "a", "click", 3, 0), ("bob", "b", "view", 0, 1)]),
+        write_day(tmp_path, "2026-01-02", []),
+        write_day(tmp_path, "2026-01-03", [("amy", "a", "rating", 5, 0), ("zoe", "a", "rating", 2, 5)]),
+    ]
+
+
+def test_ids_are_numbered_by_first_day_and_never_change(tmp_path: Path, days: list[DayEntry]) -> None:
+    first = snapshot_of(tmp_path, "first", days[:1])
+    third = snapshot_of(tmp_path, "third", days, previous=first)
+    assert first.user_ids.tolist() == ["bob", "zoe"]
+    assert third.user_ids.tolist() == ["bob", "zoe", "amy"]
+    assert third.item_ids.tolist() == ["a", "b"]
+
+
+def test_a_chain_of_daily_snapshots_equals_one_snapshot(tmp_path: Path, days: list[DayEntry]) -> None:
+    chain = None
+    for i in range(3):
+        chain = snapshot_of(tmp_path, f"chain{i}", days[: i + 1], previous=chain)
+    whole = snapshot_of(tmp_path, "whole", days)
+    assert chain is not None
+    assert chain.digest == whole.digest
+    assert chain.user_ids.tolist() == whole.user_ids.tolist()
+
+
+def test_late_events_make_a_new_version_and_old_snapshots_keep_the_old_one(
+    tmp_path: Path, days: list[DayEntry]
+) -> None:
+    before = snapshot_of(tmp_path, "before", days)
+    ratings_before = before.ratings()
+    late = write_day(tmp_path, "2026-01-01", [("zoe", "a", "click", 3, 0), ("abe", "c", "click", 3, 2)], version="b")
+    after = snapshot_of(tmp_path, "after", [late, *days[1:]], previous=before)
+    assert after.user_ids.tolist() == ["bob", "zoe", "amy", "abe"]
+    assert after.digest != before.digest
+    np.testing.assert_array_equal(Snapshot.load(tmp_path / "before", tmp_path).ratings().user, ratings_before.user)
+
+
+def test_ratings_hold_the_latest_value_of_each_pair_and_no_impressions(tmp_path: Path, days: list[DayEntry]) -> None:
+    ratings = snapshot_of(tmp_path, "whole", days).ratings()
+    assert list(zip(ratings.user.tolist(), ratings.item.tolist(), ratings.value.tolist(), strict=True)) == [
+        (1, 0, 2.0),
+        (2, 0, 5.0),
+    ]
+    assert ratings.timestamp_us[0] == int(datetime(2026, 1, 3, 12, 5, tzinfo=UTC).timestamp() * 1e6)
+    assert (ratings.n_users, ratings.n_items) == (3, 2)
+
+
+def test_an_event_planted_in_the_future_changes_nothing(tmp_path: Path, days: list[DayEntry]) -> None:
+    until_second = snapshot_of(tmp_path, "x", days[:2])
+    write_day(tmp_path, "2026-01-09", [("bob", "a", "rating", 1, 0)])
+    again = snapshot_of(tmp_path, "y", days[:2])
+    assert again.digest == until_second.digest
+    np.testing.assert_array_equal(again.ratings().value, until_second.ratings().value)
+
+
+def test_a_lost_day_file_is_named(tmp_path: Path, days: list[DayEntry]) -> None:
+    snapshot_of(tmp_path, "whole", days)
+    shutil.rmtree(tmp_path / "days" / "2026-01-03")
+    with pytest.raises(ArtifactError, match="2026-01-03"):
+        Snapshot.load(tmp_path / "whole", tmp_path)
+
+
+def test_empty_days_only_give_empty_ratings(tmp_path: Path, days: list[DayEntry]) -> None:
+    ratings = snapshot_of(tmp_path, "empty", days[1:2]).ratings()
+    assert len(ratings) == 0
+    assert ratings.n_users == 0

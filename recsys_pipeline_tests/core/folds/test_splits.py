@@ -1,0 +1,149 @@
+"""Invariants of every split: nothing lost, nothing twice, no leak."""
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.folds import Fold, Split, divide
+from recsys_pipeline.core.folds.k_fold import k_fold
+from recsys_pipeline.core.folds.leave_last_out import leave_last_out
+from recsys_pipeline.core.folds.prequential import prequential, prequential_by_draws, time_order
+from recsys_pipeline.core.folds.time_window import sliding_windows, time_window
+from recsys_pipeline.core.types import Ratings
+from recsys_pipeline_tests.strategies import ratings
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SPLITTERS = {
+    "prequential": lambda data: prequential(data, 0.3, seed=1),
+    "by_draws": lambda data: prequential_by_draws(data, 0.3, seed=1),
+    "leave_last_out": leave_last_out,
+}
+
+
+def latest_per_user_is_tested(data: Ratings, split: Split) -> bool:
+    position = np.empty(len(data), np.int64)
+    position[time_order(data)] = np.arange(len(data))
+    for user in np.unique(data.user):
+        train = position[split.train[data.user[split.train] == user]]
+        test = position[split.test[data.user[split.test] == user]]
+        if len(test) and (not len(train) or train.max() > test.min()):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("name", SPLITTERS)
+@given(data=ratings())
+def test_nothing_is_lost_or_doubled_and_test_rows_are_the_latest(name: str, data: Ratings) -> None:
+    split = SPLITTERS[name](data)
+    assert sorted([*split.train, *split.test]) == list(range(len(data)))
+    assert latest_per_user_is_tested(data, split)
+
+
+@given(data=ratings(), share=st.sampled_from([0.1, 0.5, 0.9]), kept=st.integers(1, 3))
+def test_prequential_tests_the_global_share_as_far_as_users_can_spare_rows(
+    data: Ratings, share: float, kept: int
+) -> None:
+    spare = np.maximum(np.bincount(data.user) - kept, 0).sum()
+    expected = min(round(share * len(data)), spare)
+    assert len(prequential(data, share, seed=0, min_train_rows=kept).test) == expected
+    assert len(prequential_by_draws(data, share, seed=0, min_train_rows=kept).test) == expected
+
+
+@given(data=ratings(), order=st.randoms(use_true_random=False))
+def test_prequential_does_not_depend_on_the_order_of_rows(data: Ratings, order) -> None:
+    shuffled = np.array(order.sample(range(len(data)), len(data)))
+    chosen = prequential(data, 0.4, seed=3).test
+    chosen_shuffled = shuffled[prequential(data.take(shuffled), 0.4, seed=3).test]
+    assert set(chosen) == set(chosen_shuffled)
+
+
+def skewed_users(n_users: int = 4) -> Ratings:
+    """User u has 2^(u+1) rows; the least active users are the most recent."""
+    user = np.repeat(np.arange(n_users), 2 ** np.arange(1, n_users + 1)).astype(np.int32)
+    item = np.concatenate([np.arange(n) for n in 2 ** np.arange(1, n_users + 1)]).astype(np.int32)
+    hours = np.arange(len(user))[::-1].copy()
+    return Ratings(user, item, np.ones(len(user), np.float32), hours.astype(np.int64), n_users, int(item.max()) + 1)
+
+
+def test_fast_prequential_gives_up_rows_as_the_twin_does() -> None:
+    data = skewed_users()
+    fast, twin = (
+        np.mean([np.bincount(data.user[split(data, 0.4, seed).test], minlength=4) for seed in range(300)], axis=0)
+        for split in (prequential, prequential_by_draws)
+    )
+    np.testing.assert_allclose(fast, twin, atol=0.3)
+
+
+def test_prequential_does_not_favour_recent_users() -> None:
+    data = skewed_users()
+    mirrored = dataclasses.replace(data, timestamp_us=data.timestamp_us[::-1].copy())
+    counts = [np.bincount(data.user[prequential(d, 0.4, seed=5).test], minlength=4) for d in (data, mirrored)]
+    np.testing.assert_array_equal(counts[0], counts[1])
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 1.5])
+def test_prequential_names_a_bad_share(share: float) -> None:
+    with pytest.raises(SettingError, match="test_share"):
+        prequential(skewed_users(), share, seed=0)
+
+
+def test_leave_last_out_golden() -> None:
+    user = np.array([0, 0, 0, 1, 2, 2], np.int32)
+    item = np.array([0, 1, 2, 0, 1, 0], np.int32)
+    at = np.array([3, 1, 2, 9, 5, 5], np.int64)
+    split = leave_last_out(Ratings(user, item, np.ones(6, np.float32), at, 3, 3))
+    assert split.test.tolist() == [0, 4]  # user 1 has one row and keeps it; user 2 ties, the higher item wins
+
+
+@given(data=ratings(), cut=st.integers(0, 20), delay=st.integers(0, 5))
+def test_time_windows_are_half_open_on_both_sides(data: Ratings, cut: int, delay: int) -> None:
+    hours = [EPOCH + timedelta(hours=h) for h in (0, cut, 30)]
+    split = time_window(data, *hours, delay=timedelta(hours=delay))
+    at = data.timestamp_us // 3_600_000_000
+    assert split.train.tolist() == [row for row in range(len(data)) if 0 <= at[row] < cut]
+    assert split.test.tolist() == [row for row in range(len(data)) if cut + delay <= at[row] < 30]
+
+
+def test_time_windows_out_of_order_are_refused() -> None:
+    with pytest.raises(SettingError, match="start <= cut"):
+        time_window(skewed_users(), EPOCH + timedelta(1), EPOCH, EPOCH + timedelta(2))
+
+
+@given(data=ratings())
+def test_sliding_windows_test_each_event_once(data: Ratings) -> None:
+    hour = timedelta(hours=1)
+    splits = list(sliding_windows(data, EPOCH, EPOCH + 24 * hour, train=6 * hour, test=3 * hour))
+    tested = np.concatenate([split.test for split in splits])
+    after_first_train = np.flatnonzero(data.timestamp_us >= 6 * 3_600_000_000)
+    assert sorted(tested) == after_first_train.tolist()
+
+
+@given(data=ratings(), n_folds=st.integers(2, 5))
+def test_k_fold_tests_every_row_once(data: Ratings, n_folds: int) -> None:
+    if n_folds > len(data):
+        with pytest.raises(SettingError, match="n_folds"):
+            k_fold(data, n_folds, seed=0)
+        return
+    splits = k_fold(data, n_folds, seed=0)
+    assert sorted(np.concatenate([split.test for split in splits])) == list(range(len(data)))
+    assert all(not set(split.train) & set(split.test) for split in splits)
+    sizes = [len(split.test) for split in splits]
+    assert max(sizes) - min(sizes) <= 1
+
+
+@given(data=ratings())
+def test_a_fold_survives_the_disk(data: Ratings, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outer = prequential(data, 0.4, seed=0)
+    fold = divide(data, outer, prequential(data.take(outer.train), 0.4, seed=1))
+    directory = tmp_path_factory.mktemp("fold")
+    fold.save(directory)
+    loaded = Fold.load(directory)
+    for part in ("train", "validation", "test"):
+        for column in ("user", "item", "value", "timestamp_us"):
+            np.testing.assert_array_equal(getattr(getattr(fold, part), column), getattr(getattr(loaded, part), column))
+    assert len(loaded.train_and_validation) + len(loaded.test) == len(data)

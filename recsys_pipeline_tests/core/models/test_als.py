@@ -1,0 +1,110 @@
+"""The registered factorisation model; its solvers are tested in core/learning."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsys_pipeline.core.errors import ModelError, SettingError
+from recsys_pipeline.core.models import als
+from recsys_pipeline_tests.core.learning.test_factorization import some_ratings
+from recsys_pipeline_tests.model_battery import ModelBattery, planted_blocks
+
+RANKING = als.AlsConfig(embedding_size=7, epochs=5, half_life_days=0.0)
+VALUES = als.AlsConfig(
+    embedding_size=7, gravity=0.0, target="value", bias_reg=1.0, use_user_bias=True, use_global_bias=True, epochs=5
+)
+RECENT = dataclasses.replace(RANKING, half_life_days=2e-9)  # the planted rows are 1 µs = 1.2e-11 days apart
+
+
+class TestAls(ModelBattery):
+    model = "als"
+    config = {"embedding_size": 7, "epochs": 5}  # noqa: RUF012 - a class constant, as in the base
+    floor = 0.9
+
+
+class TestAlsForValues(ModelBattery):
+    model = "als"
+    config = {**dataclasses.asdict(VALUES)}  # noqa: RUF012 - a class constant, as in the base
+    floor = 0.4  # 16 values per user, and only those that are observed
+
+
+@pytest.mark.parametrize("config", [RANKING, VALUES])
+def test_scores_are_the_dot_products_of_the_vectors(config: als.AlsConfig) -> None:
+    train = planted_blocks()[0]
+    model = als.fit(train, config, seed=0)
+    everyone = np.arange(train.n_users, dtype=np.int32)
+    np.testing.assert_array_equal(model.scores(everyone), model.user_vectors() @ model.item_vectors().T)
+    assert model.item_vectors().shape == (train.n_items, config.embedding_size + 2)
+
+
+@pytest.mark.parametrize("config", [RANKING, VALUES, RECENT])
+def test_fold_in_gives_trained_users_their_vectors(config: als.AlsConfig, tmp_path: Path) -> None:
+    train = planted_blocks()[0]
+    model = als.fit(train, config, seed=0)
+    model.save(tmp_path)
+    np.testing.assert_allclose(als.AlsModel.load(tmp_path).fold_in(train), model.user_vectors(), atol=1e-5)
+
+
+def test_fold_in_of_new_users_ranks_their_block_and_ignores_unseen_items() -> None:
+    train, liked = planted_blocks()
+    known = train.take(train.item != 0)
+    model = als.fit(known, RANKING, seed=0)
+    histories = dataclasses.replace(train.take(train.user < 3), n_users=4)
+    vectors = model.fold_in(histories)
+    best = (vectors @ model.item_vectors().T).argmax(axis=1)
+    assert liked[[0, 1, 2], best[:3]].all()
+    np.testing.assert_array_equal(vectors[3], [0] * 7 + [0, 1])
+    without = dataclasses.replace(known.take(known.user < 3), n_users=4)
+    np.testing.assert_allclose(vectors, model.fold_in(without), atol=1e-6)
+
+
+def test_fold_in_refuses_another_id_space() -> None:
+    train = planted_blocks()[0]
+    model = als.fit(train, RANKING, seed=0)
+    with pytest.raises(ModelError, match="41 items"):
+        model.fold_in(dataclasses.replace(train, n_items=41))
+
+
+def test_values_are_fitted_without_gravity() -> None:
+    train = planted_blocks()[0]
+    model = als.fit(train, VALUES, seed=0)
+    assert model.predicts_values
+    assert not als.fit(train, RANKING, seed=0).predicts_values
+    error = model.scores(train.user)[np.arange(len(train)), train.item] - train.value
+    assert np.sqrt((error**2).mean()) < 0.7 < train.value.std()
+
+
+def test_half_life_favours_recent_items() -> None:
+    train = planted_blocks()[0]
+    late = train.item >= train.n_items // 2
+    train = dataclasses.replace(train, timestamp_us=np.where(late, 10, 0) * np.int64(86_400e6))
+
+    def mean_late_score(half_life_days: float) -> float:
+        model = als.fit(train, dataclasses.replace(RANKING, half_life_days=half_life_days), seed=0)
+        scores = model.scores(np.arange(train.n_users, dtype=np.int32))
+        half = train.n_items // 2
+        return float(scores[:, half:].mean() - scores[:, :half].mean())
+
+    assert mean_late_score(5.0) > mean_late_score(0.0) + 0.02
+
+
+def test_penalties_too_small_for_float32_are_an_error() -> None:
+    with pytest.raises(ModelError, match="reg 1e-30"):
+        als.fit(planted_blocks()[0], dataclasses.replace(VALUES, reg=1e-30, bias_reg=1e-30), seed=0)
+
+
+def test_constant_target_without_gravity_is_refused() -> None:
+    with pytest.raises(SettingError, match="gravity"):
+        als.AlsConfig(gravity=0.0)
+
+
+@pytest.mark.parametrize("solver", ["als", "optax"])
+def test_progress_hears_each_epoch(solver: str) -> None:
+    heard: list[tuple[str, float]] = []
+    # The same shapes as in the solvers' tests, where L-BFGS takes seconds to compile.
+    config = dataclasses.replace(RANKING, solver=solver, epochs=3, embedding_size=11)
+    als.fit(some_ratings(), config, 0, lambda step, metrics: heard.append((step, metrics["objective"])))
+    assert [step for step, _ in heard] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert heard[0][1] > heard[2][1]

@@ -1,0 +1,46 @@
+"""The item-item co-occurrence baseline."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from recsys_pipeline.core.models import cooccurrence
+from recsys_pipeline_tests.model_battery import ModelBattery, planted_blocks
+
+
+class TestCooccurrence(ModelBattery):
+    model = "cooccurrence"
+    floor = 0.9
+
+
+def by_hand(history: np.ndarray, n_neighbors: int, shrinkage: float) -> np.ndarray:
+    """The readable twin: one pair of items at a time."""
+    n_items = history.shape[1]
+    similarity = np.zeros((n_items, n_items))
+    for one in range(n_items):
+        for other in range(n_items):
+            together = (history[:, one] * history[:, other]).sum()
+            norm = np.sqrt(history[:, one].sum() * history[:, other].sum())
+            if one != other and together:
+                similarity[one, other] = together / (norm + shrinkage)
+        similarity[one, np.argsort(-similarity[one].astype(np.float32), kind="stable")[n_neighbors:]] = 0
+    return similarity
+
+
+@pytest.mark.parametrize(("n_neighbors", "shrinkage"), [(3, 0.0), (5, 2.5), (1000, 10.0)])
+@pytest.mark.parametrize("block", [7, 1024])
+def test_similarities_equal_the_twin(
+    monkeypatch: pytest.MonkeyPatch, n_neighbors: int, shrinkage: float, block: int
+) -> None:
+    monkeypatch.setattr(cooccurrence, "ITEM_BLOCK", block)
+    history = np.random.default_rng(0).random((30, 20)) < 0.3
+    found = cooccurrence.similar_items(sparse.csr_array(history.astype(np.float32)), n_neighbors, shrinkage)
+    np.testing.assert_allclose(found.toarray(), by_hand(history.astype(float), n_neighbors, shrinkage), rtol=1e-6)
+
+
+def test_repeated_pairs_count_once() -> None:
+    train = planted_blocks()[0]
+    twice = train.take(np.tile(np.arange(len(train)), 2))
+    users, config = np.arange(train.n_users, dtype=np.int32), cooccurrence.CooccurrenceConfig()
+    once, again = (cooccurrence.fit(rows, config, seed=0).scores(users) for rows in (train, twice))
+    np.testing.assert_array_equal(once, again)
