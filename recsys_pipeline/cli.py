@@ -9,7 +9,8 @@ from rich.console import Console
 
 from recsys_pipeline.core.errors import RecsysError
 
-console = Console(highlight=False)
+PIPED_COLUMNS = 110
+console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
 
 
 def main(arguments: list[str] | None = None) -> int:

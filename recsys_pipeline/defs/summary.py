@@ -1,5 +1,7 @@
 """What `make demo` prints when the batch is done: the day's figures, and where to go from here."""
 
+import math
+
 from rich.console import Console
 from rich.table import Table
 
@@ -10,8 +12,18 @@ from recsys_pipeline.core.reports.resampling import Estimate
 from recsys_pipeline.defs.launch import Outcome
 from recsys_pipeline.defs.resources import StoreResource
 
-LEADERBOARD = (("ndcg", 10), ("recall", 10), ("hit_rate", 10), ("mrr", 100), ("coverage", 10))
-LOOKS = (("same_category_accuracy", 0), ("auc", 0), ("hit_rate", 10), ("mrr", 0))
+LEADERBOARD = {
+    "NDCG@10": ("ndcg", 10),
+    "recall@10": ("recall", 10),
+    "hit@10": ("hit_rate", 10),
+    "coverage": ("coverage", 10),
+}
+LOOKS = {
+    "accuracy": ("same_category_accuracy", 0),
+    "AUC": ("auc", 0),
+    "hit@10 in category": ("category_hit_rate", 10),
+    "MRR in category": ("category_mrr", 0),
+}
 
 
 def print_summary(console: Console, day: str, seconds: float, outcome: Outcome) -> None:
@@ -20,10 +32,10 @@ def print_summary(console: Console, day: str, seconds: float, outcome: Outcome) 
     console.print()
     if ranking := store.current("reports/ranking", day):
         report = RankingReport.load(ranking.path)
-        console.print(_table("Ranking: mean over users [95% interval]", report.estimates, LEADERBOARD, ("ndcg", 10)))
+        console.print(_table("Ranking: mean over users [95% interval]", report.estimates, LEADERBOARD))
     if looks := store.current("reports/looks", day):
         estimates = load_records(Estimate, looks.path / "estimates.parquet")
-        console.print(_table("Shop the look, unseen scenes [95% interval]", estimates, LOOKS, LOOKS[0]))
+        console.print(_table("Shop the look, unseen scenes [95% interval]", estimates, LOOKS))
     console.print(_index_table(store, day))
     console.print(f"\n{outcome.made} artifacts made, {outcome.reused} up to date, in {seconds:.0f} s.")
     if page := store.current("reports/daily", day):
@@ -35,22 +47,28 @@ def print_summary(console: Console, day: str, seconds: float, outcome: Outcome) 
     )
 
 
-def _table(title: str, estimates: list[Estimate], columns: tuple, order_by: tuple[str, int]) -> Table:
+def _table(title: str, estimates: list[Estimate], columns: dict[str, tuple[str, int]]) -> Table:
+    """Models by rows, best in the first column on top."""
     figures = {(row.model, row.metric, row.k): row for row in estimates}
-    models = sorted({row.model for row in estimates}, key=lambda model: -figures[(model, *order_by)].value)
+    decisive = next(iter(columns.values()))
+    models = sorted({row.model for row in estimates}, key=lambda model: -figures[(model, *decisive)].value)
     table = Table(title=title, title_justify="left")
-    for heading in ("model", *(f"{metric}@{k}" if k else metric for metric, k in columns)):
+    for heading in ("model", *columns):
         table.add_column(heading, justify="left" if heading == "model" else "right")
     for model in models:
-        table.add_row(model, *(_figure(figures.get((model, metric, k))) for metric, k in columns))
+        table.add_row(model, *(_figure(figures.get((model, metric, k))) for metric, k in columns.values()))
     return table
 
 
 def _figure(row: Estimate | None) -> str:
     if row is None:
         return "–"
-    interval = "" if row.low != row.low else f" [{row.low:.3f}, {row.high:.3f}]"
-    return f"{row.value:.3f}{interval}"
+    interval = "" if math.isnan(row.low) else f" [dim]\\[{_short(row.low)} {_short(row.high)}][/dim]"
+    return f"{_short(row.value)}{interval}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")
 
 
 def _index_table(store: ArtifactStore, day: str) -> Table:
