@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 
+from dotenv import load_dotenv
 from rich.console import Console
 
 from recsys_pipeline.core.errors import RecsysError
@@ -24,8 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("day", nargs="?", help="YYYY-MM-DD; default: the last complete day of the source")
     run.add_argument("--set", action="append", default=[], metavar="STAGE/SUBJECT.FIELD=VALUE", dest="overrides",
                      help="a Launchpad field, e.g. models/als.embedding_size=32")  # fmt: skip
+    run.add_argument("--recompute", action="store_true", help="make again what is up to date; digests must not change")
     run.set_defaults(run=_run)
     parsed = parser.parse_args(arguments)
+    load_dotenv(".env")  # all of it, as Dagster does for its processes; what the shell has set wins here
     try:
         return parsed.run(parsed)
     except RecsysError as error:
@@ -54,7 +57,7 @@ def _run(parsed: argparse.Namespace) -> int:
     _show_steps()
     day = parsed.day or last_complete_day()
     started = time.monotonic()
-    outcome = run_job(defs, parsed.job, day, parsed.overrides)
+    outcome = run_job(defs, parsed.job, day, parsed.overrides, parsed.recompute)
     console.print(
         f"{parsed.job} {day}: {outcome.made} made, {outcome.reused} up to date, {time.monotonic() - started:.1f} s"
     )

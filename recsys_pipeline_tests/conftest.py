@@ -10,7 +10,10 @@ settings.register_profile("project", max_examples=30, deadline=None, derandomize
 settings.load_profile("project")
 
 os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # tests import wandb before the tracker can switch this off
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Definitions are built once per process, from settings: tests must not see those of the developer's own .env.
+os.environ.update(RECSYS_SOURCE="simulator", RECSYS_SIZE="tiny", RECSYS_START_DATE="2026-01-01")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE, DayFile, write_days
-from recsys_pipeline.core.dataset.snapshots import DayEntry
+from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.types import Window
 
@@ -57,6 +57,15 @@ def day_entries(store: ArtifactStore, last: date) -> tuple[list[Artifact], list[
     return artifacts, entries
 
 
+def open_snapshot(store: ArtifactStore, artifact: Artifact) -> Snapshot:
+    """The snapshot in an artifact; a remote store's files that this disk lacks are fetched first."""
+    if not store.is_local:
+        for path in Snapshot.files(artifact.path, store.local_root):
+            if not (store.local_root / path).is_file():
+                store.fetch(path)
+    return Snapshot.load(artifact.path, store.local_root)
+
+
 def _ranges(days: list[date]) -> Iterator[tuple[date, date]]:
     start = 0
     for i in range(1, len(days) + 1):
@@ -74,13 +83,15 @@ def _ingest_range(
     run_id: str,
 ) -> list[Artifact]:
     started = time.monotonic()
+    # Taken before the source is read: what changes in it meanwhile must make these days stale, not up to date.
+    recipes = {day: recipe_of(day) for day in window.days()}
     with store.staged() as staged:
         stream = source.interactions(window)
         days = write_days(stream, window, staged, max_quarantine_share=max_quarantine_share)
         seconds = (time.monotonic() - started) / len(days)
         return [
             store.commit(
-                staged / day.day.isoformat(), recipe_of(day.day), _built(day, staged), seconds=seconds, run_id=run_id
+                staged / day.day.isoformat(), recipes[day.day], _built(day, staged), seconds=seconds, run_id=run_id
             )
             for day in days
         ]
@@ -88,5 +99,5 @@ def _ingest_range(
 
 def _built(day: DayFile, staged: Path) -> Built:
     events = pq.read_table(staged / day.path, columns=["event"]).column("event").value_counts().to_pylist()
-    counts = {f"{row['values']}s": row["counts"] for row in sorted(events, key=lambda row: row["values"])}
+    counts = {f"event {row['values']}": row["counts"] for row in sorted(events, key=lambda row: row["values"])}
     return Built({"rows": day.rows, "quarantined": day.quarantined, **counts}, digest=day.digest)

@@ -4,8 +4,11 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import date
+from pathlib import Path, PurePath
 from typing import Any
+
+import numpy as np
 
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.types import ArtifactRef
@@ -68,8 +71,19 @@ class Manifest:
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """Canonical JSON: sorted keys, dates and paths as text."""
-    return json.dumps(value, sort_keys=True, default=str, indent=indent)
+    """Canonical JSON: sorted keys, dates and paths as text, NumPy's numbers as numbers; `TypeError` for anything else.
+
+    The text of a set or of an arbitrary object may differ from run to run, and with it the digest of a recipe.
+    """
+    return json.dumps(value, sort_keys=True, default=_plain, indent=indent)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, date | PurePath):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a manifest cannot hold {value!r} of type {type(value).__name__}: give it as text or numbers")
 
 
 def file_digest(path: Path) -> str:
@@ -80,7 +94,8 @@ def file_digest(path: Path) -> str:
 
 def describe_files(directory: Path) -> dict[str, dict[str, Any]]:
     """Size and SHA-256 of every file below the directory, by relative path."""
-    files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != MANIFEST_NAME)
+    own = directory / MANIFEST_NAME
+    files = sorted(path for path in directory.rglob("*") if path.is_file() and path != own)
     return {
         path.relative_to(directory).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
         for path in files

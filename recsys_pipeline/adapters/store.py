@@ -8,8 +8,10 @@ moment leaves either the old state or the new one. On an object store, files are
 after them and the pointer last.
 """
 
+import errno
 import os
 import shutil
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -33,6 +35,8 @@ from recsys_pipeline.adapters.manifest import (
 from recsys_pipeline.core.errors import ArtifactError
 
 POINTER_NAME = "current"
+ABANDONED_S = 7 * 86_400
+"""Staging folders of other machines that share the disk are swept after this long: their processes cannot be seen."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class Artifact:
     manifest: Manifest
     reused: bool = False
 
+    def has_all_files(self) -> bool:
+        """Whether every file is there in its recorded size: finds what is missing or cut, without reading it."""
+        paths = {self.path / name: entry["bytes"] for name, entry in self.manifest.files.items()}
+        return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+
     def verify(self) -> None:
         """Compare every file with its recorded digest; raises `ArtifactError` naming the first that differs."""
         for name, entry in self.manifest.files.items():
@@ -64,7 +73,8 @@ class ArtifactStore:
     """Reads and writes artifacts under an fsspec URL; a remote store is mirrored into `cache` as it is read."""
 
     def __init__(self, url: str, cache: Path) -> None:
-        self.fs, root = fsspec.core.url_to_fs(url)
+        # A cached listing would hide what other processes wrote since.
+        self.fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         self.is_local = isinstance(self.fs, LocalFileSystem)
         self.root = root.rstrip("/")
         self.local_root = Path(self.root) if self.is_local else cache
@@ -92,9 +102,17 @@ class ArtifactStore:
         path = self.local_root / relative
         if not self.is_local and not (path / MANIFEST_NAME).exists():
             with self.staged() as staged:
-                self.fs.get(f"{self.root}/{relative}/", f"{staged}/", recursive=True)
+                try:
+                    self.fs.get(f"{self.root}/{relative}/", f"{staged}/", recursive=True)
+                except FileNotFoundError as error:
+                    raise ArtifactError(f"{self.root}/{relative} is gone: materialize {partition} again") from error
                 self._move(staged, path)
         return Artifact(path, Manifest.read(path / MANIFEST_NAME))
+
+    def fetch(self, relative: str) -> None:
+        """Bring the version that holds a file, named by its path below the root, to the local disk."""
+        *key, partition, version, _ = relative.split("/")
+        self.version("/".join(key), partition, version)
 
     def partitions(self, key: str) -> list[str]:
         """All partitions that have a current version, in order."""
@@ -112,9 +130,12 @@ class ArtifactStore:
     # -- writing ------------------------------------------------------------------------------------------------
 
     def reusable(self, recipe: Recipe) -> Artifact | None:
-        """The current version if it came from this very recipe, else None."""
-        existing = self.current(recipe.key, recipe.partition)
-        if existing is None or existing.manifest.recipe.digest() != recipe.digest():
+        """The current version if it came from this very recipe and is whole (by its files' sizes), else None."""
+        try:
+            existing = self.current(recipe.key, recipe.partition)
+        except ArtifactError:  # what is broken or gone is made again
+            return None
+        if existing is None or existing.manifest.recipe.digest() != recipe.digest() or not existing.has_all_files():
             return None
         return Artifact(existing.path, existing.manifest, reused=True)
 
@@ -141,9 +162,8 @@ class ArtifactStore:
         relative = f"{recipe.key}/{recipe.partition}/{manifest.version}"
         path = self.local_root / relative
         if path.exists() and not _is_intact(path):  # a damaged copy of the same content from the same recipe
-            path.rename(self.staging / f"{os.getpid()}-{uuid.uuid4().hex[:12]}-damaged")
-        if not path.exists():
-            self._move(staged, path)
+            path.rename(self.staging / f"{_process_name()}-damaged")
+        self._move(staged, path)
         if not self.is_local:
             for name in [*files, MANIFEST_NAME]:
                 self.fs.put_file(str(path / name), f"{self.root}/{relative}/{name}")
@@ -155,9 +175,9 @@ class ArtifactStore:
         """A fresh folder on the store's own disk, gone afterwards; those that dead processes left behind go too."""
         self.staging.mkdir(parents=True, exist_ok=True)
         for left_over in self.staging.iterdir():
-            if not _is_running(left_over.name.split("-")[0]):
+            if _is_abandoned(left_over):
                 shutil.rmtree(left_over, ignore_errors=True)
-        folder = self.staging / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        folder = self.staging / _process_name()
         folder.mkdir()
         try:
             yield folder
@@ -165,10 +185,15 @@ class ArtifactStore:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _move(self, staged: Path, path: Path) -> None:
+        """Put a folder in its place; one that is there already has the same content, from an earlier or a rival run."""
         for file in _files_and_folders(staged):
             _sync(file)
         path.parent.mkdir(parents=True, exist_ok=True)
-        staged.rename(path)
+        try:
+            staged.rename(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
         _sync(path.parent)
 
     def _point(self, recipe: Recipe, version: str) -> None:
@@ -176,7 +201,7 @@ class ArtifactStore:
         if not self.is_local:
             self.fs.pipe_file(f"{self.root}/{folder}/{POINTER_NAME}", version.encode())
             return
-        temporary = self.local_root / folder / f".{POINTER_NAME}-{os.getpid()}"
+        temporary = self.local_root / folder / f".{POINTER_NAME}-{_process_name()}"
         temporary.write_text(version)
         _sync(temporary)
         temporary.replace(self.local_root / folder / POINTER_NAME)
@@ -202,6 +227,22 @@ def _is_intact(path: Path) -> bool:
     except ArtifactError:
         return False
     return True
+
+
+def _process_name() -> str:
+    """A new name that tells this process and its machine: `<host>~<process id>~<random>`."""
+    return f"{socket.gethostname()}~{os.getpid()}~{uuid.uuid4().hex[:12]}"
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Whether the process that made the staging folder is dead, or was on another machine and long ago."""
+    host, _, rest = folder.name.partition("~")
+    if host == socket.gethostname():
+        return not _is_running(rest.partition("~")[0])
+    try:
+        return time.time() - folder.stat().st_mtime > ABANDONED_S
+    except FileNotFoundError:
+        return False
 
 
 def _is_running(process_id: str) -> bool:

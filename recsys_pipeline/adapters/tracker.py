@@ -1,16 +1,18 @@
 """Weights & Biases as a view of our own lineage: offline unless a key is present, and never a reason to fail.
 
 Whatever W&B does (absent, offline, broken, slow to start), a run goes on: each call is guarded, and the first
-failure is logged with its reason and switches tracking off for the rest of that W&B run. The truth about lineage is in
-the manifests; W&B's offline mode cannot record consumed artifacts, so inputs are also put in each run's config.
+failure is logged with its reason and switches tracking off for the rest of that W&B run; where a run cannot even
+start, none is tried again in this process (an unreachable server costs a minute and a half each time). The truth
+about lineage is in the manifests; W&B's offline mode cannot record consumed artifacts, so inputs are also put in
+each run's config.
 """
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from recsys_pipeline.adapters.store import Artifact
 
@@ -20,10 +22,11 @@ COPY_LIMIT_BYTES = 50_000_000
 """Larger artifacts go to W&B by reference, because offline mode keeps a second copy of every file."""
 
 
+@runtime_checkable
 class TrackedRun(Protocol):
     """What training code may say to a tracker."""
 
-    def log(self, metrics: dict[str, float]) -> None: ...
+    def log(self, metrics: Mapping[str, float | int]) -> None: ...
 
     def log_artifact(self, artifact: Artifact) -> None: ...
 
@@ -31,7 +34,7 @@ class TrackedRun(Protocol):
 class SilentRun:
     """Tracks nothing; used where tracking is off, and after a failure."""
 
-    def log(self, metrics: dict[str, float]) -> None:
+    def log(self, metrics: Mapping[str, float | int]) -> None:
         """Forget the metrics."""
 
     def log_artifact(self, artifact: Artifact) -> None:
@@ -44,9 +47,9 @@ class WandbRun:
     def __init__(self, run: Any) -> None:
         self._run = run
 
-    def log(self, metrics: dict[str, float]) -> None:
+    def log(self, metrics: Mapping[str, float | int]) -> None:
         """Log one step of metrics."""
-        self._guarded(lambda run: run.log(metrics))
+        self._guarded(lambda run: run.log(dict(metrics)))
 
     def log_artifact(self, artifact: Artifact) -> None:
         """Log an artifact with its manifest as metadata; its W&B type is its stage."""
@@ -89,6 +92,8 @@ class Tracker:
 
     def _open(self, name: str, job_type: str, config: dict[str, Any], group: str | None) -> Any:
         try:
+            # W&B's own telemetry goes out even from offline runs unless this is off.
+            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
             import wandb
 
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -107,7 +112,10 @@ class Tracker:
                 settings=wandb.Settings(silent=True, console="off", disable_git=True, x_disable_stats=True),
             )
         except Exception as error:  # noqa: BLE001 (a tracker never fails a run, whatever it raises)
-            logger.warning("W&B did not start (%s: %s); %s goes on untracked", type(error).__name__, error, name)
+            logger.warning(
+                "W&B did not start for %s (%s: %s); this process goes on untracked", name, type(error).__name__, error
+            )
+            self.enabled = False
             return None
 
 
@@ -128,7 +136,7 @@ def _to_wandb_artifact(artifact: Artifact) -> Any:
         entry.add_dir(str(artifact.path))
     else:
         entry.add_file(str(artifact.path / "manifest.json"))
-        entry.add_reference(artifact.path.absolute().as_uri(), checksum=False)
+        entry.add_reference(artifact.path.absolute().as_uri(), name="files", checksum=False)
     return entry
 
 

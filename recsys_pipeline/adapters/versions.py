@@ -6,6 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 STAGES = ("dataset", "folds", "learning", "models", "neighbors", "reports", "serving", "speed")
+REACHES = {"learning": "reports"}
+"""Sweeps fit models and judge them, so their assets use the core beyond their own stage."""
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "duckdb", "pyarrow", "faiss-cpu", "pillow")
 PACKAGE = Path(__file__).parents[1]
 
@@ -17,7 +19,7 @@ def code_version(stage: str) -> str:
     The layers of the core (checked by import-linter) flow one way, so nothing else can change what a stage
     computes; a change in a report never makes a model stale.
     """
-    stages = STAGES[: STAGES.index(stage) + 1]
+    stages = STAGES[: STAGES.index(REACHES.get(stage, stage)) + 1]
     folders = [PACKAGE / "core" / name for name in stages] + [PACKAGE / "adapters" / "sources"]
     files = [PACKAGE / "core" / "types.py", PACKAGE / "defs" / f"{stage}.py"]
     files += [path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".j2"}]

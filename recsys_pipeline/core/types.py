@@ -1,7 +1,10 @@
-"""Frozen records that cross stages: time windows, sparse ratings, settings with their help text."""
+"""Frozen records that cross stages: time windows, sparse ratings, settings that carry help text and bounds."""
 
 import dataclasses
-from collections.abc import Iterator
+import math
+import numbers
+import typing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -11,6 +14,26 @@ from jaxtyping import Float32, Int32, Int64
 
 from recsys_pipeline.core.errors import DataError, SettingError
 
+Progress = Callable[[str, dict[str, float]], None]
+"""Called with a short step label and metrics as training goes on; the caller shows or logs them."""
+
+BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "ge": ("at least", lambda value, bound: value >= bound),
+    "gt": ("above", lambda value, bound: value > bound),
+    "le": ("at most", lambda value, bound: value <= bound),
+    "lt": ("below", lambda value, bound: value < bound),
+}
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def microseconds(instant: datetime) -> int:
+    """Microseconds since the epoch; raises `SettingError` for an instant that is not UTC."""
+    if instant.utcoffset() != timedelta(0):
+        raise SettingError(f"{instant!r} must be UTC: use datetime(..., tzinfo=UTC)")
+    return (instant - EPOCH) // timedelta(microseconds=1)
+
 
 def setting(default: Any, help: str, **bounds: float | int) -> Any:
     """A dataclass field that carries its help text and bounds (`ge`, `gt`, `le`, `lt`) to forms, sweeps and docs.
@@ -18,8 +41,54 @@ def setting(default: Any, help: str, **bounds: float | int) -> Any:
     >>> @dataclass(frozen=True)
     ... class Config:
     ...     epochs: int = setting(10, "Passes over the training data.", ge=1)
+    ...     __post_init__ = check_settings
+    >>> Config(epochs=0)
+    Traceback (most recent call last):
+        ...
+    recsys_pipeline.core.errors.SettingError: Config.epochs must be at least 1, got 0
     """
     return dataclasses.field(default=default, metadata={"help": help, **bounds})
+
+
+def check_settings(config: Any) -> None:
+    """Bring every field of a config dataclass to its type and check its bounds: the `__post_init__` of all configs."""
+    for field in dataclasses.fields(config):
+        value = check_setting(type(config), field.name, getattr(config, field.name))
+        object.__setattr__(config, field.name, value)
+
+
+def check_setting(config: type, name: str, value: Any, path: str | None = None) -> Any:
+    """A value as the type of the config's field `name` (an int where a float is asked becomes one), within its bounds.
+
+    Raises `SettingError`, which names the field by `path`; that is `Config.name` where none is given.
+    """
+    path = path or f"{config.__name__}.{name}"
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    if name not in fields:
+        raise SettingError(f"{path}: {config.__name__} has no field {name!r}; it has {', '.join(sorted(fields))}")
+    value = _as_type(value, typing.get_type_hints(config)[name], path)
+    for bound, (words, holds) in BOUNDS.items():
+        limit = fields[name].metadata.get(bound)
+        if limit is not None and not holds(value, limit):
+            raise SettingError(f"{path} must be {words} {limit}, got {value!r}")
+    return value
+
+
+def _as_type(value: Any, kind: Any, path: str) -> Any:
+    if typing.get_origin(kind) is typing.Literal:
+        choices = typing.get_args(kind)
+        if value not in choices:
+            raise SettingError(f"{path} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+        return value
+    if typing.get_origin(kind) is tuple and isinstance(value, tuple | list):  # JSON and YAML know only lists
+        return tuple(_as_type(part, typing.get_args(kind)[0], f"{path}[{at}]") for at, part in enumerate(value))
+    if kind in (int, float) and isinstance(value, numbers.Real) and not isinstance(value, bool):
+        if math.isfinite(value) if kind is float else float(value).is_integer():
+            return kind(typing.cast(Any, value))
+        raise SettingError(f"{path} must be {'finite' if kind is float else 'a whole number'}, got {value!r}")
+    if (kind in (int, float, str, bool) and type(value) is not kind) or typing.get_origin(kind) is tuple:
+        raise SettingError(f"{path} must be of type {getattr(kind, '__name__', kind)}, got {value!r}")
+    return value
 
 
 @dataclass(frozen=True, order=True)

@@ -31,6 +31,7 @@ def _form_type(kind: Any) -> Any:
 
 
 def from_form(dataclass_type: type[T], form: dg.Config) -> T:
-    """The dataclass with the values of the form."""
+    """The dataclass with the values of the form; what the form holds as a list becomes a tuple again."""
     names = [field.name for field in dataclasses.fields(dataclass_type)]  # pyright: ignore[reportArgumentType]
-    return dataclass_type(**{name: getattr(form, name) for name in names})
+    values = {name: getattr(form, name) for name in names}
+    return dataclass_type(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})

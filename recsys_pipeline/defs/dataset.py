@@ -2,18 +2,22 @@
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from recsys_pipeline.adapters.ingestion import day_entries, ingest
+from recsys_pipeline.adapters.ingestion import day_entries, ingest, open_snapshot
 from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.store import Built
+from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
-from recsys_pipeline.core.dataset.looks import write_looks
+from recsys_pipeline.core.dataset.looks import LookData, write_looks
 from recsys_pipeline.core.dataset.schema import validate_items
-from recsys_pipeline.core.dataset.snapshots import Snapshot, write_snapshot
+from recsys_pipeline.core.dataset.snapshots import write_snapshot
+from recsys_pipeline.core.reports.pictures import image_grid, png_markdown
 from recsys_pipeline.core.types import Window
 from recsys_pipeline.defs.partitions import day_of
 from recsys_pipeline.defs.production import log_progress, make_recipe, metadata_of, produce, report, stage_asset
@@ -49,7 +53,7 @@ def interactions(
         return make_recipe("dataset/interactions", day.isoformat(), [], settings)
 
     made = ingest(
-        store.open(), opened, day_of(context), recipe_of, run_id=context.run_id, recompute=store.recompute,
+        store.open(), opened, day_of(context), recipe_of, run_id=context.run.run_id, recompute=store.recompute,
         max_quarantine_share=config.max_quarantine_share,
     )  # fmt: skip
     for artifact in made[:-1]:
@@ -71,7 +75,8 @@ def items(
         pq.write_table(checked.quarantine, directory / "quarantine.parquet")
         return Built({"rows": checked.clean.num_rows, "quarantined": checked.quarantine.num_rows})
 
-    return produce(context, store, tracker, inputs=[], config={"source": opened.fingerprint(window)}, build=build)
+    settings = {"source": opened.fingerprint(window)}
+    return produce(context, store, tracker, inputs=[], config=settings, build=build, describe=_describe_items)
 
 
 @stage_asset("dataset/looks", needs="looks", kinds={"numpy", "parquet"}, after=["dataset/items"])
@@ -89,7 +94,7 @@ def looks(
         return Built(vars(summary))
 
     settings = {**config.model_dump(), "source": opened.fingerprint(window)}
-    return produce(context, store, tracker, inputs=[catalogue], config=settings, build=build)
+    return produce(context, store, tracker, inputs=[catalogue], config=settings, build=build, describe=_describe_looks)
 
 
 @stage_asset("dataset/snapshot", needs="interactions", kinds={"duckdb"}, after=["dataset/interactions"])
@@ -98,7 +103,7 @@ def snapshot(context: dg.AssetExecutionContext, store: StoreResource, tracker: T
     opened, day = store.open(), day_of(context)
     day_files, entries = day_entries(opened, day)
     earlier = opened.latest("dataset/snapshot", before=context.partition_key)
-    previous = Snapshot.load(earlier.path, opened.local_root) if earlier else None
+    previous = open_snapshot(opened, earlier) if earlier else None
 
     def build(directory: Path, _: TrackedRun) -> Built:
         made = write_snapshot(directory, opened.local_root, entries, previous)
@@ -108,3 +113,31 @@ def snapshot(context: dg.AssetExecutionContext, store: StoreResource, tracker: T
 
     inputs = [*day_files, *([earlier] if earlier else [])]
     return produce(context, store, tracker, inputs=inputs, config={}, build=build)
+
+
+def _describe_items(artifact: Artifact) -> dict[str, Any]:
+    """The ten largest categories, by an item's first."""
+    items = pd.read_parquet(artifact.path / "items.parquet", columns=["item_id", "categories", "price", "available"])
+    items["category"] = items["categories"].str[0]
+    table = items.groupby("category").agg(
+        items=("item_id", "size"), available=("available", "mean"), median_price=("price", "median")
+    )
+    largest = table.sort_values("items", ascending=False).head(10)
+    return {"largest categories": dg.MetadataValue.md(largest.to_markdown(floatfmt=".4g"))} if len(largest) else {}
+
+
+def _describe_looks(artifact: Artifact) -> dict[str, Any]:
+    """Products and scenes spread over the catalogue, as the models see them."""
+    data = LookData.load(artifact.path)
+    products, scenes = (
+        np.linspace(0, len(images) - 1, min(len(images), n)).astype(int)
+        for images, n in ((data.product_images, 24), (data.scene_images, 12))
+    )
+    titles = [data.categories[data.product_category[row]] for row in products]
+    return {
+        name: dg.MetadataValue.md(png_markdown(picture, name))
+        for name, picture in (
+            ("sample products", image_grid([data.product_images[row] for row in products], titles)),
+            ("sample scenes", image_grid([data.scene_images[row] for row in scenes], [""] * len(scenes), columns=6)),
+        )
+    }

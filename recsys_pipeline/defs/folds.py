@@ -5,10 +5,11 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from recsys_pipeline.adapters.ingestion import open_snapshot
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
-from recsys_pipeline.core.dataset.snapshots import Snapshot
+from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.core.folds import PARTS, Fold, divide
 from recsys_pipeline.core.folds.prequential import prequential
 from recsys_pipeline.core.folds.triplets import TripletConfig, split_looks
@@ -52,7 +53,9 @@ def prequential_fold(
     data = store.input(context, "dataset/snapshot")
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        ratings = Snapshot.load(data.path, store.open().local_root).ratings()
+        ratings = open_snapshot(store.open(), data).ratings()
+        if not len(ratings):
+            raise DataError(f"{data.manifest.recipe.key} has no interactions up to {context.partition_key}: no fold")
         outer = prequential(ratings, config.test_share, config.seed, config.min_train_rows)
         inner = prequential(ratings.take(outer.train), config.validation_share, config.seed + 1, config.min_train_rows)
         fold = divide(ratings, outer, inner)

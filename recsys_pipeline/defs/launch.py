@@ -32,16 +32,22 @@ def last_complete_day() -> str:
     return day
 
 
-def run_job(defs: dg.Definitions, name: str, day: str, overrides: Sequence[str] = ()) -> Outcome:
+def run_job(
+    defs: dg.Definitions, name: str, day: str, overrides: Sequence[str] = (), recompute: bool = False
+) -> Outcome:
     """Run a job for one day; the first failed step's own error is raised.
 
-    `overrides` are Launchpad fields as `stage/subject.field=value`.
+    `overrides` are Launchpad fields as `stage/subject.field=value`; `recompute` makes again what is up to date.
     """
     os.environ.setdefault("DAGSTER_HOME", str(Path.cwd()))
+    _check_day(day)
     job = defs.resolve_job_def(name)
-    config = {**QUIET, "ops": _op_config(overrides)}
+    config = {**QUIET, "ops": _op_config(overrides), "resources": {"store": {"config": {"recompute": recompute}}}}
     with dg.DagsterInstance.get() as instance:
-        result = job.execute_in_process(config, instance=instance, partition_key=day, raise_on_error=False)
+        try:
+            result = job.execute_in_process(config, instance=instance, partition_key=day, raise_on_error=False)
+        except dg.DagsterInvalidConfigError as error:
+            raise SettingError("; ".join(problem.message for problem in error.errors)) from error
     if not result.success:
         raise _cause(result)
     made = [
@@ -50,6 +56,14 @@ def run_job(defs: dg.Definitions, name: str, day: str, overrides: Sequence[str] 
         if event.is_step_materialization
     ]
     return Outcome(result.run_id, made=made.count(False), reused=made.count(True))
+
+
+def _check_day(day: str) -> None:
+    if not DAILY.has_partition_key(day):
+        raise SettingError(
+            f"{day} is no day that can be run: the source has complete days from {DAILY.get_first_partition_key()} to "
+            f"{last_complete_day()} (UTC), written as YYYY-MM-DD"
+        )
 
 
 def _op_config(overrides: Sequence[str]) -> dict[str, Any]:
@@ -67,7 +81,7 @@ def _cause(result: dg.ExecuteInProcessResult) -> Exception:
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
-            while error and error.cause:
-                error = error.cause
+            # Dagster wraps what the step raised; what that in turn was raised from says less, not more.
+            error = error.cause if error and error.cause else error
             return RecsysError(f"step {event.step_key} failed: {error.message.strip() if error else 'no reason given'}")
     return RecsysError(f"run {result.run_id} failed; see the UI")

@@ -6,13 +6,17 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+import yaml
 from pydantic import Field
 
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import Tracker
+from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.learning.sweeps import SweepResult, Trial, parse_sweep, run_sweep
 from recsys_pipeline.core.models import ModelSpec, discover
+from recsys_pipeline.core.reports import plots
+from recsys_pipeline.core.reports.pictures import png_markdown
 from recsys_pipeline.core.reports.validation import validation_metrics
 from recsys_pipeline.defs.production import log_progress, produce, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
@@ -35,7 +39,7 @@ def als_sweep(
     Trials learn from train rows only and never see test rows. The best config is what `models/als` takes.
     """
     fold, spec = store.input(context, "folds/prequential"), discover()["als"]
-    text = Path(config.file).read_text()
+    text = _read_sweep(Path(config.file))
     settings = {**config.model_dump(), "definition": text}
 
     def build(directory: Path, _: Any) -> Built:
@@ -53,6 +57,14 @@ def als_sweep(
         )
 
     return produce(context, store, tracker, inputs=[fold], config=settings, build=build, describe=_describe)
+
+
+def _read_sweep(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        there = ", ".join(sorted(found.as_posix() for found in Path("conf/sweeps").glob("*.yaml"))) or "none"
+        raise SettingError(f"learning/als_sweep.file: {path} cannot be read ({error}); there are {there}") from error
 
 
 def _run(spec: ModelSpec, fold: Fold, text: str, config: SweepConfig, tracker: Tracker, group: str) -> SweepResult:
@@ -82,4 +94,11 @@ def _trial_table(result: SweepResult) -> pd.DataFrame:
 
 def _describe(artifact: Artifact) -> dict[str, Any]:
     trials = pd.read_parquet(artifact.path / "trials.parquet")
-    return {"trials_table": dg.MetadataValue.md(trials.to_markdown(index=False, floatfmt=".4g"))}
+    metric = yaml.safe_load((artifact.path / "sweep.yaml").read_text())["metric"]
+    name, minimise = metric["name"], metric.get("goal") == "minimize"
+    best_first = trials.sort_values(name, ascending=minimise)
+    figure = plots.sweep_progress(trials[name].tolist(), name, minimise)
+    return {
+        "plot of the search": dg.MetadataValue.md(png_markdown(plots.to_png(figure), f"{name} of each trial")),
+        "trials, best first": dg.MetadataValue.md(best_first.to_markdown(index=False, floatfmt=".4g")),
+    }

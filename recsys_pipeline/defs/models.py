@@ -1,11 +1,15 @@
 """Models: one asset per registered model file; a new file in `core/models` appears here by itself."""
 
+import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from recsys_pipeline.adapters.manifest import content_digest, describe_files
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
@@ -13,11 +17,14 @@ from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.folds.triplets import LookFolds, LooksTrain
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import ModelSpec, discover
+from recsys_pipeline.core.reports import plots
+from recsys_pipeline.core.reports.pictures import png_markdown
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.production import log_progress, produce, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 from recsys_pipeline.settings import settings
 
+HISTORY = "history.json"
 FOLDS = {"interactions": "folds/prequential", "looks": "folds/triplets"}
 
 
@@ -46,10 +53,14 @@ def model_asset(spec: ModelSpec) -> dg.AssetsDefinition:
 
         recipe_config = {**vars(chosen), "seed": config.seed}
         sources = [*inputs, *([sweep] if sweep else [])]
-        return produce(context, store, tracker, inputs=sources, config=recipe_config, build=build)
+        return produce(
+            context, store, tracker, inputs=sources, config=recipe_config, build=build, describe=_describe_training
+        )
 
     asset.__name__ = spec.name
-    asset.__doc__ = f"One row is the fitted `{spec.name}` model of the day.\n\n{spec.fit.__doc__ or ''}"
+    asset.__doc__ = (
+        f"One row is the fitted `{spec.name}` model of the day.\n\n{sys.modules[spec.fit.__module__].__doc__}"
+    )
     return stage_asset(f"models/{spec.name}", needs=spec.data, kinds={"jax", "python"}, after=_inputs_of(spec))(asset)
 
 
@@ -70,12 +81,14 @@ def _fit_interactions(
     spec: ModelSpec, config: Any, seed: int, inputs: list[Artifact], directory: Path, run: TrackedRun
 ) -> Built:
     train = Fold.load(inputs[0].path).train_and_validation
+    history: list[dict[str, float | int]] = []
 
-    def progress(_: str, metrics: dict[str, float]) -> None:
+    def progress(_: str, metrics: dict[str, float | int]) -> None:
+        history.append(metrics)
         run.log(metrics)
 
     spec.fit(train, config, seed, progress).save(directory)
-    return Built({"train_rows": len(train), "users": train.n_users, "items": train.n_items})
+    return _fitted(directory, history, {"train_rows": len(train), "users": train.n_users, "items": train.n_items})
 
 
 def _fit_looks(
@@ -83,15 +96,42 @@ def _fit_looks(
 ) -> Built:
     folds, data = LookFolds.load(inputs[0].path), LookData.load(inputs[1].path)
     train = LooksTrain(data, folds.train, folds.validation)
-    last: dict[str, float] = {}
+    history: list[dict[str, float | int]] = []
 
-    def progress(label: str, metrics: dict[str, float]) -> None:
-        last.update(metrics)
+    def progress(label: str, metrics: dict[str, float | int]) -> None:
+        history.append(metrics)
         run.log(metrics)
         log_progress(f"{spec.name} {label}", metrics)
 
-    spec.fit(train, config, seed, progress, settings().home / "checkpoints" / spec.name).save(directory)
-    return Built({"train_pairs": len(folds.train), **last})
+    # Only an interrupted training has use for its checkpoints: those of a finished one would answer a recomputation.
+    checkpoints = settings().home / "checkpoints" / spec.name / inputs[0].manifest.recipe.partition
+    spec.fit(train, config, seed, progress, checkpoints).save(directory)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return _fitted(directory, history, {"train_pairs": len(folds.train), **(history[-1] if history else {})})
+
+
+def _fitted(directory: Path, history: list[dict[str, float | int]], metrics: dict[str, Any]) -> Built:
+    """Store the history of the training beside the model.
+
+    It is no part of the digest: training that resumed from a checkpoint tells only its last epochs, and yet ends in
+    the same model.
+    """
+    digest = content_digest(describe_files(directory))
+    if history:
+        (directory / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
+    return Built(metrics, digest)
+
+
+def _describe_training(artifact: Artifact) -> dict[str, Any]:
+    """A curve per figure that the training told after each epoch."""
+    path = artifact.path / HISTORY
+    history = json.loads(path.read_text()) if path.exists() else []
+    curves: dict[str, Any] = {}
+    for name in [name for name in (history[0] if history else {}) if name != "epoch"]:
+        epochs = [int(row.get("epoch", number)) for number, row in enumerate(history, 1)]
+        figure = plots.loss_curve({name: [row[name] for row in history]}, y_label=name.replace("_", " "), x=epochs)
+        curves[f"plot of {name}"] = dg.MetadataValue.md(png_markdown(plots.to_png(figure), f"{name} by epoch"))
+    return curves
 
 
 MODEL_ASSETS = [model_asset(spec) for spec in discover().values()]

@@ -1,20 +1,23 @@
 """Neighbors: embeddings out of models, and indexes that find the nearest of them."""
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
 from pydantic import Field
 
+from recsys_pipeline.adapters.ingestion import open_snapshot
 from recsys_pipeline.adapters.manifest import content_digest, describe_files
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
-from recsys_pipeline.core.dataset.snapshots import Snapshot
 from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.neighbors.index import IndexConfig, SearchIndex, build_index
 from recsys_pipeline.core.neighbors.vectors import VectorTable
+from recsys_pipeline.core.reports import plots
+from recsys_pipeline.core.reports.pictures import png_markdown
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.production import produce, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
@@ -45,7 +48,7 @@ def als_vectors(
     model, data = store.input(context, "models/als"), store.input(context, "dataset/snapshot")
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        fitted, snapshot = AlsModel.load(model.path), Snapshot.load(data.path, store.open().local_root)
+        fitted, snapshot = AlsModel.load(model.path), open_snapshot(store.open(), data)
         items = VectorTable(snapshot.item_ids.tolist(), fitted.item_vectors())
         users = VectorTable(snapshot.user_ids.tolist(), fitted.user_vectors())
         return _save_tables(directory, items=items, users=users)
@@ -89,8 +92,9 @@ def index_asset(model: str, needs: str) -> dg.AssetsDefinition:
             return _index_built(directory, index)
 
         return produce(
-            context, store, tracker, inputs=[vectors], config=config, build=build, blocking=[recall_meets_target]
-        )
+            context, store, tracker, inputs=[vectors], config=config, build=build, describe=_describe_index,
+            blocking=[recall_meets_target],
+        )  # fmt: skip
 
     asset.__name__ = f"{model}_index"
     asset.__doc__ = (
@@ -123,6 +127,15 @@ def _index_built(directory: Path, index: SearchIndex) -> Built:
         "vectors": report.n_vectors,
     }
     return Built(metrics, digest=content_digest(files))
+
+
+def _describe_index(artifact: Artifact) -> dict[str, Any]:
+    """What was measured, where there was a choice."""
+    report = SearchIndex.load(artifact.path).report
+    if len(report.candidates) < 2:
+        return {}
+    figure = plots.recall_against_speed(report)
+    return {"plot of recall against speed": dg.MetadataValue.md(png_markdown(plots.to_png(figure), "recall and speed"))}
 
 
 NEIGHBOR_ASSETS = [als_vectors, index_asset("als", "interactions"), stl_vectors, index_asset("stl", "looks")]

@@ -87,9 +87,13 @@ def produce(
     artifact = None if store.recompute else opened.reusable(recipe)
     if artifact is None:
         name = f"{key}@{context.partition_key}"
-        run_config = {**recipe.config, "inputs": [vars(ref) for ref in recipe.inputs], "dagster_run": context.run_id}
+        run_config = {
+            **recipe.config,
+            "inputs": [vars(ref) for ref in recipe.inputs],
+            "dagster_run": context.run.run_id,
+        }
         with tracker.open().run(name, key.split("/")[0], run_config, group=context.partition_key) as run:
-            artifact = opened.build(recipe, lambda directory: build(directory, run), run_id=context.run_id)
+            artifact = opened.build(recipe, lambda directory: build(directory, run), run_id=context.run.run_id)
             run.log({name: value for name, value in artifact.manifest.metrics.items() if _is_number(value)})
             run.log_artifact(artifact)
     return report(artifact, describe, blocking)
@@ -106,33 +110,34 @@ def report(artifact: Artifact, describe: Describe | None = None, blocking: Seque
         artifact.manifest.digest[:12],
     )
     return dg.MaterializeResult(
-        metadata={**metadata_of(artifact), **(describe(artifact) if describe else {})},
+        metadata={**(describe(artifact) if describe else {}), **metadata_of(artifact)},
         data_version=dg.DataVersion(artifact.manifest.digest),
         check_results=[dg.AssetCheckResult(check_name=fact.__name__, passed=bool(fact(artifact))) for fact in blocking],
     )
 
 
 def metadata_of(artifact: Artifact) -> dict[str, Any]:
-    """Digest, place, size, time and metrics of any artifact."""
+    """Metrics, time, size, place and digest of any artifact: the UI keeps this order, what people read first."""
     return {
-        "digest": artifact.manifest.digest,
-        "path": dg.MetadataValue.path(str(artifact.path)),
-        "bytes": sum(file["bytes"] for file in artifact.manifest.files.values()),
+        **{name: _metadata_value(value) for name, value in artifact.manifest.metrics.items()},
         "seconds": artifact.manifest.seconds,
         "up_to_date": artifact.reused,
-        **{name: _metadata_value(value) for name, value in artifact.manifest.metrics.items()},
+        "bytes": sum(file["bytes"] for file in artifact.manifest.files.values()),
+        "path": dg.MetadataValue.path(str(artifact.path.absolute())),
+        "digest": artifact.manifest.digest,
     }
 
 
-def log_progress(label: str, metrics: Mapping[str, float]) -> None:
+def log_progress(label: str, metrics: Mapping[str, float | int]) -> None:
     """A progress callback for core functions: one line in the step log."""
     figures = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
     steps.info("  %s  %s", label, figures)
 
 
 def _metadata_value(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+    """As the UI shows it; the manifest keeps every digit."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else str(value)
     return value
 
 

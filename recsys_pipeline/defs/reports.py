@@ -6,10 +6,10 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from recsys_pipeline.adapters.store import Artifact, Built
+from recsys_pipeline.adapters.ingestion import open_snapshot
+from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
-from recsys_pipeline.core.dataset.snapshots import Snapshot
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.folds.triplets import LookFolds, LooksTrain
 from recsys_pipeline.core.models import discover
@@ -106,7 +106,7 @@ def looks_report(
         save_records(estimates, directory / "estimates.parquet")
         examples = look_examples(scorers["stl"], data, folds.test, config.n_examples, 5, config.seed)
         (directory / "looks.png").write_bytes(look_grid(examples))
-        return Built({**_headline(estimates, "same_category_accuracy", 0), "pairs": len(folds.test)})
+        return Built({**_headline(estimates, "same_category_accuracy", 0, "accuracy"), "pairs": len(folds.test)})
 
     inputs = [folds_artifact, model, data_artifact]
     return produce(context, store, tracker, inputs=inputs, config=config, build=build, describe=_describe_looks)
@@ -122,13 +122,19 @@ AVAILABLE = [key for need, keys in DAILY_INPUTS.items() if need in configured_so
 
 @stage_asset("reports/daily", needs="reports", kinds={"html"}, after=AVAILABLE)
 def daily(context: dg.AssetExecutionContext, store: StoreResource, tracker: TrackerResource) -> dg.MaterializeResult:
-    """One row is a section of the day's page: one HTML file that opens anywhere, with everything of the day in it."""
+    """One row is a section of the day's page: one HTML file that opens anywhere, with everything of the day in it.
+
+    Browsers do not follow `page`, a `file://` address, from a page that came over HTTP: copy it into the address bar,
+    or open `page_file` from a file browser.
+    """
     inputs = {key: store.input(context, key) for key in AVAILABLE}
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        sections = [*_ranking_sections(inputs, store.open().local_root), *_looks_sections(inputs)]
+        sections = [*_ranking_sections(inputs, store.open()), *_looks_sections(inputs)]
         indexes = {key: SearchIndex.load(inputs[key].path).report for key in inputs if key.endswith("_index")}
-        sections += [index_section({key.split("/")[1]: report for key, report in indexes.items()})]
+        sections += [
+            index_section({key.split("/")[1].removesuffix("_index"): report for key, report in indexes.items()})
+        ]
         sections += [
             lineage_section([LineageRow(a.manifest.ref, a.manifest.recipe.inputs[-5:]) for a in inputs.values()])
         ]
@@ -146,11 +152,11 @@ def daily(context: dg.AssetExecutionContext, store: StoreResource, tracker: Trac
     )
 
 
-def _ranking_sections(inputs: dict[str, Artifact], root: Path) -> list[Section]:
+def _ranking_sections(inputs: dict[str, Artifact], store: ArtifactStore) -> list[Section]:
     if "reports/ranking" not in inputs:
         return []
     report = RankingReport.load(inputs["reports/ranking"].path)
-    fold, snapshot = Fold.load(inputs["folds/prequential"].path), Snapshot.load(inputs["dataset/snapshot"].path, root)
+    fold, snapshot = Fold.load(inputs["folds/prequential"].path), open_snapshot(store, inputs["dataset/snapshot"])
     titles = read_titles(inputs["dataset/items"].path / "items.parquet") if "dataset/items" in inputs else {}
     looks = LookData.load(inputs["dataset/looks"].path) if "dataset/looks" in inputs else None
     cards = ItemCards(snapshot.item_ids.tolist(), titles, looks)
@@ -186,9 +192,9 @@ def _facts(inputs: dict[str, Artifact]) -> tuple[tuple[str, str], ...]:
     return counts([(name, value) for name, value in found if value is not None])
 
 
-def _headline(estimates: list[Estimate], metric: str, k: int) -> dict[str, float]:
-    return {f"{row.model}_{metric}{f'@{k}' if k else ''}": row.value
-            for row in estimates if (row.metric, row.k) == (metric, k)}  # fmt: skip
+def _headline(estimates: list[Estimate], metric: str, k: int, name: str = "") -> dict[str, float]:
+    label = name or f"{metric}@{k}"
+    return {f"{row.model}_{label}": row.value for row in estimates if (row.metric, row.k) == (metric, k)}
 
 
 def _describe_ranking(artifact: Artifact) -> dict[str, Any]:
@@ -196,7 +202,7 @@ def _describe_ranking(artifact: Artifact) -> dict[str, Any]:
     figure = plots.leaderboard(report.estimates, "ndcg", 10)
     return {
         "leaderboard": dg.MetadataValue.md(headline_markdown(report.estimates, report.differences)),
-        "plot": dg.MetadataValue.md(png_markdown(plots.to_png(figure), "NDCG@10 by model")),
+        "plot of NDCG@10": dg.MetadataValue.md(png_markdown(plots.to_png(figure), "NDCG@10 by model")),
     }
 
 
@@ -204,10 +210,15 @@ def _describe_looks(artifact: Artifact) -> dict[str, Any]:
     estimates = load_records(Estimate, artifact.path / "estimates.parquet")
     figure = plots.leaderboard(estimates, "same_category_accuracy", 0)
     return {
-        "plot": dg.MetadataValue.md(png_markdown(plots.to_png(figure), "same-category accuracy")),
-        "looks": dg.MetadataValue.md(png_markdown((artifact.path / "looks.png").read_bytes(), "recommended looks")),
+        "plot of same-category accuracy": dg.MetadataValue.md(
+            png_markdown(plots.to_png(figure), "same-category accuracy")
+        ),
+        "recommended looks": dg.MetadataValue.md(
+            png_markdown((artifact.path / "looks.png").read_bytes(), "recommended looks")
+        ),
     }
 
 
 def _describe_page(artifact: Artifact) -> dict[str, Any]:
-    return {"page": dg.MetadataValue.url((artifact.path / "index.html").absolute().as_uri())}
+    page = (artifact.path / "index.html").absolute()
+    return {"page": dg.MetadataValue.url(page.as_uri()), "page_file": dg.MetadataValue.path(str(page))}

@@ -1,6 +1,7 @@
 """Dagster resources: thin, configurable doors to the adapters."""
 
 from functools import cache
+from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
@@ -50,7 +51,13 @@ class TrackerResource(dg.ConfigurableResource):
 
     def open(self) -> Tracker:
         """The tracker itself."""
-        return Tracker(settings().home / "wandb", self.project, self.enabled)
+        return _tracker(settings().home / "wandb", self.project, self.enabled)
+
+
+@cache
+def _tracker(directory: Path, project: str, enabled: bool) -> Tracker:
+    """One per process, so that a W&B that does not start is tried once and not for every asset."""
+    return Tracker(directory, project, enabled)
 
 
 def open_store(deployment: Settings, source_name: str) -> ArtifactStore:

@@ -134,6 +134,12 @@ def test_archive_that_is_cut_short_leaves_no_data(tmp_path: Path) -> None:
     assert names(tmp_path) == ["ml.zip"]
 
 
+def test_archive_with_an_entry_for_its_own_folder_is_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "ml.zip").write_bytes(archive({"./": b"", "./ml/ratings.csv": b"x"}))
+    unpack(tmp_path / "ml.zip", tmp_path / "ml")
+    assert names(tmp_path / "ml") == ["ratings.csv"]
+
+
 def test_archive_with_a_flipped_bit_leaves_no_data(tmp_path: Path) -> None:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as packed:

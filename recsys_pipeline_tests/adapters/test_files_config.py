@@ -51,6 +51,13 @@ def test_root_comes_from_the_environment_or_its_default(tmp_path: Path) -> None:
         ("value = 3", "", "interactions: give either columns.value or the table values"),
         ("user_id = 1", "user_id = 0", r"interactions\.columns\.user_id"),
         ("ratings.dat", "ratings.txt", "interactions: set separator"),
+        (
+            "ratings.dat",
+            "/data/ratings.dat",
+            r"interactions\.path: '/data/ratings\.dat' must be relative and below root",
+        ),
+        ("ratings.dat", "../ratings.dat", r"interactions\.path: .* must be relative and below root"),
+        ('time_unit = "s"', 'time_unit = "s"\ndate_pattern = "("', r"date_pattern '\(' is no regular expression"),
         ('name = "test"', 'name = "Test 1"', "name: String should match pattern"),
         ('name = "test"', "name = ", "not valid TOML"),
     ],

@@ -258,3 +258,21 @@ def test_fingerprint_follows_the_files_that_a_window_reads(releases: Path) -> No
     assert found.fingerprint(first) == before[0]
     assert found.fingerprint(last) != before[1]
     assert source_over(releases, path="r-*.dat.gz", layout="releases", event="star").fingerprint(first) != before[0]
+
+
+def test_numbers_are_not_rounded_on_the_way_in(tmp_path: Path) -> None:
+    columns = {**POSITIONS, "position": 5}
+    write_lines(tmp_path / "ratings.dat", [f"{rating_line(1, 1)}::{text}" for text in ("3", "3.7", "3.0", "", "1e99")])
+    rows = rows_of(source_over(tmp_path, columns=columns))
+    assert [row["position"] for row in rows] == [3, None, 3, None, None]
+    assert [row["defect"] for row in rows] == [
+        None, "position '3.7' is not a whole number", None, None, "position '1e99' is not a whole number"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["infinity", "-infinity", "epoch ago", "12026-03-01T00:00:00"])
+def test_an_iso_time_outside_the_years_1_to_9999_is_a_defect_and_moves_no_last_day(tmp_path: Path, text: str) -> None:
+    write_lines(tmp_path / "r.csv", ["u,i,1,2026-03-01T12:00:00", f"u,i,1,{text}"])
+    found = source_over(tmp_path, path="r.csv", time_unit="iso")
+    assert (found.days().first, found.days().last) == (DAY, DAY)
+    assert [row["defect"] for row in rows_of(found)] == [None, f"timestamp '{text}' is not an ISO 8601 time"]

@@ -2,11 +2,15 @@
 
 import json
 import os
+import shutil
+import socket
+from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from recsys_pipeline.adapters.manifest import Manifest, Recipe
+from recsys_pipeline.adapters.manifest import Manifest, Recipe, to_json
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.types import ArtifactRef
@@ -73,14 +77,18 @@ def test_a_failed_build_changes_nothing(store: ArtifactStore) -> None:
 
 def test_folders_of_dead_processes_are_swept_and_live_ones_kept(store: ArtifactStore) -> None:
     store.staging.mkdir(parents=True)
-    dead = store.staging / "999999999-abc"
-    mine = store.staging / f"{os.getpid()}-abc"
-    dead.mkdir()
-    mine.mkdir()
+    here = socket.gethostname()
+    dead = store.staging / f"{here}~999999999~abc"
+    mine = store.staging / f"{here}~{os.getpid()}~abc"
+    elsewhere = store.staging / "pod-7~999999999~abc"
+    long_ago = store.staging / "pod-8~999999999~abc"
+    for folder in (dead, mine, elsewhere, long_ago):
+        folder.mkdir()
+    os.utime(long_ago, (0, 0))
     with store.staged():
         pass
-    assert not dead.exists()
-    assert mine.exists()
+    swept = {folder.name for folder in (dead, mine, elsewhere, long_ago) if not folder.exists()}
+    assert swept == {dead.name, long_ago.name}, "a process of another machine may be alive whatever its number"
 
 
 def test_partitions_and_latest(store: ArtifactStore) -> None:
@@ -123,3 +131,72 @@ def test_a_manifest_is_plain_sorted_json(tmp_path: Path) -> None:
     assert raw["recipe"]["config"] == {"reg": 0.5}
     assert raw["run_id"] == "run-1"
     assert raw["files"]["part/data.txt"]["bytes"] == 1
+
+
+@pytest.mark.parametrize("damage", ["folder", "file", "cut", "manifest"])
+def test_a_version_that_lost_something_is_not_reused_and_can_be_made_again(tmp_path: Path, damage: str) -> None:
+    store = ArtifactStore(str(tmp_path), cache=tmp_path / "cache")
+    artifact = store.build(recipe(), write("precious"))
+    data = artifact.path / "part" / "data.txt"
+    if damage == "folder":
+        shutil.rmtree(artifact.path)
+    elif damage == "cut":
+        data.write_text("prec")
+    else:
+        (data if damage == "file" else artifact.path / "manifest.json").unlink()
+    assert store.reusable(recipe()) is None
+    store.build(recipe(), write("precious")).verify()
+    assert store.reusable(recipe()) is not None
+
+
+def test_a_version_that_is_gone_from_a_remote_store_is_named(tmp_path: Path) -> None:
+    writer = ArtifactStore(f"memory://{tmp_path}", cache=tmp_path / "cache")
+    artifact = writer.build(recipe(), write("x"))
+    writer.fs.rm(f"{writer.root}/models/als/2026-01-01/{artifact.manifest.version}", recursive=True)
+    reader = ArtifactStore(f"memory://{tmp_path}", cache=tmp_path / "other")
+    with pytest.raises(ArtifactError, match="is gone: materialize 2026-01-01 again"):
+        reader.get("models/als", "2026-01-01")
+
+
+def test_a_rival_that_commits_the_same_version_first_does_no_harm(store: ArtifactStore) -> None:
+    def build_twice(directory: Path) -> Built:
+        store.build(recipe(), write("same"))
+        return write("same")(directory)
+
+    def overtaken(staged: Path, path: Path) -> None:
+        if not path.exists():
+            shutil.copytree(staged, path)
+        move(staged, path)
+
+    store.build(recipe(), build_twice).verify()
+    move = store._move
+    store._move = overtaken  # the rival's rename falls between our look and our rename
+    store.build(recipe(reg=2), write("same")).verify()
+    assert not list(store.staging.iterdir())
+
+
+def test_a_file_named_like_the_manifest_in_a_folder_is_a_file_like_others(store: ArtifactStore, tmp_path: Path) -> None:
+    def build(directory: Path) -> Built:
+        (directory / "step").mkdir()
+        (directory / "step" / "manifest.json").write_text("{}")
+        return Built({})
+
+    store.build(recipe(), build)
+    reader = store if store.is_local else ArtifactStore(f"memory://{tmp_path}", cache=tmp_path / "other")
+    read = reader.get("models/als", "2026-01-01")
+    assert list(read.manifest.files) == ["step/manifest.json"]
+    read.verify()
+
+
+def test_what_another_process_wrote_is_seen_at_once(store: ArtifactStore) -> None:
+    assert store.fs.storage_options.get("use_listings_cache") is False
+    assert store.partitions("models/als") == []
+    ArtifactStore(store.fs.unstrip_protocol(store.root), store.local_root).build(recipe(), write("x"))
+    assert store.partitions("models/als") == ["2026-01-01"]
+
+
+def test_manifests_hold_plain_values_only() -> None:
+    mixed = {"b": np.float32(0.5), "a": date(2026, 1, 1), "p": Path("x/y")}
+    assert to_json(mixed) == '{"a": "2026-01-01", "b": 0.5, "p": "x/y"}'
+    with pytest.raises(TypeError, match="a manifest cannot hold"):
+        to_json({"users": {"b", "a"}})

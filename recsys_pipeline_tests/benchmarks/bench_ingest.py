@@ -1,11 +1,15 @@
-"""Measures ingest: N random events over D days through `write_days`; target 20M rows in < 60 s and < 2 GiB on 2 cores.
+"""Measures the way from raw events to ratings: N random events over D days; target 20M rows < 60 s, < 2 GiB, 2 cores.
 
     python -m recsys_pipeline_tests.benchmarks.bench_ingest --rows 2_000_000 --days 30
 
-Each case runs in a process of its own, so that the peak memory is its own. Prints one JSON line per case, then a table.
+Three steps: `write_days`, `write_snapshot`, `Snapshot.ratings`. Each runs in a process of its own, so that the peak
+memory is its own; CPU seconds are told beside wall seconds, since they depend less on what else the machine does. With
+`--distinct` every event is a rating of a random item, so that nearly all pairs differ: the worst case for ratings.
+Prints one JSON line per step, then a table.
 """
 
 import argparse
+import itertools
 import json
 import resource
 import subprocess
@@ -20,25 +24,27 @@ import numpy as np
 import pyarrow as pa
 
 from recsys_pipeline.core.dataset.days import write_days
+from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot, write_snapshot
 from recsys_pipeline.core.types import Window
 
 BATCH = 100_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def events(rows: int, days: int, seed: int = 0) -> pa.RecordBatchReader:
-    """Random events in random order, with ids, request ids and positions as a marketplace would log them."""
+def events(rows: int, days: int, distinct: bool = False, seed: int = 0) -> pa.RecordBatchReader:
+    """Random events in random order, with ids and positions as a marketplace would log them."""
     rng = np.random.default_rng(seed)
     users = pa.array([f"user-{number:07d}" for number in range(200_000)])
     items = pa.array([f"item-{number:06d}" for number in range(50_000)])
-    names = pa.array(["view", "click", "purchase", "rating"])
+    names = pa.array(["rating"] if distinct else ["view", "click", "purchase", "rating"])
     start_us, span_us = int(START.timestamp() * 1e6), days * 86_400_000_000
 
     def batch(count: int) -> pa.RecordBatch:
+        popular = np.minimum(rng.zipf(1.3, count), len(items)) - 1
         columns = {
             "user_id": users.take(pa.array(rng.integers(len(users), size=count))),
-            "item_id": items.take(pa.array(np.minimum(rng.zipf(1.3, count), len(items)) - 1)),
-            "event": names.take(pa.array(rng.integers(4, size=count))),
+            "item_id": items.take(pa.array(rng.integers(len(items), size=count) if distinct else popular)),
+            "event": names.take(pa.array(rng.integers(len(names), size=count))),
             "value": pa.array(rng.integers(1, 6, size=count).astype(np.float32)),
             "timestamp": pa.array(start_us + rng.integers(span_us, size=count), pa.timestamp("us", tz="UTC")),
             "position": pa.array(rng.integers(20, size=count, dtype=np.int32)),
@@ -53,44 +59,67 @@ def events(rows: int, days: int, seed: int = 0) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(batch(0).schema, batches())
 
 
-def measure(rows: int, days: int) -> dict[str, float]:
-    """Seconds and peak memory of one ingest in this process, with the seconds that making the events takes alone."""
-    begin = time.perf_counter()
-    for _ in events(rows, days):
+def ingest(folder: Path, rows: int, days: int, distinct: bool) -> dict[str, float]:
+    """`write_days`; the seconds include those in which the events are made, told apart as well."""
+    begin = time.process_time()
+    for _ in events(rows, days, distinct):
         pass
-    generate_s = time.perf_counter() - begin
-    with tempfile.TemporaryDirectory() as folder:
-        begin = time.perf_counter()
-        files = write_days(events(rows, days), Window(START, START + timedelta(days=days)), Path(folder))
-        total_s = time.perf_counter() - begin
-        size = sum((Path(folder) / file.path).stat().st_size for file in files)
+    making_s = time.process_time() - begin
+    files = write_days(events(rows, days, distinct), Window(START, START + timedelta(days=days)), folder / "days")
+    entries = [DayEntry(file.day.isoformat(), f"days/{file.path}", file.digest, file.rows) for file in files]
+    (folder / "entries.json").write_text(json.dumps([vars(entry) for entry in entries]))
+    return {"generator_cpu_s": round(making_s, 1), "out": sum(file.rows for file in files)}
+
+
+def snapshot(folder: Path, **_: object) -> dict[str, float]:
+    """`write_snapshot` over all days at once."""
+    (folder / "snapshot").mkdir()
+    entries = [DayEntry(**entry) for entry in json.loads((folder / "entries.json").read_text())]
+    return {"out": write_snapshot(folder / "snapshot", folder, entries).n_users}
+
+
+def ratings(folder: Path, **_: object) -> dict[str, float]:
+    """`Snapshot.ratings`."""
+    return {"out": len(Snapshot.load(folder / "snapshot", folder).ratings())}
+
+
+STEPS = {"ingest": ingest, "snapshot": snapshot, "ratings": ratings}
+
+
+def measure(step: str, folder: Path, rows: int, days: int, distinct: bool) -> dict[str, float | str]:
+    """One step in this process: seconds, CPU seconds, and the peak memory of the process."""
+    begin, begin_cpu = time.perf_counter(), time.process_time()
+    found = {"generator_cpu_s": 0.0, **STEPS[step](folder, rows=rows, days=days, distinct=distinct)}
+    wall_s, cpu_s = time.perf_counter() - begin, time.process_time() - begin_cpu
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {
-        "rows": rows, "days": days, "seconds": round(total_s, 2), "generator_seconds": round(generate_s, 2),
-        "peak_rss_mib": round(peak_mib), "parquet_mib": round(size / 2**20, 1),
-        "quarantined": sum(file.quarantined for file in files),
-    }  # fmt: skip
+    shape = {"step": step, "rows": rows, "days": days, "wall_s": round(wall_s, 1), "cpu_s": round(cpu_s, 1)}
+    # The generator ran once alone and once within the step: neither pass is the step's own work.
+    return {**shape, "own_cpu_s": round(cpu_s - 2 * found["generator_cpu_s"], 1), "peak_mib": round(peak_mib), **found}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[2_000_000, 20_000_000])
     parser.add_argument("--days", type=int, nargs="+", default=[30])
-    parser.add_argument("--here", action="store_true", help="measure the one case in this process")
+    parser.add_argument("--distinct", action="store_true", help="nearly all pairs differ: the worst case")
+    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.here:
-        print(json.dumps(measure(options.rows[0], options.days[0])))
+    if options.step:
+        print(json.dumps(measure(options.step, options.folder, options.rows[0], options.days[0], options.distinct)))
         return
     results = []
-    for rows in options.rows:
-        for days in options.days:
-            command = [sys.executable, "-m", __spec__.name, "--here", "--rows", str(rows), "--days", str(days)]
-            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            print(output.strip(), flush=True)
-            results.append(json.loads(output))
+    for rows, days in itertools.product(options.rows, options.days):
+        with tempfile.TemporaryDirectory() as folder:
+            for step in STEPS:
+                case = ["--step", step, "--folder", folder, "--rows", str(rows), "--days", str(days)]
+                command = [sys.executable, "-m", __spec__.name, *case, *(["--distinct"] * options.distinct)]
+                output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+                print(output.strip(), flush=True)
+                results.append(json.loads(output))
     columns = list(results[0])
     for row in [columns, *([str(result[name]) for name in columns] for result in results)]:
-        print("  ".join(f"{cell:>18}" for cell in row))
+        print("  ".join(f"{cell:>15}" for cell in row))
 
 
 if __name__ == "__main__":

@@ -220,5 +220,5 @@ def unpack(archive: Path, folder: Path) -> None:
 def _refuse_strays(member: zipfile.ZipInfo, archive: Path) -> None:
     path = PurePosixPath(member.filename.replace("\\", "/"))
     is_link = stat.S_ISLNK(member.external_attr >> 16)
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or is_link:
+    if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]) or is_link:
         raise SourceError(f"{archive} holds {member.filename!r}, which would leave its folder: not unpacked")

@@ -8,13 +8,22 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from recsys_pipeline.core.errors import SettingError
 
 Column = Annotated[int, Field(ge=1)] | str
 """A header name, or a 1-based position where the file has no header."""
+
+
+def _below_root(path: str) -> str:
+    if Path(path).is_absolute() or ".." in Path(path).parts:
+        raise ValueError(f"{path!r} must be relative and below root: set root to a folder that holds the files")
+    return path
+
+
+PathBelowRoot = Annotated[str, AfterValidator(_below_root)]
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".dat": "::"}
 
@@ -26,7 +35,9 @@ class _Strict(BaseModel):
 class TextTable(_Strict):
     """Where a table's files are and how their lines are read; Parquet files need only `path` and `columns`."""
 
-    path: str = Field(description="File or glob below root, such as daily/ratings-*.dat.gz; .gz is unpacked on the fly")
+    path: PathBelowRoot = Field(
+        description="File or glob below root, such as daily/ratings-*.dat.gz; .gz is unpacked on the fly"
+    )
     separator: str = Field(
         default="", description="Between fields; by default , for .csv, tab for .tsv and :: for .dat"
     )
@@ -90,7 +101,10 @@ class InteractionFiles(TextTable):
             raise ValueError("give either columns.value or the table values (event -> value), and not both")
         if self.event is not None and self.values and self.event not in self.values:
             raise ValueError(f"values has no entry for event {self.event!r}")
-        re.compile(self.date_pattern)
+        try:
+            re.compile(self.date_pattern)
+        except re.error as error:
+            raise ValueError(f"date_pattern {self.date_pattern!r} is no regular expression: {error}") from error
         return self
 
 
@@ -127,9 +141,11 @@ class ItemImages(_Strict):
     """`[items]` with `kind = "images"`: each image file is an item, its folder is its category."""
 
     kind: Literal["images"]
-    path: str = Field(description="Glob below root, such as images/*/*.jpg")
+    path: PathBelowRoot = Field(description="Glob below root, such as images/*/*.jpg")
     exclude: tuple[str, ...] = Field(default=(), description="Folder names that hold no items")
-    titles: str | None = Field(default=None, description="JSON file that maps file names without suffix to titles")
+    titles: PathBelowRoot | None = Field(
+        default=None, description="JSON file that maps file names without suffix to titles"
+    )
 
 
 class LookColumns(_Strict):

@@ -3,7 +3,14 @@
 from pathlib import Path
 
 from recsys_pipeline.adapters.sources.files_config import InteractionFiles
-from recsys_pipeline.adapters.sources.text_tables import instant, quoted, text_rows, unit_name, unreadable
+from recsys_pipeline.adapters.sources.text_tables import (
+    instant,
+    quoted,
+    text_rows,
+    unit_name,
+    unreadable,
+    whole_number,
+)
 
 OPTIONAL = ("event", "value", "request_id", "position", "propensity")
 
@@ -24,7 +31,7 @@ def interaction_rows(path: Path, name: str, config: InteractionFiles) -> str:
     typed = f"""
         select source_row, split_defect, {_user_id(config)} as user_id, item_id, {event} as event, value as value_text,
                {_value(config, event)} as value, time_text, timestamp, request_id, position as position_text,
-               try_cast(position as integer) as position, propensity as propensity_text,
+               {whole_number("position")} as position, propensity as propensity_text,
                try_cast(propensity as float) as propensity
         from ({rows})
     """

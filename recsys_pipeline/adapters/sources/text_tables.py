@@ -121,10 +121,16 @@ def _position(column: Column, header: list[str], n_fields: int, path: Path, sett
 def instant(text: str, unit: str) -> str:
     """SQL that reads a time from text as `timestamptz`: null where it cannot, and outside the years 1 to 9999."""
     if unit == "iso":
-        return f"try_cast({text} as timestamptz)"
+        time = f"try_cast({text} as timestamptz)"
+        return f"case when epoch_us({time}) between {YEAR_1_US} and {YEAR_9999_US} then {time} end"
     _, digits = EPOCHS[unit]
     whole = f"try_cast(try_cast({text} as decimal(38, {digits})) * {10**digits} as bigint)"
     return f"case when {whole} between {YEAR_1_US} and {YEAR_9999_US} then make_timestamptz({whole}) end"
+
+
+def whole_number(text: str) -> str:
+    """SQL that reads an integer from text; a plain cast would round 3.7 to 4."""
+    return f"case when try_cast({text} as double) = try_cast({text} as integer) then try_cast({text} as integer) end"
 
 
 def unreadable(name: str, parsed: str, text: str, wanted: str) -> str:

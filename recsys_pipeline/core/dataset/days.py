@@ -61,9 +61,7 @@ def write_days(
     writer = DaysWriter(directory, window)
     watched = _WatchedStream(source)
     try:
-        with open_duckdb() as con:
-            con.execute(f"set threads = {threads}; set memory_limit = '{memory_limit}'")
-            con.execute(f"set temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
+        with open_duckdb(memory_limit, spill, threads) as con:
             con.register("source", watched.reader())
             for batch in con.sql(_sorted_rows(source.schema, window, known_events)).to_arrow_reader(ROW_GROUP):
                 writer.add(pa.Table.from_batches([batch]))

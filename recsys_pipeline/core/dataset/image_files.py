@@ -1,9 +1,7 @@
 """Encoded images of any kind turned into one uint8 array file, one square RGB frame per id."""
 
 import io
-import struct
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
@@ -12,14 +10,10 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from recsys_pipeline.core.errors import SourceError
-
-Progress = Callable[[str, dict[str, float]], None]
+from recsys_pipeline.core.types import Progress
 
 MIN_SIDE = 4
 """Smaller images are tracking pixels and placeholders, not photographs."""
-
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
-"""What Pillow's decoders raise on broken files: each format has its own habit."""
 
 
 @runtime_checkable
@@ -39,14 +33,17 @@ def decode_image(data: bytes, size: int) -> UInt8[np.ndarray, "size size 3"]:
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
-            if min(image.size) < MIN_SIDE:
-                raise ValueError(f"the image is {image.width}×{image.height}, smaller than {MIN_SIDE} pixels")
-            # JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, which is much faster for photographs.
-            image.draft("RGB", (2 * size, 2 * size))
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(_as_rgb(upright).resize((size, size), Image.Resampling.LANCZOS))
-    except DECODE_ERRORS as error:
+            width, height = image.size
+            if min(width, height) >= MIN_SIDE:
+                # JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, which is much faster for photographs.
+                image.draft("RGB", (2 * size, 2 * size))
+                upright = ImageOps.exif_transpose(image)
+                return np.asarray(_as_rgb(upright).resize((size, size), Image.Resampling.LANCZOS))
+    # On broken files each decoder has its own habit: mutated files gave OSError, SyntaxError, ValueError, TypeError,
+    # RuntimeError (AVIF), NotImplementedError (DDS), struct.error, zlib.error, DecompressionBombError and more.
+    except Exception as error:
         raise ValueError(f"does not decode: {error}" if str(error) else f"does not decode: {error!r}") from error
+    raise ValueError(f"the image is {width}×{height}, smaller than {MIN_SIDE} pixels")
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

@@ -5,7 +5,7 @@ valid as they are, and no padding colour can betray where an image came from.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,12 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32, Int32, UInt8
 
 from recsys_pipeline.core.dataset.image_files import ImageReader, write_images
+from recsys_pipeline.core.dataset.schema import LOOKS as LOOKS_CONTRACT
+from recsys_pipeline.core.dataset.schema import TRACE, check_columns, quarantine_rows, validate_looks
 from recsys_pipeline.core.errors import ArtifactError, DataError
+from recsys_pipeline.core.types import Progress
 
-Progress = Callable[[str, dict[str, float]], None]
 Row = dict[str, Any]
-
-LOOK_COLUMNS = ("scene_id", "product_id", "category", "scene_image", "product_image")
-BOX_SLACK = 1e-3
-"""Boxes that leave the image by less are clipped: annotation tools round."""
 
 LOOKS = pa.schema(
     [("scene_id", pa.string()), ("product_id", pa.string()), ("category", pa.string())]
@@ -32,10 +30,8 @@ LOOKS = pa.schema(
 )
 SCENES = pa.schema([("scene_id", pa.string()), ("scene_image", pa.string())])
 PRODUCTS = pa.schema([("product_id", pa.string()), ("category", pa.string()), ("product_image", pa.string())])
-QUARANTINE = pa.schema(
-    [("source_file", pa.string()), ("source_row", pa.int64())]
-    + [(name, pa.string()) for name in ("scene_id", "product_id", "reference", "reason")]
-)
+REJECTED = pa.schema([*TRACE, *((name, pa.string()) for name in ("reason", "scene_id", "product_id", "reference"))])
+"""One row is a scene or product that is put aside for its images; `QUARANTINE` keeps its ids and reference as JSON."""
 
 
 @dataclass(frozen=True)
@@ -112,80 +108,100 @@ def write_looks(
 
     Products are those of the looks and every item that has an image, so that the whole catalogue can be embedded;
     an item that is in no look takes the first of its categories. Rows are sorted by id, so the files do not depend
-    on the order of the input. What cannot be used (missing or broken image, bad box, duplicate pair, ids that
-    contradict one another, scenes left with no product) goes to `quarantine.parquet` with its reason. Raises
-    `DataError` where a column is missing or nothing is left.
+    on the order of the input; only of two rows with one pair the first stays. What cannot be used (rows that break
+    the contract of `validate_looks`, ids that contradict one another, missing or broken images, scenes left with no
+    product) goes to `quarantine.parquet` with its reason. Raises `SourceError` for wrong columns, and `DataError`
+    where nothing is left.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    check_columns(looks.schema, LOOKS_CONTRACT, "looks")
+    checked = validate_looks(_with_contradictions(looks))
+    sound: list[Row] = checked.clean.to_pylist()
+    catalogue = _catalogue(sound, items)
+    rows, scene_images, product_ids, rejected = _write_images(source, sound, catalogue, directory, image_size, progress)
+    bad_images = quarantine_rows(pa.Table.from_pylist(rejected, schema=REJECTED))
+    quarantine = pa.concat_tables([checked.quarantine, bad_images])
+    if not rows:
+        first = quarantine.slice(0, 1).to_pylist()
+        reason = f"{first[0]['reason']}, in {first[0]['raw']}" if first else "there are none"
+        raise DataError(f"none of {looks.num_rows} looks can be used; first reason: {reason}")
+
+    _write(directory / "looks.parquet", LOOKS, _with_row_numbers(rows, list(scene_images), product_ids))
+    _write(
+        directory / "scenes.parquet",
+        SCENES,
+        ({"scene_id": key, "scene_image": image} for key, image in scene_images.items()),
+    )
+    products = [
+        {"product_id": key, "category": catalogue[key][0], "product_image": catalogue[key][1]} for key in product_ids
+    ]
+    _write(directory / "products.parquet", PRODUCTS, products)
+    pq.write_table(quarantine, directory / "quarantine.parquet", compression="zstd")
+    return LooksSummary(
+        scenes=len(scene_images),
+        products=len(product_ids),
+        pairs=len(rows),
+        categories=len({row["category"] for row in products}),
+        pairs_with_box=sum(row["bbox"] is not None for row in rows),
+        quarantined=quarantine.num_rows,
+        image_size=image_size,
+    )
+
+
+def _write_images(
+    source: ImageReader,
+    rows: list[Row],
+    catalogue: dict[str, tuple[str, str]],
+    directory: Path,
+    image_size: int,
+    progress: Progress | None,
+) -> tuple[list[Row], dict[str, str], list[str], list[Row]]:
+    """Decode products, then the scenes that still have one.
+
+    Gives the rows whose both images are there, the scenes (id → reference) and product ids that were kept, in the
+    order of the images, and what was put aside.
+    """
     rejected: list[Row] = []
-    rows = list(_sound_rows(_look_rows(looks), rejected))
-    scene_images = {row["scene_id"]: row["scene_image"] for row in rows}
-    catalogue = _catalogue(rows, items)
 
     def store(name: str, references: dict[str, str], column: str) -> list[str]:
-        """Write one stack of images; quarantine those that fail; return the ids that were kept."""
+        """Write one stack of images; put aside those that fail; return the ids that were kept."""
         failures = write_images(source, references, directory / f"{name}_images.npy", image_size, progress)
         rejected.extend({column: key, "reference": references[key], "reason": why} for key, why in failures.items())
         return [key for key in sorted(references) if key not in failures]
 
     product_ids = store("product", {key: image for key, (_, image) in catalogue.items()}, "product_id")
     kept_products = set(product_ids)
-    rows = [row for row in rows if row["product_id"] in kept_products]
-    alive = {row["scene_id"] for row in rows}
+    scenes = {row["scene_id"]: row["scene_image"] for row in rows}
+    alive = {row["scene_id"] for row in rows if row["product_id"] in kept_products}
     rejected.extend(
         {"scene_id": key, "reference": image, "reason": "no product of this scene could be used"}
-        for key, image in scene_images.items()
+        for key, image in scenes.items()
         if key not in alive
     )
-    scene_ids = store("scene", {key: scene_images[key] for key in alive}, "scene_id")
-    kept_scenes = set(scene_ids)
-    rows = [row for row in rows if row["scene_id"] in kept_scenes]
-    if not rows:
-        raise DataError(f"none of {looks.num_rows} looks can be used; first reason: {_first_reason(rejected)}")
-
-    _write(directory / "looks.parquet", LOOKS, _with_row_numbers(rows, scene_ids, product_ids))
-    _write(directory / "scenes.parquet", SCENES, ({"scene_id": k, "scene_image": scene_images[k]} for k in scene_ids))
-    products = [
-        {"product_id": key, "category": catalogue[key][0], "product_image": catalogue[key][1]} for key in product_ids
-    ]
-    _write(directory / "products.parquet", PRODUCTS, products)
-    rejected.sort(key=lambda row: tuple(str(row.get(name)) for name in QUARANTINE.names))
-    _write(directory / "quarantine.parquet", QUARANTINE, rejected)
-    return LooksSummary(
-        scenes=len(scene_ids),
-        products=len(product_ids),
-        pairs=len(rows),
-        categories=len({row["category"] for row in products}),
-        pairs_with_box=sum(row["bbox"] is not None for row in rows),
-        quarantined=len(rejected),
-        image_size=image_size,
-    )
+    kept_scenes = {key: scenes[key] for key in store("scene", {key: scenes[key] for key in alive}, "scene_id")}
+    rows = [row for row in rows if row["product_id"] in kept_products and row["scene_id"] in kept_scenes]
+    rejected.sort(key=lambda row: tuple(str(row.get(name)) for name in REJECTED.names))
+    return rows, kept_scenes, product_ids, rejected
 
 
-def _look_rows(looks: pa.Table) -> list[Row]:
-    """The looks as sorted dictionaries, each with its box (or None) and where it came from."""
-    missing = [name for name in LOOK_COLUMNS if name not in looks.column_names]
-    if missing:
-        raise DataError(f"looks lack the columns {missing}; they have {looks.column_names}")
-    rows = [{"bbox": None, **row} for row in looks.to_pylist()]
-    return sorted(rows, key=lambda row: tuple(str(row[name]) for name in (*LOOK_COLUMNS, "bbox")))
-
-
-def _sound_rows(rows: list[Row], rejected: list[Row]) -> Iterator[Row]:
-    """Rows that keep the contract, with clipped boxes; the others are appended to `rejected`."""
+def _with_contradictions(looks: pa.Table) -> pa.Table:
+    """The looks with a `defect` where a row gives a scene or a product other images or categories than most rows do."""
+    rows = looks.to_pylist()
     usual = {
-        column: _most_common(rows, key, column)
+        (key, column): _most_common(rows, key, column)
         for key, column in (("scene_id", "scene_image"), ("product_id", "product_image"), ("product_id", "category"))
     }
-    seen: set[tuple[str, str]] = set()
-    for row in rows:
-        reason = row.get("defect") or _defect(row, usual, seen)
-        if reason is None:
-            seen.add((row["scene_id"], row["product_id"]))
-            yield {**row, "bbox": None if row["bbox"] is None else np.clip(row["bbox"], 0, 1).tolist()}
-        else:
-            known = {name: row.get(name) for name in ("source_file", "source_row", "scene_id", "product_id")}
-            rejected.append({**known, "reference": row["scene_image"], "reason": reason})
+    defects = [row.get("defect") or _contradiction(row, usual) for row in rows]
+    others = [name for name in looks.column_names if name != "defect"]
+    return looks.select(others).append_column("defect", pa.array(defects, pa.string()))
+
+
+def _contradiction(row: Row, usual: dict[tuple[str, str], dict[str, str]]) -> str | None:
+    for (key, column), values in usual.items():
+        expected = values.get(row[key])
+        if expected is not None and row[column] and row[column] != expected:
+            return f"{column} {row[column]!r} contradicts {expected!r}, which other rows give {row[key]!r}"
+    return None
 
 
 def _most_common(rows: list[Row], key: str, column: str) -> dict[str, str]:
@@ -195,32 +211,6 @@ def _most_common(rows: list[Row], key: str, column: str) -> dict[str, str]:
         if row[key] and row[column]:
             counts.setdefault(row[key], Counter())[row[column]] += 1
     return {name: min(found, key=lambda value: (-found[value], value)) for name, found in counts.items()}
-
-
-def _defect(row: Row, usual: dict[str, dict[str, str]], seen: set[tuple[str, str]]) -> str | None:
-    """Why the row cannot be used, or None."""
-    for name in LOOK_COLUMNS:
-        if not row[name]:
-            return f"{name} is empty"
-    for column, expected in usual.items():
-        key = row["scene_id" if column == "scene_image" else "product_id"]
-        if row[column] != expected[key]:
-            return f"{column} {row[column]!r} contradicts {expected[key]!r}, which other rows give {key!r}"
-    if (row["scene_id"], row["product_id"]) in seen:
-        return "this pair of scene and product was seen before"
-    return None if row["bbox"] is None else _box_defect(row["bbox"])
-
-
-def _box_defect(box: list[float]) -> str | None:
-    """Why the box is not [left, top, right, bottom] in 0–1, or None."""
-    if len(box) != 4 or not all(side is not None and np.isfinite(side) for side in box):
-        return f"bbox {box} is not four finite numbers"
-    left, top, right, bottom = box
-    if min(box) < -BOX_SLACK or max(box) > 1 + BOX_SLACK:
-        return f"bbox {box} leaves the image: sides are fractions from 0 to 1"
-    if left >= right or top >= bottom:
-        return f"bbox {box} is empty: expected left < right and top < bottom"
-    return None
 
 
 def _catalogue(rows: list[Row], items: pa.Table) -> dict[str, tuple[str, str]]:
@@ -244,10 +234,6 @@ def _with_row_numbers(rows: list[Row], scene_ids: list[str], product_ids: list[s
         box = dict(zip(("left", "top", "right", "bottom"), sides, strict=True))
         numbers = {"scene_row": scene_row[row["scene_id"]], "product_row": product_row[row["product_id"]]}
         yield {**{name: row[name] for name in ("scene_id", "product_id", "category")}, **numbers, **box}
-
-
-def _first_reason(rejected: list[Row]) -> str:
-    return f"{rejected[0]['reference']}: {rejected[0]['reason']}" if rejected else "there are none"
 
 
 def _write(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> None:

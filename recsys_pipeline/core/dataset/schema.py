@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -183,7 +184,7 @@ def validate_items(items: pa.Table, as_of: datetime) -> Checked:
 
 
 def validate_looks(looks: pa.Table) -> Checked:
-    """Split scene-product pairs; exact duplicates keep their first row. Clean rows are sorted by scene and product.
+    """Split scene-product pairs; of several rows with one pair the first stays. Clean rows are sorted by the pair.
 
     Raises `SourceError` on wrong columns.
     """
@@ -196,7 +197,7 @@ def validate_looks(looks: pa.Table) -> Checked:
         (f"bbox is not null and not ({inside})", "'bbox ' || bbox::varchar || ' leaves the scene (0 to 1)'"),
         ("bbox[1] >= bbox[3] or bbox[2] >= bbox[4]", "'bbox ' || bbox::varchar || ' has no area'"),
     ]
-    return _validate(looks, LOOKS, "looks", rules, key=", ".join(LOOKS.names))
+    return _validate(looks, LOOKS, "looks", rules, key="scene_id, product_id")
 
 
 def _validate(table: pa.Table, contract: pa.Schema, name: str, rules: list[tuple[str, str]], key: str) -> Checked:
@@ -256,8 +257,16 @@ def check_quarantine_share(quarantined: int, total: int, first: dict[str, Any] |
     )
 
 
-def open_duckdb() -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB that thinks in UTC, wherever the machine stands."""
+def open_duckdb(
+    memory_limit: str | None = None, spill: Path | None = None, threads: int = 2
+) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB that thinks in UTC, wherever the machine stands.
+
+    With a limit (such as "1GB") and a folder to spill to, it takes no more memory than that, and two threads.
+    """
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
+    if memory_limit is not None and spill is not None:
+        con.execute(f"set threads = {threads}; set memory_limit = '{memory_limit}'")
+        con.execute(f"set temp_directory = {_quoted(str(spill))}")
     return con

@@ -7,7 +7,7 @@ import numpy as np
 
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds import Split
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.types import Ratings, microseconds
 
 
 def time_window(
@@ -18,11 +18,11 @@ def time_window(
     A delay asks how good a model is that is already `delay` old when it is used.
 
     Raises:
-        SettingError: the instants are out of order.
+        SettingError: the instants are out of order, or not UTC.
     """
+    a, b, c, d = (microseconds(instant) for instant in (start, cut, cut + delay, end))
     if not start <= cut <= cut + delay <= end:
         raise SettingError(f"time windows need start <= cut <= cut + delay <= end, got {start}, {cut}, {delay}, {end}")
-    a, b, c, d = (_microseconds(instant) for instant in (start, cut, cut + delay, end))
     at = ratings.timestamp_us
     return Split(train=np.flatnonzero((at >= a) & (at < b)), test=np.flatnonzero((at >= c) & (at < d)))
 
@@ -30,12 +30,14 @@ def time_window(
 def sliding_windows(
     ratings: Ratings, start: datetime, end: datetime, train: timedelta, test: timedelta, delay: timedelta = timedelta(0)
 ) -> Iterator[Split]:
-    """Windows that move on by `test` each, so that every event after the first train window is tested at most once."""
+    """Windows that move on by `test` each, so that every event after the first train window is tested at most once.
+
+    Raises:
+        SettingError: `test` is no time at all, or an instant is not UTC.
+    """
+    if test <= timedelta(0):
+        raise SettingError(f"sliding windows test on {test}: give a positive time")
     cut = start + train
     while cut + delay + test <= end:
         yield time_window(ratings, cut - train, cut, cut + delay + test, delay)
         cut += test
-
-
-def _microseconds(instant: datetime) -> int:
-    return round(instant.timestamp() * 1_000_000)

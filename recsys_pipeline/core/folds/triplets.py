@@ -15,9 +15,8 @@ from jaxtyping import Int32
 
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.errors import ArtifactError, DataError, SettingError
-from recsys_pipeline.core.types import setting
-
-PARTS = ("train", "validation", "test")
+from recsys_pipeline.core.folds import PARTS
+from recsys_pipeline.core.types import check_settings, setting
 
 
 @dataclass(frozen=True)
@@ -29,11 +28,10 @@ class TripletConfig:
     n_negatives: int = setting(10, "Fixed negatives per validation or test pair.", ge=1)
 
     def __post_init__(self) -> None:
-        shares = f"validation_share={self.validation_share} and test_share={self.test_share}"
-        if self.validation_share < 0 or self.test_share <= 0 or self.validation_share + self.test_share >= 1:
+        check_settings(self)
+        if self.validation_share + self.test_share >= 1:
+            shares = f"validation_share={self.validation_share} and test_share={self.test_share}"
             raise SettingError(f"{shares} must be shares of the scenes that leave some to train on")
-        if self.n_negatives < 1:
-            raise SettingError(f"n_negatives={self.n_negatives} must be at least 1")
 
 
 @dataclass(frozen=True)

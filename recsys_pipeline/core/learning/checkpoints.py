@@ -7,9 +7,6 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-KEPT = 2
-"""The newest, and the one before it in case the newest turns out to be broken."""
-
 
 class Checkpoints:
     """Saves and restores one pytree of arrays per training step in a folder of its own.
@@ -19,7 +16,7 @@ class Checkpoints:
 
     def __init__(self, directory: Path) -> None:
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=KEPT, enable_async_checkpointing=False, cleanup_tmp_directories=True
+            max_to_keep=1, enable_async_checkpointing=False, cleanup_tmp_directories=True
         )
         self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
 
@@ -36,7 +33,7 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def save(self, step: int, state: Any) -> None:
-        """Write the state as of `step`; a killed write leaves the earlier checkpoints as they are."""
+        """Write the state as of `step`; the one before it goes once this one is whole."""
         self._manager.save(step, args=ocp.args.StandardSave(state))
 
     def restore(self, step: int, like: Any) -> Any:

@@ -10,7 +10,7 @@ from jaxtyping import Int32
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from recsys_pipeline.core.errors import ArtifactError, ModelError
+from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.types import Ratings
 
@@ -22,19 +22,31 @@ def save_model(directory: Path, name: str, config: Any, arrays: dict[str, np.nda
     directory.mkdir(parents=True, exist_ok=True)
     document = {"model": name, "config": dataclasses.asdict(config), "facts": facts}
     save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, directory / ARRAYS)
-    (directory / DOCUMENT).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+    (directory / DOCUMENT).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_model(directory: Path, name: str, config: type) -> tuple[Any, dict[str, np.ndarray], dict[str, Any]]:
     """The (config, arrays, facts) that `save_model` wrote; raises `ArtifactError` where they are absent or broken."""
+    document = read_json(directory / DOCUMENT)
     try:
-        document = json.loads((directory / DOCUMENT).read_text())
         arrays = load_file(directory / ARRAYS)
-    except (OSError, json.JSONDecodeError, SafetensorError) as error:
+        found, settings, facts = (document[key] for key in ("model", "config", "facts"))
+    except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise ArtifactError(f"{directory} holds no readable model ({error}): fit and save it again") from error
-    if document.get("model") != name:
-        raise ArtifactError(f"{directory / DOCUMENT} holds a {document.get('model')!r} model, not {name!r}")
-    return parse_config(config, document["config"], f"{DOCUMENT}: config"), arrays, document["facts"]
+    if found != name:
+        raise ArtifactError(f"{directory / DOCUMENT} holds a {found!r} model, not {name!r}")
+    try:
+        return parse_config(config, settings, "config"), arrays, facts
+    except SettingError as error:
+        raise ArtifactError(f"{directory / DOCUMENT} does not suit this version ({error}): fit it again") from error
+
+
+def read_json(path: Path) -> Any:
+    """A JSON document of an artifact; raises `ArtifactError` naming the file where it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} is not readable ({error}): materialize the artifact again") from error
 
 
 def check_users(users: Int32[np.ndarray, " batch"], n_users: int) -> None:

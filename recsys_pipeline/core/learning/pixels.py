@@ -74,15 +74,20 @@ def blank_boxes(pixels: Float[Array, "n size size 3"], box: Float[AnyArray, "n 4
 def blank_boxes_numpy(
     images: UInt8[np.ndarray, "n size size 3"], box: Float32[np.ndarray, "n 4"], colour: Float32[np.ndarray, "3"]
 ) -> UInt8[np.ndarray, "n size size 3"]:
-    """The readable twin of `blank_boxes`, on raw pixels: for the colour histogram and for pictures in reports."""
+    """The readable twin of `blank_boxes`, on raw pixels."""
     blanked = images.copy()
-    size = images.shape[1]
-    for image, sides in zip(blanked, box * size, strict=True):
-        if np.isfinite(sides).all():
-            left, top = np.floor(sides[:2]).astype(int)
-            right, bottom = np.ceil(sides[2:]).astype(int)
-            image[top:bottom, left:right] = np.round(colour)
+    for image, sides in zip(blanked, box, strict=True):
+        image[box_pixels(sides, images.shape[1])] = np.round(colour)
     return blanked
+
+
+def box_pixels(sides: Float32[np.ndarray, " 4"], size: int) -> tuple[slice, slice]:
+    """(rows, columns) of every pixel that a box touches in an image of `size` pixels; none for a box of NaN."""
+    if not np.isfinite(sides).all():
+        return slice(0), slice(0)
+    left, top = np.floor(sides[:2] * size).astype(int)
+    right, bottom = np.ceil(sides[2:] * size).astype(int)
+    return slice(top, bottom), slice(left, right)
 
 
 def augment(pixels: Float[Array, "n size size 3"], key: Any, jitter: Scalar) -> Float[Array, "n size size 3"]:

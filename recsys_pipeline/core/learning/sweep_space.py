@@ -13,7 +13,7 @@ import yaml
 from scipy import stats
 
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.learning.configs import check_field
+from recsys_pipeline.core.types import check_setting
 
 KEYS = frozenset(
     {"command", "controller", "description", "early_terminate", "entity", "imports", "job", "method", "metric"}
@@ -81,13 +81,22 @@ def _parameters(definition: Mapping[str, Any], config: type, source: str) -> dic
     for name, body in found.items():
         path = f"{source}: parameters.{name}"
         parameters[name] = _parameter(_mapping(body, path), path)
-        for key in ("value", "values", "min", "max"):
-            if key in body and not str(body.get("distribution", "")).endswith("log_uniform"):
-                for value in body[key] if key == "values" else [body[key]]:
-                    check_field(config, name, value, f"{path}.{key}")
+        for key, value in _samples(parameters[name], body, path):
+            check_setting(config, name, value, f"{path}.{key}")
     if definition["method"] == "grid":
         _check_grid(parameters, source)
     return parameters
+
+
+def _samples(parameter: Parameter, body: Mapping[str, Any], path: str) -> list[tuple[str, Any]]:
+    """(key of the YAML, value) that the config must accept: every choice, or both ends and a point in between."""
+    if parameter.quantile is None:
+        return [("value" if "value" in body else "values", value) for value in parameter.choices]
+    ends = [("min", 0.0), ("max", 1.0)] if "min" in body and "max" in body else []
+    try:
+        return [(key, parameter.quantile(share)) for key, share in [*ends, ("distribution", 0.37)]]
+    except (OverflowError, ValueError) as error:
+        raise SettingError(f"{path} cannot be drawn from: {error}") from error
 
 
 def _check_grid(parameters: Mapping[str, Parameter], source: str) -> None:
@@ -104,7 +113,7 @@ def _parameter(body: Mapping[str, Any], path: str) -> Parameter:
     if "values" in body:
         return _categorical(body, path)
     name = body["distribution"] if "distribution" in body else _default_distribution(body, path)
-    family = name.removeprefix("q_")
+    family = str(name).removeprefix("q_")
     if family not in FAMILIES:
         known = sorted({*FAMILIES, *(f"q_{known}" for known in FAMILIES), "constant", "categorical"})
         raise SettingError(f"{path}.distribution {name!r} is unknown; it may be {', '.join(known)}")
@@ -118,6 +127,8 @@ def _parameter(body: Mapping[str, Any], path: str) -> Parameter:
     if name == family:
         return Parameter(quantile=quantile)
     step = _number(body.get("q", 1), f"{path}.q")
+    if step <= 0:
+        raise SettingError(f"{path}.q must be above 0, got {step}")
     return Parameter(quantile=lambda share: round(quantile(share) / step) * step)
 
 
@@ -128,9 +139,10 @@ def _categorical(body: Mapping[str, Any], path: str) -> Parameter:
     weights = body.get("probabilities")
     if weights is None:
         return Parameter(choices=tuple(values))
-    if len(weights) != len(values) or abs(sum(weights) - 1) > 1e-6 or min(weights) < 0:
+    shares = [_number(weight, f"{path}.probabilities") for weight in (weights if isinstance(weights, list) else [])]
+    if len(shares) != len(values) or abs(sum(shares) - 1) > 1e-6 or min(shares) < 0:
         raise SettingError(f"{path}.probabilities must be {len(values)} numbers ≥ 0 that sum to 1, got {weights!r}")
-    return Parameter(choices=tuple(values), probabilities=tuple(weights))
+    return Parameter(choices=tuple(values), probabilities=tuple(shares))
 
 
 def _default_distribution(body: Mapping[str, Any], path: str) -> str:
@@ -146,6 +158,10 @@ def _uniform(low: float, high: float) -> Callable[[float], float]:
 
 def _int_uniform(low: float, high: float) -> Callable[[float], float]:
     return lambda share: min(int(low) + int(share * (int(high) - int(low) + 1)), int(high))
+
+
+def _log_uniform(low: float, high: float) -> Callable[[float], float]:
+    return lambda share: math.exp(low + share * (high - low))
 
 
 def _log_uniform_values(low: float, high: float) -> Callable[[float], float]:
@@ -171,9 +187,9 @@ def _open(share: float) -> float:
 FAMILIES: dict[str, tuple[tuple[str, ...], Callable[..., Callable[[float], float]]]] = {
     "uniform": (("min", "max"), _uniform),
     "int_uniform": (("min", "max"), _int_uniform),
-    "log_uniform": (("min", "max"), lambda low, high: _log_uniform_values(math.exp(low), math.exp(high))),
+    "log_uniform": (("min", "max"), _log_uniform),
     "log_uniform_values": (("min", "max"), _log_uniform_values),
-    "inv_log_uniform": (("min", "max"), lambda low, high: _log_uniform_values(math.exp(-high), math.exp(-low))),
+    "inv_log_uniform": (("min", "max"), lambda low, high: _log_uniform(-high, -low)),
     "inv_log_uniform_values": (("min", "max"), _log_uniform_values),
     "normal": (("mu", "sigma"), _normal),
     "log_normal": (("mu", "sigma"), _log_normal),
@@ -213,6 +229,6 @@ def _number(value: Any, path: str) -> float:
 
 
 def _run_cap(value: Any, path: str) -> int | None:
-    if value is not None and (not isinstance(value, int) or value < 1):
+    if value is not None and (type(value) is not int or value < 1):
         raise SettingError(f"{path} must be a whole number ≥ 1, got {value!r}")
     return value

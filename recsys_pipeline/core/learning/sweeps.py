@@ -1,6 +1,5 @@
 """Runs a sweep offline: draws configs by grid, at random or by Bayesian search, and keeps a record of every trial."""
 
-import dataclasses
 import itertools
 import math
 import time
@@ -48,33 +47,31 @@ def run_sweep(
     objective: Objective,
     n_trials: int,
     seed: int,
-    base: Any = None,
     on_trial: Callable[[Trial], None] | None = None,
     timer: Callable[[], float] = time.perf_counter,
 ) -> SweepResult:
     """Run up to `n_trials` trials (fewer where the grid or `run_cap` ends first); the same seed draws the same params.
 
-    `base` is the config whose fields hold where the sweep sets none (the defaults if None). A trial that raises, or
-    whose metric is missing or not finite, is recorded as failed and the sweep goes on; `ModelError` if none finishes.
+    Fields that the sweep does not set keep their defaults. A trial that raises, or whose metric is missing or not
+    finite, is recorded as failed and the sweep goes on; `ModelError` if none finishes.
     """
-    base = sweep.config() if base is None else base
     limit = min(n_trials, sweep.run_cap or n_trials)
     trials: list[Trial] = []
     proposals = SEARCHES[sweep.method](sweep, trials, seed)
     for number, params in enumerate(itertools.islice(proposals, limit)):
-        trials.append(_run_trial(sweep, objective, base, number, params, timer))
+        trials.append(_run_trial(sweep, objective, number, params, timer))
         if on_trial is not None:
             on_trial(trials[-1])
     best = _best(sweep, trials)
-    return SweepResult(sweep, tuple(trials), best, _configure(base, best.params))
+    return SweepResult(sweep, tuple(trials), best, _configure(sweep, best.params))
 
 
 def _run_trial(
-    sweep: Sweep, objective: Objective, base: Any, number: int, params: dict[str, Any], timer: Callable[[], float]
+    sweep: Sweep, objective: Objective, number: int, params: dict[str, Any], timer: Callable[[], float]
 ) -> Trial:
     start = timer()
     try:
-        metrics = dict(objective(_configure(base, params), number))
+        metrics = dict(objective(_configure(sweep, params), number))
     except Exception as error:  # noqa: BLE001 - one broken trial must not lose the others; the record keeps the reason
         return Trial(number, params, {}, "failed", timer() - start, f"{type(error).__name__}: {error}")
     value = metrics.get(sweep.metric, math.nan)
@@ -92,12 +89,8 @@ def _missing(sweep: Sweep, metrics: Mapping[str, float]) -> str:
     return f"no metric {sweep.metric!r} among {', '.join(sorted(metrics)) or 'none'}"
 
 
-def _configure(base: Any, params: Mapping[str, Any]) -> Any:
-    return parse_config(type(base), {**_as_mapping(base), **params}, "parameters")
-
-
-def _as_mapping(config: Any) -> dict[str, Any]:
-    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+def _configure(sweep: Sweep, params: Mapping[str, Any]) -> Any:
+    return parse_config(sweep.config, params, "parameters")
 
 
 def _best(sweep: Sweep, trials: list[Trial]) -> Trial:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -22,9 +21,7 @@ from recsys_pipeline.core.learning.losses import soft_unit_norm, triplet_loss
 from recsys_pipeline.core.learning.pixels import Colours, augment, blank_boxes, measure_colours, normalise
 from recsys_pipeline.core.learning.towers import PATCH, embed, init_towers, merge_towers, tower_graph
 from recsys_pipeline.core.learning.triplet_batches import Batch, TripletStream, gather
-from recsys_pipeline.core.types import setting
-
-Progress = Callable[[str, dict[str, float]], None]
+from recsys_pipeline.core.types import Progress, check_settings, setting
 
 ADAM = optax.scale_by_adam()
 """Adam's direction; the learning rate is applied outside so that it need not be compiled in."""
@@ -50,18 +47,9 @@ class StlConfig:
     jitter: float = setting(0.1, "Random change of hue, saturation and brightness while training.", ge=0, le=1)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "widths", tuple(self.widths))
+        check_settings(self)
         if not self.widths or min(self.widths) < 1:
-            raise SettingError(f"widths={self.widths} must name at least one positive width")
-        for name, low in (("embedding_size", 1), ("epochs", 1), ("batch_size", 2), ("reg", 0)):
-            if not getattr(self, name) >= low:
-                raise SettingError(f"{name}={getattr(self, name)} must be at least {low}")
-        for name in ("learning_rate", "margin"):
-            if not getattr(self, name) > 0:
-                raise SettingError(f"{name}={getattr(self, name)} must be positive")
-        for name in ("colour", "jitter"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise SettingError(f"{name}={getattr(self, name)} must be from 0 to 1")
+            raise SettingError(f"StlConfig.widths must name at least one positive width, got {self.widths}")
 
 
 class Rates(NamedTuple):
@@ -114,6 +102,8 @@ def train_towers(
         with Checkpoints(checkpoint_dir / _fingerprint(train, config, seed, colours)) as checkpoints:
             state = Training(train, config, seed, colours).run(progress, checkpoints, checkpoint_steps)
     params, stats = jax.tree.map(np.asarray, (state.params, state.batch_stats))
+    if not all(np.isfinite(array).all() for array in jax.tree.leaves((params, stats))):
+        raise ModelError(f"the towers did not stay finite: lower learning_rate={config.learning_rate}")
     return TrainedTowers(params, stats, colours, train.data.scene_images.shape[1])
 
 
@@ -172,7 +162,6 @@ class Training:
             if last or self._epoch_at(step + 1) > self._epoch_at(step):
                 self._report(self._epoch_at(step + 1), losses, progress)
                 losses = []
-            # After the report, which raises where the loss is not finite: such a state is never worth keeping.
             if checkpoints and (last or (step + 1) % checkpoint_steps == 0):
                 checkpoints.save(step + 1, self.state)
         return self.state
@@ -181,7 +170,7 @@ class Training:
         return min(step * self.batch_size // len(self.train.rows), self.config.epochs)
 
     def _report(self, epoch: int, losses: list[jax.Array], progress: Progress | None) -> None:
-        """Tell the mean loss of the epoch, and how often the watched pairs come out right."""
+        """Tell the mean loss of the epoch (once resumed, of its rest), and how often watched pairs come out right."""
         loss = float(np.mean(jax.device_get(losses)))
         if not np.isfinite(loss):
             raise ModelError(

@@ -13,9 +13,6 @@ from jaxtyping import Float32, Int32
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.types import Ratings
 
-Progress = Callable[[str, dict[str, float]], None]
-"""Called with a short step label and metrics as training goes on; the caller shows or logs them."""
-
 
 @runtime_checkable
 class Recommender(Protocol):

@@ -17,8 +17,8 @@ from recsys_pipeline.core.learning.factorization import Objective, Totals, count
 from recsys_pipeline.core.learning.factorization_als import fit_als, solve_new_users
 from recsys_pipeline.core.learning.factorization_optax import fit_optax
 from recsys_pipeline.core.learning.model_files import check_items, check_users, load_model, save_model
-from recsys_pipeline.core.models import ModelSpec, Progress
-from recsys_pipeline.core.types import Ratings, setting
+from recsys_pipeline.core.models import ModelSpec
+from recsys_pipeline.core.types import Progress, Ratings, check_settings, setting
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,16 @@ class AlsConfig:
         "one", "What is fitted: 1 for every observed pair, whatever its value, or the value."
     )
     half_life_days: float = setting(
-        180.0, "Observations weigh half as much for each such age; 0 weighs all the same.", ge=0.0
+        180.0, "Observations weigh half as much for each such age before the last one; 0 weighs all the same.", ge=0.0
     )
     epochs: int = setting(10, "Sweeps over items and users (solver als) or L-BFGS steps (solver optax).", ge=0)
     solver: Literal["als", "optax"] = setting("als", "Exact alternating least squares, or Optax L-BFGS.")
 
     def __post_init__(self) -> None:
+        check_settings(self)
         if self.target == "one" and self.gravity == 0:
             raise SettingError(
-                "config.gravity is 0 with target 'one': a constant 1 fits; set gravity > 0 or target 'value'"
+                "AlsConfig.gravity is 0 with target 'one': a constant 1 fits; set gravity > 0 or target 'value'"
             )
 
     def objective(self) -> Objective:
@@ -99,9 +100,12 @@ class AlsModel:
     def fold_in(self, histories: Ratings) -> Float32[np.ndarray, "users dim"]:
         """The vectors that a last half-sweep over users would give these histories, items fixed.
 
-        A user with an empty history gets `[0, 0, 1]`, and so scores by item bias alone.
+        Ages count back from the last training event, as in `fit`; later events weigh like it. A user with no known
+        item gets `[0, 0, 1]`, and so scores by item bias alone.
         """
         check_items(histories, len(self._item_vectors))
+        # Items that training never saw say nothing, and must not count towards the user's frequency either.
+        histories = histories.take(self.item_count[histories.item] > 0)
         weight = recency(histories.timestamp_us, self.end_us, self.config.half_life_days)
         weight = weight * np.float32(self.weight_scale)
         ratings, objective = _with_target(histories, self.config), self.config.objective()
@@ -129,6 +133,8 @@ def _with_target(ratings: Ratings, config: AlsConfig) -> Ratings:
 
 def fit(train: Ratings, config: AlsConfig, seed: int, progress: Progress | None = None) -> AlsModel:
     """Minimise the objective; `progress` hears its value after each epoch (one more pass over the ratings).
+
+    Where `half_life_days` is set, ages count back from the last event of `train`, never from a clock.
 
     Raises:
         ModelError: The penalties are too small for float32 to solve the normal equations.

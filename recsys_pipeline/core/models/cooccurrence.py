@@ -8,11 +8,11 @@ from jaxtyping import Float32, Int32
 from scipy import sparse
 
 from recsys_pipeline.core.learning.model_files import check_users, load_model, save_model
-from recsys_pipeline.core.models import ModelSpec, Progress
-from recsys_pipeline.core.types import Ratings, setting
+from recsys_pipeline.core.models import ModelSpec
+from recsys_pipeline.core.types import Progress, Ratings, check_settings, setting
 
 ITEM_BLOCK = 1024
-"""Items whose full co-occurrence rows are held at once: 1024 × items × 4 bytes at most, 160 MiB at 40,000 items."""
+"""Items whose co-occurrence rows are held at once; sorting them takes some 50 bytes per pair of items that meet."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class CooccurrenceConfig:
 
     n_neighbors: int = setting(100, "Most similar items that are kept for each item.", ge=1)
     shrinkage: float = setting(10.0, "Added to the cosine's denominator: rare pairs count for less.", ge=0.0)
+
+    __post_init__ = check_settings
 
 
 class CooccurrenceModel:

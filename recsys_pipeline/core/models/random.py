@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from recsys_pipeline.core.learning.model_files import check_users, load_model, save_model
-from recsys_pipeline.core.models import ModelSpec, Progress
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.models import ModelSpec
+from recsys_pipeline.core.types import Progress, Ratings
 
 
 @dataclass(frozen=True)

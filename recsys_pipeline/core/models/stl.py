@@ -5,31 +5,21 @@ its reference code: batch statistics are carried and saved, evaluation never run
 blanked out of its scene, and the whole catalogue is embedded.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
-from recsys_pipeline.core.errors import ArtifactError, ModelError
+from recsys_pipeline.core.errors import ModelError
 from recsys_pipeline.core.folds.triplets import LooksTrain
+from recsys_pipeline.core.learning.model_files import load_model, save_model
 from recsys_pipeline.core.learning.pixels import Colours
 from recsys_pipeline.core.learning.towers import embed, tower_graph
-from recsys_pipeline.core.learning.triplet_training import (
-    Progress,
-    StlConfig,
-    TrainedTowers,
-    train_towers,
-    untrained_towers,
-)
+from recsys_pipeline.core.learning.triplet_training import StlConfig, TrainedTowers, train_towers, untrained_towers
 from recsys_pipeline.core.models import ModelSpec
-
-WEIGHTS, CONFIG = "weights.safetensors", "config.json"
+from recsys_pipeline.core.types import Progress
 
 
 class StlModel:
@@ -68,31 +58,17 @@ class StlModel:
         return embed(graph, weights, towers.colours, config.colour, tower, images, boxes)
 
     def save(self, directory: Path) -> None:
-        """Write `weights.safetensors` (weights, batch statistics, colours) and `config.json`."""
-        directory.mkdir(parents=True, exist_ok=True)
-        arrays = {
-            **_flatten(self.towers.params, "params"),
-            **_flatten(self.towers.batch_stats, "batch_stats"),
-            **_flatten(self.towers.colours._asdict(), "colours"),
-        }
-        save_file(arrays, directory / WEIGHTS)
-        document = {"config": asdict(self.config), "image_size": self.towers.image_size}
-        (directory / CONFIG).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        """Write weights, batch statistics and colours, as `params/…`, `batch_stats/…`, `colours/…`."""
+        towers = self.towers
+        tree = {"params": towers.params, "batch_stats": towers.batch_stats, "colours": towers.colours._asdict()}
+        save_model(directory, "stl", self.config, _flatten(tree), image_size=towers.image_size)
 
     @classmethod
     def load(cls, directory: Path) -> "StlModel":
         """Read back what `save` wrote; embeddings are equal to the bit."""
-        try:
-            document = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
-            tree = _unflatten(load_file(directory / WEIGHTS))
-            settings: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in document["config"].items()
-            }
-            config = StlConfig(**settings)
-            colours = Colours(**tree["colours"])
-            towers = TrainedTowers(tree["params"], tree["batch_stats"], colours, document["image_size"])
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise ArtifactError(f"the stl model in {directory} cannot be read ({error}): fit it again") from error
+        config, arrays, facts = load_model(directory, "stl", StlConfig)
+        tree = _unflatten(arrays)
+        towers = TrainedTowers(tree["params"], tree["batch_stats"], Colours(**tree["colours"]), facts["image_size"])
         return cls(config, towers)
 
 
@@ -113,12 +89,12 @@ def untrained(train: LooksTrain, config: StlConfig, seed: int) -> StlModel:
     return StlModel(config, untrained_towers(train, config, seed))
 
 
-def _flatten(tree: Mapping[Any, Any], prefix: str) -> dict[str, np.ndarray]:
-    """A nested dictionary as `prefix/…/name` → array."""
+def _flatten(tree: Mapping[Any, Any], prefix: str = "") -> dict[str, np.ndarray]:
+    """A nested dictionary as `parent/…/name` → array."""
     flat: dict[str, np.ndarray] = {}
     for name, value in tree.items():
-        path = f"{prefix}/{name}"
-        flat.update(_flatten(value, path) if isinstance(value, Mapping) else {path: np.ascontiguousarray(value)})
+        path = f"{prefix}{name}"
+        flat.update(_flatten(value, f"{path}/") if isinstance(value, Mapping) else {path: value})
     return flat
 
 

@@ -16,17 +16,18 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import faiss
 import numpy as np
 from jaxtyping import Float32, Int64, Shaped
 
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
+from recsys_pipeline.core.learning.model_files import read_json
 from recsys_pipeline.core.neighbors import tuning
 from recsys_pipeline.core.neighbors.tuning import Candidate
-from recsys_pipeline.core.neighbors.vectors import VectorTable, read_json
-from recsys_pipeline.core.types import setting
+from recsys_pipeline.core.neighbors.vectors import VectorTable
+from recsys_pipeline.core.types import check_settings, setting
 
 _INDEX, _IDS, _REPORT, _SPEED = "index.faiss", "ids.json", "index.json", "speed.json"
 
@@ -35,12 +36,16 @@ _INDEX, _IDS, _REPORT, _SPEED = "index.faiss", "ids.json", "index.json", "speed.
 class IndexConfig:
     """How an index is chosen and what it must reach."""
 
-    family: str = setting("auto", "auto measures all and picks one; flat, ivf, ivf_equal_norms or hnsw pins it.")
+    family: Literal["auto", "flat", "ivf", "ivf_equal_norms", "hnsw"] = setting(
+        "auto", "auto measures all and picks one; the others pin theirs."
+    )
     recall_target: float = setting(0.95, "Share of the true nearest neighbours that must be found.", gt=0, le=1)
     k: int = setting(10, "Neighbours per query when recall is measured.", ge=1)
     n_queries: int = setting(2000, "Queries sampled: half tune the index, half measure it.", ge=2)
     exact_below: int = setting(5000, "Below this many vectors auto keeps the exact index: it is fast enough.", ge=0)
     repeats: int = setting(3, "Timed passes per candidate; the fastest counts.", ge=1)
+
+    __post_init__ = check_settings
 
 
 @dataclass(frozen=True)
@@ -140,11 +145,9 @@ def build_index(
     """Build the cheapest index that finds `recall_target` of the true neighbours of these queries.
 
     Cost is counted in distances, not seconds, so the same vectors, queries, config and seed give the same index; the
-    measured speeds in `report` are for reading. Raises `SettingError` for an unknown family, `ModelError` where there
-    is no vector or there are fewer than two queries.
+    measured speeds in `report` are for reading. Raises `ModelError` where there is no vector or there are fewer than
+    two queries.
     """
-    if config.family not in ("auto", *tuning.FAMILIES):
-        raise SettingError(f"family = {config.family!r}: choose auto, {', '.join(tuning.FAMILIES)}")
     if not len(table) or len(queries) < 2:
         raise ModelError(f"{len(table)} vectors and {len(queries)} queries: an index needs 1 and 2 or more")
     tuning_queries, held_out = _sample(queries, config.n_queries, seed)

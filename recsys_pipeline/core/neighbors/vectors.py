@@ -1,9 +1,7 @@
 """A table of named vectors: what a model exports and what an index is built from."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -66,11 +64,3 @@ class VectorTable:
         except (OSError, KeyError, SafetensorError, pa.ArrowInvalid) as error:
             raise ArtifactError(f"no readable vector table in {directory}: {error}; materialize it again") from error
         return cls(ids, vectors)
-
-
-def read_json(path: Path) -> Any:
-    """A JSON document of an artifact; raises `ArtifactError` naming the file where it is missing or broken."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise ArtifactError(f"{path} is not readable: {error}; materialize the artifact again") from error

@@ -12,6 +12,8 @@ from recsys_pipeline.core.reports.plots import metric_label
 from recsys_pipeline.core.reports.resampling import Difference, Estimate
 
 LOWER_IS_BETTER = frozenset({"rmse", "hubness"})
+NARROW = ("recall", "hit_rate")
+"""What a narrow table shows beside the figure that orders it."""
 NEITHER_IS_BETTER = frozenset({"coverage"})
 """Random lists cover everything: more of it is no merit by itself."""
 
@@ -92,8 +94,8 @@ def ranking_headline(
 def headline_markdown(
     estimates: Sequence[Estimate], differences: Sequence[Difference] = (), metric: str = "ndcg", k: int = 10
 ) -> str:
-    """The headline and a short leaderboard as Markdown, for asset metadata."""
-    table = leaderboard_table(estimates, metric, k)
+    """The headline and a short leaderboard as Markdown, for asset metadata, where only a narrow table shows whole."""
+    table = leaderboard_table([row for row in estimates if row.metric in {metric, *NARROW}], metric, k)
     lines = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]
     for row in table.rows:
         texts = (f"{cell.text} {cell.detail}".strip().replace("|", "\\|") for cell in row)

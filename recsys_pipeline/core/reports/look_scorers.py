@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
 from recsys_pipeline.core.dataset.looks import LookData
+from recsys_pipeline.core.learning.pixels import box_pixels
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.reports.looks import Scorer
 
@@ -68,14 +69,11 @@ def colour_histograms(
     """Share of each of `BINS`³ colours among the pixels outside the box."""
     size = images.shape[1]
     histograms = np.zeros((len(images), BINS**3), np.float32)
-    for row, (image, sides) in enumerate(zip(images, boxes * size, strict=True)):
+    for row, (image, sides) in enumerate(zip(images, boxes, strict=True)):
         level = image.astype(np.int64) * BINS // 256
         colour = (level[..., 0] * BINS + level[..., 1]) * BINS + level[..., 2]
         visible = np.ones((size, size), bool)
-        if np.isfinite(sides).all():
-            left, top = np.floor(sides[:2]).astype(int)
-            right, bottom = np.ceil(sides[2:]).astype(int)
-            visible[top:bottom, left:right] = False
+        visible[box_pixels(sides, size)] = False
         counts = np.bincount(colour[visible], minlength=BINS**3)
         histograms[row] = counts / max(counts.sum(), 1)
     return histograms

@@ -14,8 +14,8 @@ import scipy.stats
 from jaxtyping import Bool, Float32, Float64, Int, Int32
 
 from recsys_pipeline.core.dataset.looks import LookData
-from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.reports.resampling import N_RESAMPLES, Estimate, bootstrap_sums
+from recsys_pipeline.core.errors import ModelError, SettingError
+from recsys_pipeline.core.reports.resampling import INTERVAL, N_RESAMPLES, Estimate, bootstrap_sums
 
 Scorer = Callable[[Int32[np.ndarray, " pairs"]], Float32[np.ndarray, "pairs products"]]
 """Scores of every product for the scene of each look row, that row's product blanked out; higher is better."""
@@ -48,6 +48,7 @@ def evaluate_looks(
 
     Equal scores share their places: ties count half in accuracy and AUC, and the middle place in ranks. Pairs whose
     category has no other product are left out of the category metrics; a metric without pairs is NaN, with a warning.
+    Raises `ModelError` where a score is not finite.
     """
     if len(rows) != len(negatives):
         raise SettingError(f"{len(rows)} pairs but negatives for {len(negatives)}: take both from the same folds")
@@ -55,8 +56,8 @@ def evaluate_looks(
         raise SettingError(f"ks = {tuple(ks)}: give at least one cut-off, each 1 or more")
     estimates = []
     for name, scorer in scorers.items():
-        parts = list(_score_parts(scorer, data, rows, negatives, ks))
-        columns = [(metric, k) for metric, k in _columns(ks)]
+        parts = list(_score_parts(name, scorer, data, rows, negatives, ks))
+        columns = _columns(ks)
         values = np.concatenate([part for part, _ in parts]) if parts else np.zeros((0, len(columns)))
         estimates += _with_intervals(name, columns, values, data.scene[rows], seed, n_resamples)
         tops = [top for _, top in parts]
@@ -70,9 +71,8 @@ def recommended_products(
     """The best k products for each pair's scene, its other products left out; −1 where there are fewer than k."""
     lists = []
     for part in _parts(rows):
-        allowed, same = _competitors(data, part)
-        own = np.arange(len(data.product_ids)) == data.product[part][:, None]
-        allowed = (allowed | own) & (same if same_category else True)
+        free, same = _competitors(data, part)
+        allowed = (free | _own(data, part)) & (same if same_category else True)
         lists.append(_top(np.where(allowed, scorer(part), -np.inf), k))
     return np.concatenate(lists) if lists else np.zeros((0, k), np.int32)
 
@@ -85,18 +85,20 @@ def _columns(ks: Sequence[int]) -> list[tuple[str, int]]:
 
 
 def _score_parts(
-    scorer: Scorer, data: LookData, rows: np.ndarray, negatives: np.ndarray, ks: Sequence[int]
+    name: str, scorer: Scorer, data: LookData, rows: np.ndarray, negatives: np.ndarray, ks: Sequence[int]
 ) -> Iterator[tuple[Float64[np.ndarray, "pairs columns"], Int32[np.ndarray, "pairs k"]]]:
     """Metrics and top lists of some pairs at a time, so that scores of all pairs are never held at once."""
     for start in range(0, len(rows), PAIRS_AT_ONCE):
         part = rows[start : start + PAIRS_AT_ONCE]
         scores = scorer(part)
-        allowed, same = _competitors(data, part)
+        if not np.isfinite(scores).all():
+            bad = part[np.flatnonzero(~np.isfinite(scores).all(axis=1))[0]]
+            # NaN loses every comparison, so that a broken model would come out perfect.
+            raise ModelError(f"{name}: a score of scene {data.scene_ids[data.scene[bad]]!r} is not finite: train again")
+        free, same = _competitors(data, part)
         yield (
-            _pair_metrics(scores, data, part, negatives[start : start + PAIRS_AT_ONCE], allowed, same, ks),
-            _top(
-                np.where(allowed | (np.arange(scores.shape[1]) == data.product[part][:, None]), scores, -np.inf), HUB_K
-            ),
+            _pair_metrics(scores, data, part, negatives[start : start + PAIRS_AT_ONCE], free, same, ks),
+            _top(np.where(free | _own(data, part), scores, -np.inf), HUB_K),
         )
 
 
@@ -110,6 +112,11 @@ def _competitors(
     for number, scene in enumerate(data.scene[rows]):
         free[number, data.product[order[starts[scene] : starts[scene + 1]]]] = False
     return free, data.product_category == data.product_category[data.product[rows]][:, None]
+
+
+def _own(data: LookData, rows: Int32[np.ndarray, " pairs"]) -> Bool[np.ndarray, "pairs products"]:
+    """The pair's own product: in its scene, but what its list is asked for."""
+    return np.arange(len(data.product_ids)) == data.product[rows][:, None]
 
 
 def _pair_metrics(
@@ -167,7 +174,7 @@ def _with_intervals(
         drawn = bootstrap_sums(per_scene, seed, n_resamples)
         for i in np.flatnonzero(defined.any(axis=0)):
             # A resample may hold no scene that defines the metric; it then says nothing about it.
-            low[i], high[i] = np.nanquantile(_ratio(drawn[:, i], drawn[:, width + i]), [0.025, 0.975])
+            low[i], high[i] = np.nanquantile(_ratio(drawn[:, i], drawn[:, width + i]), INTERVAL)
     return [
         Estimate(model, metric, k, float(mean[i]), float(low[i]), float(high[i]), int(total[width + i]))
         for i, (metric, k) in enumerate(columns)

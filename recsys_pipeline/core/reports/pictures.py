@@ -84,6 +84,18 @@ def look_grid(examples: Sequence[LookExample], n_recommended: int = 5, dpi: int 
     return to_png(figure, dpi=dpi)
 
 
+def image_grid(images: Sequence[Pixels], titles: Sequence[str], columns: int = 8, dpi: int = 90) -> bytes:
+    """A PNG of images in rows, each under its title."""
+    n_rows = -(-len(images) // columns) or 1
+    figure = Figure(figsize=(1.1 * columns, 1.3 * n_rows), layout="constrained")
+    grid = figure.subplots(n_rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, pixels, title in zip(grid.flat, images, titles, strict=False):
+        _draw(axes, pixels, title, MUTED)
+    return to_png(figure, dpi=dpi)
+
+
 def _draw(axes: Axes, pixels: np.ndarray, title: str, color: str) -> None:
     axes.imshow(pixels)
     axes.set_title(title, fontsize=9, color=color)

@@ -122,12 +122,15 @@ def concentration(shown: Mapping[str, Num[np.ndarray, " items"]]) -> Figure:
     return figure
 
 
-def loss_curve(losses: Mapping[str, Sequence[float]], x_label: str = "epoch", y_label: str = "loss") -> Figure:
-    """Training (and validation) loss per step, one line per name; step 1 is the first value."""
+def loss_curve(
+    losses: Mapping[str, Sequence[float]], x_label: str = "epoch", y_label: str = "loss", x: Sequence[int] | None = None
+) -> Figure:
+    """Training (and validation) loss per step, one line per name; steps are `x`, or counted from 1."""
     figure, axes = _figure()
     for name, (color, _) in model_styles(list(losses)).items():
         values = losses[name]
-        axes.plot(np.arange(1, len(values) + 1), values, color=color, label=name, linewidth=2)
+        steps = np.arange(1, len(values) + 1) if x is None else x
+        axes.plot(steps, values, color=color, label=name, linewidth=2, marker="o" if len(values) < 30 else "", ms=4)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)

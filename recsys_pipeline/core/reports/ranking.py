@@ -56,7 +56,9 @@ class RankingResult:
         return len(self.users)
 
     def mean(self, metric: str, k: int) -> float:
-        """The mean of one metric over evaluated users; NaN where there are none."""
+        """The mean of one metric over evaluated users; NaN where there are none, `SettingError` for another k."""
+        if (metric, k) not in self.columns:
+            raise SettingError(f"{self.model} was not evaluated at {metric}@{k}: add {k} to ks, which are {self.ks}")
         column = self.values[:, self.columns.index((metric, k))]
         return float(column.mean()) if len(column) else math.nan
 
@@ -85,12 +87,11 @@ def evaluate_ranking(
     ks: Sequence[int] = DEFAULT_KS,
     relevant_min_value: float | None = None,
     batch_users: int | None = None,
-    exclude: Ratings | None = None,
     name: str | None = None,
 ) -> RankingResult:
     """Rank all items that a user has not seen, for each user with relevant test rows.
 
-    Seen means in `train` or in `exclude` (the validation fold). A test row is relevant where its value is at least
+    Seen means in `train`: hand in the validation rows with it. A test row is relevant where its value is at least
     `relevant_min_value` (every row where that is None). Users without a relevant row are not evaluated; without any
     such user every mean is NaN, with a warning. Squared errors cover all test rows where the model predicts values.
     Raises `ModelError` naming model and user where a score is not finite, `SettingError` for a bad k, `DataError`
@@ -101,18 +102,20 @@ def evaluate_ranking(
     if not ks or min(ks) < 1 or len(set(ks)) != len(ks):
         raise SettingError(f"ks = {ks}: give distinct cut-offs, each 1 or more")
     name = name or type(model).__name__
-    seen = _Rows.of([train] if exclude is None else [train, exclude], test)
+    if (train.n_users, train.n_items) != (test.n_users, test.n_items):
+        raise DataError(
+            f"folds differ in size: {train.n_users} × {train.n_items} against {test.n_users} × {test.n_items}; "
+            "cut all folds from one snapshot"
+        )
+    seen = _Rows.grouped(train.user, train.item, train.n_users)
     relevant, n_seen_again = _relevant(test, seen, relevant_min_value)
-    tested = _Rows.of([test], test)
-    evaluated = relevant.counts > 0
-    users = np.flatnonzero(tested.counts if model.predicts_values else evaluated).astype(np.int32)
+    tested = _Rows.grouped(test.user, test.item, test.n_users)
+    task = _Task(name, ks, test, seen, relevant, tested, n_seen_again)
+    users = np.flatnonzero(tested.counts if model.predicts_values else relevant.counts).astype(np.int32)
     batch = batch_users or max(1, min(len(users), BATCH_SCORES // max(1, test.n_items)))
     masked = _aligned(batch, test.n_items)
-    parts = [
-        _rank_batch(model, users[start : start + batch], masked, seen, relevant, test, tested, max(ks), name)
-        for start in range(0, len(users), batch)
-    ]
-    return _result(name, ks, test, users, evaluated, relevant, parts, int((tested.counts > 0).sum()), n_seen_again)
+    parts = [_rank_batch(model, users[start : start + batch], masked, task) for start in range(0, len(users), batch)]
+    return _result(task, users, parts)
 
 
 @dataclass(frozen=True)
@@ -123,18 +126,6 @@ class _Rows:
     items: np.ndarray
     order: np.ndarray
     """Row numbers in the table that was grouped."""
-
-    @classmethod
-    def of(cls, tables: Sequence[Ratings], like: Ratings) -> "_Rows":
-        for table in tables:
-            if (table.n_users, table.n_items) != (like.n_users, like.n_items):
-                raise DataError(
-                    f"folds differ in size: {table.n_users} × {table.n_items} against {like.n_users} × {like.n_items}; "
-                    "cut all folds from one snapshot"
-                )
-        user = np.concatenate([table.user for table in tables])
-        item = np.concatenate([table.item for table in tables])
-        return cls.grouped(user, item, like.n_users)
 
     @classmethod
     def grouped(cls, user: np.ndarray, item: np.ndarray, n_users: int) -> "_Rows":
@@ -165,6 +156,19 @@ def _relevant(test: Ratings, seen: _Rows, min_value: float | None) -> tuple[_Row
 
 
 @dataclass(frozen=True)
+class _Task:
+    """What a model is asked, the same for all its batches of users."""
+
+    name: str
+    ks: tuple[int, ...]
+    test: Ratings
+    seen: _Rows
+    relevant: _Rows
+    tested: _Rows
+    n_seen_again: int
+
+
+@dataclass(frozen=True)
 class _Batch:
     top: Int32[np.ndarray, "users places"]
     top_scores: Float32[np.ndarray, "users places"]
@@ -173,17 +177,8 @@ class _Batch:
     squared_errors: Float64[np.ndarray, " rows"]
 
 
-def _rank_batch(
-    model: Recommender,
-    users: np.ndarray,
-    masked: np.ndarray,
-    seen: _Rows,
-    relevant: _Rows,
-    test: Ratings,
-    tested: _Rows,
-    k: int,
-    name: str,
-) -> _Batch:
+def _rank_batch(model: Recommender, users: np.ndarray, masked: np.ndarray, task: _Task) -> _Batch:
+    test, tested, name = task.test, task.tested, task.name
     scores = np.asarray(model.scores(users))
     if scores.shape != (len(users), test.n_items):
         raise ModelError(f"{name}: scores of shape {scores.shape} for {len(users)} users and {test.n_items} items")
@@ -196,11 +191,11 @@ def _rank_batch(
     # A copy, because a model may hand out its own memory; adding zero makes -0.0 the 0.0 that it equals, since
     # lax.top_k would tell them apart. Every batch has the shape of `masked`, so the kernel compiles once.
     np.add(scores, np.float32(0), out=masked[: len(users)])
-    at, rows = seen.of_users(users)
-    masked[at, seen.items[rows]] = -np.inf
-    top_scores, top = (np.array(part[: len(users)]) for part in _top_k(masked, min(k, test.n_items)))
+    at, rows = task.seen.of_users(users)
+    masked[at, task.seen.items[rows]] = -np.inf
+    top_scores, top = (np.array(part[: len(users)]) for part in _top_k(masked, min(max(task.ks), test.n_items)))
     top = np.where(np.isneginf(top_scores), np.int32(-1), top)
-    return _Batch(top, top_scores, _hits(top, users, relevant, test.n_items), error_users, squared_errors)
+    return _Batch(top, top_scores, _hits(top, users, task.relevant, test.n_items), error_users, squared_errors)
 
 
 _top_k = jax.jit(jax.lax.top_k, static_argnums=1)
@@ -232,18 +227,9 @@ def _check_finite(scores: Float[np.ndarray, "users items"], users: Int32[np.ndar
         raise ModelError(f"{name}: a score of user {user} is not finite; lower the learning rate or raise reg")
 
 
-def _result(
-    name: str,
-    ks: tuple[int, ...],
-    test: Ratings,
-    users: np.ndarray,
-    evaluated: np.ndarray,
-    relevant: _Rows,
-    parts: list[_Batch],
-    n_test_users: int,
-    n_seen_again: int,
-) -> RankingResult:
-    keep = evaluated[users]
+def _result(task: _Task, users: np.ndarray, parts: list[_Batch]) -> RankingResult:
+    name, ks, test, relevant = task.name, task.ks, task.test, task.relevant
+    keep = relevant.counts[users] > 0
     places = min(max(ks), test.n_items)
     top = np.concatenate([np.empty((0, places), np.int32), *(part.top for part in parts)])[keep]
     hits = np.concatenate([np.empty((0, places), bool), *(part.hits for part in parts)])[keep]
@@ -263,6 +249,6 @@ def _result(
         coverage=catalogue_coverage(top, test.n_items, ks) if keep.any() else np.full(len(ks), np.nan),
         error_users=np.concatenate([np.empty(0, np.int32), *(part.error_users for part in parts)]),
         squared_errors=np.concatenate([np.empty(0, np.float64), *(part.squared_errors for part in parts)]),
-        n_test_users=n_test_users,
-        n_seen_again=n_seen_again,
+        n_test_users=int((task.tested.counts > 0).sum()),
+        n_seen_again=task.n_seen_again,
     )

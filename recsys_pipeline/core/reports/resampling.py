@@ -17,6 +17,9 @@ from recsys_pipeline.core.errors import DataError, SettingError
 from recsys_pipeline.core.reports.ranking import RankingResult
 
 N_RESAMPLES = 1000
+INTERVAL = (0.025, 0.975)
+"""Quantiles of the resamples between which a figure lies: 95%."""
+
 _CHUNK_DRAWS = 4_000_000  # users × resamples held at once: 32 MB of counts
 
 
@@ -74,13 +77,11 @@ def bootstrap_sums_loop(
     return np.stack([values[drawn].sum(axis=0) for drawn in draws])
 
 
-def ranking_estimates(
-    result: RankingResult, seed: int, n_resamples: int = N_RESAMPLES, confidence: float = 0.95
-) -> list[Estimate]:
+def ranking_estimates(result: RankingResult, seed: int, n_resamples: int = N_RESAMPLES) -> list[Estimate]:
     """Every figure of one model with its percentile interval over users; NaN where there are no users."""
     n = result.n_users
     means = result.values.mean(axis=0) if n else np.full(len(result.columns), math.nan)
-    low, high = _interval(bootstrap_sums(result.values, seed, n_resamples) / max(n, 1), confidence, n)
+    low, high = _interval(bootstrap_sums(result.values, seed, n_resamples) / max(n, 1), n)
     rows = [
         Estimate(result.model, metric, k, float(means[i]), float(low[i]), float(high[i]), n)
         for i, (metric, k) in enumerate(result.columns)
@@ -90,7 +91,7 @@ def ranking_estimates(
         for k, share in zip(result.ks, result.coverage, strict=True)
     ]
     if len(result.squared_errors):
-        rows.append(_rmse_estimate(result, seed, n_resamples, confidence))
+        rows.append(_rmse_estimate(result, seed, n_resamples))
     return rows
 
 
@@ -99,7 +100,6 @@ def paired_differences(
     baseline: RankingResult,
     seed: int,
     n_resamples: int = N_RESAMPLES,
-    confidence: float = 0.95,
 ) -> list[Difference]:
     """Model minus baseline for every metric, with intervals that use the pairing of users.
 
@@ -113,7 +113,7 @@ def paired_differences(
     n = model.n_users
     gaps = model.values - baseline.values
     means = gaps.mean(axis=0) if n else np.full(len(model.columns), math.nan)
-    low, high = _interval(bootstrap_sums(gaps, seed, n_resamples) / max(n, 1), confidence, n)
+    low, high = _interval(bootstrap_sums(gaps, seed, n_resamples) / max(n, 1), n)
     return [
         Difference(model.model, baseline.model, metric, k, float(means[i]), float(low[i]), float(high[i]), n)
         for i, (metric, k) in enumerate(model.columns)
@@ -131,12 +131,12 @@ def best_against_others(
     return [row for other in others for row in paired_differences(best, other, seed, n_resamples)]
 
 
-def _rmse_estimate(result: RankingResult, seed: int, n_resamples: int, confidence: float) -> Estimate:
+def _rmse_estimate(result: RankingResult, seed: int, n_resamples: int) -> Estimate:
     """RMSE is a ratio of sums, so each resample adds up squared errors and rows of the drawn users."""
     _, at = np.unique(result.error_users, return_inverse=True)
     sums = np.stack([np.bincount(at, result.squared_errors), np.bincount(at).astype(np.float64)], axis=1)
     drawn = bootstrap_sums(sums, seed, n_resamples)
-    low, high = _interval(np.sqrt(drawn[:, :1] / drawn[:, 1:]), confidence, len(sums))
+    low, high = _interval(np.sqrt(drawn[:, :1] / drawn[:, 1:]), len(sums))
     return Estimate(result.model, "rmse", 0, result.rmse, float(low[0]), float(high[0]), len(result.squared_errors))
 
 
@@ -154,14 +154,11 @@ def _counts(n_users: int, seed: int, n_resamples: int) -> Iterator[Int[np.ndarra
 
 
 def _interval(
-    resampled: Float64[np.ndarray, "resamples columns"], confidence: float, n: int
+    resampled: Float64[np.ndarray, "resamples columns"], n: int
 ) -> tuple[Float64[np.ndarray, " columns"], Float64[np.ndarray, " columns"]]:
-    if not 0 < confidence < 1:
-        raise SettingError(f"confidence = {confidence}: must lie between 0 and 1")
     if n == 0:
         warnings.warn("no users to resample: intervals are NaN", stacklevel=3)
         undefined = np.full(resampled.shape[1], math.nan)
         return undefined, undefined
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
+    low, high = np.quantile(resampled, INTERVAL, axis=0)
     return low, high

@@ -119,7 +119,7 @@ def lineage_section(rows: Sequence[LineageRow]) -> Section:
         tuple(
             (
                 Cell(row.artifact.key),
-                Cell(row.artifact.partition),
+                Cell(row.artifact.partition, tone="code"),
                 Cell(row.artifact.digest[:12], tone="code"),
                 Cell(", ".join(f"{ref.key} {ref.digest[:8]}" for ref in row.inputs) or "the source"),
             )

@@ -100,9 +100,10 @@ def test_bad_look_is_quarantined(row: dict, reason: str) -> None:
     assert checked.quarantine.column("reason").to_pylist()[0].startswith(reason)
 
 
-def test_one_product_may_stand_twice_in_a_scene_and_a_box_may_fill_it() -> None:
-    checked = validate_looks(looks({"bbox": [0, 0, 1, 1]}, {"bbox": [0.2, 0.2, 0.4, 0.4]}, {}))
-    assert checked.clean.num_rows == 3
+def test_a_pair_counts_once_and_its_first_box_stays_and_may_fill_the_scene() -> None:
+    checked = validate_looks(looks({"bbox": [0, 0, 1, 1]}, {"bbox": [0.2, 0.2, 0.4, 0.4]}, {"product_id": "q"}))
+    assert [row["bbox"] for row in checked.clean.to_pylist()] == [[0, 0, 1, 1], None]
+    assert checked.quarantine["reason"].to_pylist() == ["duplicate: an earlier row has the same scene_id, product_id"]
 
 
 def test_looks_with_boxes_of_fixed_size_pass() -> None:

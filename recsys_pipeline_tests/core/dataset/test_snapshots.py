@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recsys_pipeline.core.dataset import snapshots
 from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot, write_snapshot
 from recsys_pipeline.core.errors import ArtifactError
 
@@ -84,6 +85,27 @@ def test_ratings_hold_the_latest_value_of_each_pair_and_no_impressions(tmp_path:
     ]
     assert ratings.timestamp_us[0] == int(datetime(2026, 1, 3, 12, 5, tzinfo=UTC).timestamp() * 1e6)
     assert (ratings.n_users, ratings.n_items) == (3, 2)
+
+
+def test_ratings_are_those_of_the_plain_twin_also_where_they_come_in_many_batches(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(snapshots, "BATCH_ROWS", 2048)  # DuckDB's smallest batch
+    rng = np.random.default_rng(0)
+    events: list[Event] = [
+        (f"u{rng.integers(60)}", f"i{rng.integers(200)}", str(rng.choice(["click", "rating", "view"])), float(value), m)
+        for value, m in zip(rng.integers(1, 6, 9000), rng.integers(0, 59, 9000), strict=True)
+    ]
+    snapshot = snapshot_of(tmp_path, "whole", [write_day(tmp_path, "2026-01-01", events)])
+    latest: dict[tuple[str, str], tuple[int, str, float]] = {}
+    for user, item, event, value, minute in events:
+        if event != "view":
+            latest[user, item] = max(latest.get((user, item), (-1, "", 0.0)), (minute, event, value))
+    users, items = snapshot.user_ids.tolist(), snapshot.item_ids.tolist()
+    expected = sorted((users.index(u), minute, items.index(i), value) for (u, i), (minute, _, value) in latest.items())
+    ratings = snapshot.ratings()
+    minutes = (ratings.timestamp_us - ratings.timestamp_us.min()) // 60_000_000 + min(row[1] for row in expected)
+    found = zip(ratings.user.tolist(), minutes.tolist(), ratings.item.tolist(), ratings.value.tolist(), strict=True)
+    assert len(expected) > 2 * 2048
+    assert list(found) == expected
 
 
 def test_an_event_planted_in_the_future_changes_nothing(tmp_path: Path, days: list[DayEntry]) -> None:

@@ -114,6 +114,14 @@ def test_time_windows_out_of_order_are_refused() -> None:
         time_window(skewed_users(), EPOCH + timedelta(1), EPOCH, EPOCH + timedelta(2))
 
 
+def test_time_windows_without_a_zone_or_without_length_are_refused() -> None:
+    naive = EPOCH.replace(tzinfo=None)
+    with pytest.raises(SettingError, match="must be UTC"):
+        time_window(skewed_users(), naive, naive, naive)
+    with pytest.raises(SettingError, match="give a positive time"):
+        next(sliding_windows(skewed_users(), EPOCH, EPOCH + timedelta(2), train=timedelta(1), test=timedelta(0)))
+
+
 @given(data=ratings())
 def test_sliding_windows_test_each_event_once(data: Ratings) -> None:
     hour = timedelta(hours=1)

@@ -112,10 +112,9 @@ def test_interrupting_stops_the_sweep() -> None:
         run_sweep(sweep_of(GRID, "grid"), objective, 3, seed=0)
 
 
-def test_fields_outside_the_sweep_come_from_the_base() -> None:
-    base = Toy(target="value", size=7)
-    result = run_sweep(sweep_of(REG), distance, 2, seed=0, base=base)
-    assert dataclasses.replace(result.best_config, reg=base.reg) == base
+def test_fields_outside_the_sweep_keep_their_defaults() -> None:
+    result = run_sweep(sweep_of(REG), distance, 2, seed=0)
+    assert dataclasses.replace(result.best_config, reg=Toy().reg) == Toy()
 
 
 def test_run_cap_and_timer() -> None:
@@ -154,6 +153,18 @@ def test_wandb_keys_pass_through_untouched() -> None:
         (HEAD.format(method="random") + "  reg: {distribution: zipf, min: 1, max: 2}", "'zipf' is unknown"),
         (HEAD.format(method="random") + "  reg: {min: 0.1}", "needs `value`, `values`, or `min` and `max`"),
         (HEAD.format(method="random") + "  reg: {low: 0.1}", "parameters.reg: 'low' is not in W&B's sweep schema"),
+        (HEAD.format(method="random") + "  rge: {distribution: normal}", "no field 'rge'"),
+        (HEAD.format(method="random") + "  rge: {distribution: log_uniform, min: -3, max: 0}", "no field 'rge'"),
+        (HEAD.format(method="random") + "  size: {distribution: log_uniform, min: 0, max: 9}", "parameters.size"),
+        (HEAD.format(method="random") + "  size: {distribution: uniform, min: 1, max: 9}", "must be a whole number"),
+        (HEAD.format(method="random") + "  reg: {distribution: log_uniform, min: 0, max: 999}", "cannot be drawn"),
+        (HEAD.format(method="random") + "  reg: {distribution: normal, sigma: -1}", "must be finite"),
+        (HEAD.format(method="random") + "  reg: {distribution: q_normal, q: 0}", "parameters.reg.q must be above 0"),
+        (HEAD.format(method="random") + "  reg: {distribution: 5, min: 1, max: 2}", "5 is unknown"),
+        (HEAD.format(method="random") + "  reg: {value: .inf}", "parameters.reg.value must be finite"),
+        (HEAD.format(method="random") + "  size: {values: [1], probabilities: [x]}", "probabilities must be a number"),
+        (HEAD.format(method="random") + "  size: {values: [1], probabilities: 1}", "probabilities must be 1 numbers"),
+        ("run_cap: true\n" + HEAD.format(method="random") + REG, "run_cap must be a whole number"),
         ("run_cap: 0\n" + HEAD.format(method="random") + REG, "run_cap must be a whole number"),
     ],
 )

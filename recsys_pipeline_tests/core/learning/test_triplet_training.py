@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -200,6 +201,19 @@ def test_checkpoints_restore_what_was_saved(tmp_path: Path) -> None:
         restored = checkpoints.restore(3, {"colours": colours, "count": jnp.int32(0)})
     assert int(restored["count"]) == 7
     np.testing.assert_array_equal(restored["colours"].product_deviation, colours.product_deviation)
+
+
+def test_weights_that_the_last_step_broke_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss of a step is that before its update, so a finite loss does not vouch for the weights."""
+    run = Training.run
+
+    def broken(self: Training, *arguments: Any) -> Any:
+        state = run(self, *arguments)
+        return state._replace(params=jax.tree.map(lambda array: array * jnp.nan, state.params))
+
+    monkeypatch.setattr(Training, "run", broken)
+    with pytest.raises(ModelError, match="did not stay finite"):
+        train_towers(TRAIN, replace(TINY, epochs=1), 0)
 
 
 def test_impossible_requests_say_what_to_do() -> None:

@@ -49,7 +49,8 @@ def test_fold_in_gives_trained_users_their_vectors(config: als.AlsConfig, tmp_pa
 
 def test_fold_in_of_new_users_ranks_their_block_and_ignores_unseen_items() -> None:
     train, liked = planted_blocks()
-    known = train.take(train.item != 0)
+    unseen = train.item[train.user == 0][0]  # user 0 had it, so that ignoring it is more than having none of it
+    known = train.take(train.item != unseen)
     model = als.fit(known, RANKING, seed=0)
     histories = dataclasses.replace(train.take(train.user < 3), n_users=4)
     vectors = model.fold_in(histories)
@@ -58,6 +59,19 @@ def test_fold_in_of_new_users_ranks_their_block_and_ignores_unseen_items() -> No
     np.testing.assert_array_equal(vectors[3], [0] * 7 + [0, 1])
     without = dataclasses.replace(known.take(known.user < 3), n_users=4)
     np.testing.assert_allclose(vectors, model.fold_in(without), atol=1e-6)
+
+
+def test_ages_count_back_from_the_last_training_event_and_not_from_a_clock() -> None:
+    train = planted_blocks()[0]
+    later = dataclasses.replace(train, timestamp_us=train.timestamp_us + 400 * 86_400_000_000)
+    one, other = (als.fit(rows, RECENT, seed=0) for rows in (train, later))
+    np.testing.assert_array_equal(one.user_vectors(), other.user_vectors())
+
+
+@pytest.mark.parametrize("bad", [{"reg": -1.0}, {"embedding_size": 0}, {"frequency_power": 3.0}, {"gravity": np.inf}])
+def test_a_config_checks_itself(bad: dict) -> None:
+    with pytest.raises(SettingError, match=next(iter(bad))):
+        als.AlsConfig(**bad)
 
 
 def test_fold_in_refuses_another_id_space() -> None:

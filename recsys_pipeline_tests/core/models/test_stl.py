@@ -9,6 +9,7 @@ import pytest
 
 from recsys_pipeline.core.errors import ArtifactError, ModelError
 from recsys_pipeline.core.folds.triplets import LooksTrain
+from recsys_pipeline.core.learning.model_files import ARRAYS, DOCUMENT
 from recsys_pipeline.core.learning.towers import EMBED_BATCH
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.models.stl import SPEC, StlConfig, StlModel, fit, untrained
@@ -75,7 +76,7 @@ def test_training_and_evaluation_mode_agree(model: StlModel) -> None:
 
 def test_saved_and_loaded_to_the_bit(model: StlModel, tmp_path: Path) -> None:
     model.save(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"weights.safetensors", "config.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {ARRAYS, DOCUMENT}
     loaded = StlModel.load(tmp_path)
     assert loaded.config == model.config
     np.testing.assert_array_equal(loaded.embed_products(DATA.product_images), model.embed_products(DATA.product_images))
@@ -85,20 +86,26 @@ def test_saved_and_loaded_to_the_bit(model: StlModel, tmp_path: Path) -> None:
     )
     again = tmp_path / "again"
     loaded.save(again)
-    for name in ("weights.safetensors", "config.json"):
+    for name in (ARRAYS, DOCUMENT):
         assert (again / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
 def test_broken_files_and_wrong_images_say_so(model: StlModel, tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="fit it again"):
+    with pytest.raises(ArtifactError, match=str(tmp_path)):
         StlModel.load(tmp_path)
+    for document, reason in (
+        ({"model": "stl", "config": {"unheard_of": 1}, "facts": {}}, "unheard_of"),
+        ({"model": "als", "config": {}, "facts": {}}, "'als' model"),
+        ({"config": {}}, "no readable model"),
+        ([], "no readable model"),
+    ):
+        model.save(tmp_path)
+        (tmp_path / DOCUMENT).write_text(json.dumps(document))
+        with pytest.raises(ArtifactError, match=reason):
+            StlModel.load(tmp_path)
     model.save(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps({"config": {"unheard_of": 1}}))
-    with pytest.raises(ArtifactError, match="unheard_of"):
-        StlModel.load(tmp_path)
-    model.save(tmp_path)
-    (tmp_path / "weights.safetensors").write_bytes(b"half")
-    with pytest.raises(ArtifactError, match="fit it again"):
+    (tmp_path / ARRAYS).write_bytes(b"half")
+    with pytest.raises(ArtifactError, match="fit and save it again"):
         StlModel.load(tmp_path)
     with pytest.raises(ModelError, match="resize them"):
         model.embed_products(np.zeros((2, 8, 8, 3), np.uint8))

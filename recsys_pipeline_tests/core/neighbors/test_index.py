@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
+from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.neighbors.exact import exact_top_k
 from recsys_pipeline.core.neighbors.index import IndexConfig, SearchIndex, build_index
 from recsys_pipeline.core.neighbors.tuning import FAMILIES, Candidate, choose, with_equal_norms
@@ -100,8 +101,8 @@ def test_broken_artifacts_are_named(table: VectorTable, queries: np.ndarray, tmp
 
 
 def test_bad_settings_and_queries_are_refused(table: VectorTable, queries: np.ndarray) -> None:
-    with pytest.raises(SettingError, match="family = 'tree'"):
-        build_index(table, queries, IndexConfig(family="tree"), seed=0)
+    with pytest.raises(SettingError, match="family must be one of 'auto', 'flat'"):
+        parse_config(IndexConfig, {"family": "tree"})
     with pytest.raises(ModelError, match="1500 vectors and 1 queries"):
         build_index(table, queries[:1], CONFIG, seed=0)
     index = build_index(table, queries, dataclasses.replace(CONFIG, family="flat"), seed=0)

@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from recsys_pipeline.core.dataset.looks import LookData
-from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.errors import ModelError, SettingError
 from recsys_pipeline.core.folds.triplets import LooksTrain, TripletConfig, draw_negatives, split_looks
 from recsys_pipeline.core.models.stl import StlConfig, untrained
 from recsys_pipeline.core.reports.look_scorers import (
@@ -127,6 +127,15 @@ def test_undefined_metrics_are_nan_with_a_warning() -> None:
     with pytest.warns(UserWarning, match="hubness is NaN"), pytest.warns(UserWarning, match="no pair defines"):
         empty = figures(random_scorer(DATA, 0), rows=ROWS[:0], negatives=NEGATIVES[:0])
     assert all(math.isnan(value) for value in empty.values())
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_refused_instead_of_coming_out_perfect(bad: float) -> None:
+    scores = np.zeros((len(DATA), len(DATA.product_ids)), np.float32)
+    scores[ROWS[3], DATA.product[ROWS[3]]] = bad
+    scene = DATA.scene_ids[DATA.scene[ROWS[3]]]
+    with pytest.raises(ModelError, match=f"model: a score of scene '{scene}'"):
+        figures(fixed(scores))
 
 
 def test_chance_scores_half() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jaxtyping import Float32, Int32
 
 from recsys_pipeline.core.errors import DataError, ModelError, SettingError
+from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.reports.metrics import list_metrics
 from recsys_pipeline.core.reports.ranking import evaluate_ranking
 from recsys_pipeline.core.types import Ratings
@@ -70,7 +71,8 @@ def evaluations(draw: st.DrawFn) -> tuple[np.ndarray, Ratings, Ratings, Ratings]
 @given(evaluations(), st.sampled_from([None, 3.0]), st.sampled_from([1, 3, None]))
 def test_equals_a_plain_loop(data: tuple, min_value: float | None, batch_users: int | None) -> None:
     scores, train, validation, test = data
-    result = evaluate_ranking(TableModel(scores), train, test, (2, 12), min_value, batch_users, validation)
+    known = Fold(train, validation, test).train_and_validation
+    result = evaluate_ranking(TableModel(scores), known, test, (2, 12), min_value, batch_users)
     expected_users, seen_again = [], set()
     for user in range(7):
         seen = {int(i) for fold in (train, validation) for i in fold.item[fold.user == user]}

@@ -1,7 +1,6 @@
 """Bootstrap intervals: against the loop twin, the normal approximation, and their own coverage."""
 
 import dataclasses
-import warnings
 
 import numpy as np
 import pytest
@@ -104,6 +103,11 @@ def test_best_against_others_names_the_best_first() -> None:
     assert best_against_others([result(values)], seed=0) == []
 
 
+def test_best_of_a_metric_that_was_not_computed_says_what_to_add() -> None:
+    with pytest.raises(SettingError, match=r"als was not evaluated at ndcg@20: add 20 to ks"):
+        best_against_others([result(np.ones(3)), result(np.ones(3))], seed=0, k=20)
+
+
 def test_different_users_cannot_be_paired() -> None:
     one = result(np.random.default_rng(7).random(20))
     with pytest.raises(DataError, match="same folds"):
@@ -121,5 +125,3 @@ def test_no_users_gives_nan_with_a_warning() -> None:
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(SettingError, match="n_resamples"):
         bootstrap_sums(np.ones((2, 1)), 0, 0)
-    with pytest.raises(SettingError, match="confidence"), warnings.catch_warnings():
-        ranking_estimates(result(np.ones(3)), 0, confidence=1.0)

@@ -13,6 +13,7 @@ from recsys_pipeline.core.dataset.simulator.catalogue import Items, midnight, se
 from recsys_pipeline.core.dataset.simulator.config import SimulatorConfig
 from recsys_pipeline.core.dataset.simulator.logging_policy import LoggingPolicy, Slates
 from recsys_pipeline.core.dataset.simulator.streams import Purpose, stream
+from recsys_pipeline.core.types import microseconds
 
 EVENTS = ("view", "click", "purchase", "rating")
 VALUES = np.array([0.0, 3.0, 4.0, np.nan], np.float32)
@@ -169,7 +170,7 @@ def _tabulate(
     event, request, position, moment = event[order], request[order], position[order], moment[order]
     value = np.where(event == EVENTS.index("rating"), reactions.stars[request, position], VALUES[event])
     request_ids = pa.array([f"r{hour.number:06d}-{row:06d}" for row in range(len(users))], pa.string())
-    start_us = int(hour.start.timestamp()) * 1_000_000
+    start_us = microseconds(hour.start)
     columns = [
         hour.users.ids.take(pa.array(users[request])),
         hour.items.ids.take(pa.array(slates.items[request, position])),

@@ -1,7 +1,7 @@
 """The items: styles, categories, prices, popularity, arrival and sell-out, each a closed form of (seed, hour)."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ from recsys_pipeline.core.dataset.schema import ITEMS
 from recsys_pipeline.core.dataset.simulator.arrivals import Blocks, Stay, block_of, draw_stay, first_row, join_arrays
 from recsys_pipeline.core.dataset.simulator.config import SimulatorConfig
 from recsys_pipeline.core.dataset.simulator.streams import Purpose, stream
-from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.types import microseconds
 
 STYLES = ("coastal", "nordic", "urban", "retro", "farmhouse", "deco", "terrazzo", "bohemian")
 CATEGORIES = ("chair", "table", "lamp", "sofa", "vase", "rug", "bed", "shelf")
@@ -117,7 +117,7 @@ class Catalogue:
         """The catalogue's contract columns as they were during this hour."""
         items = self.until(hour)
         n = int(np.searchsorted(items.stay.arrives, hour, side="right"))
-        created_us = items.stay.arrives[:n] * 3_600_000_000 + int(start.timestamp()) * 1_000_000
+        created_us = items.stay.arrives[:n] * 3_600_000_000 + microseconds(start)
         columns = {
             "item_id": items.ids[:n],
             "title": [title(items, row) for row in range(n)],
@@ -179,7 +179,5 @@ def midnight(config: SimulatorConfig) -> datetime:
 
 
 def hour_of(moment: datetime, config: SimulatorConfig) -> int:
-    """The hour that contains the moment; raises `SettingError` where it has no time zone."""
-    if moment.tzinfo is None:
-        raise SettingError(f"{moment.isoformat()} has no time zone: use datetime(..., tzinfo=UTC)")
-    return (moment - midnight(config)) // timedelta(hours=1)
+    """The hour that contains the moment; raises `SettingError` where it is not UTC."""
+    return (microseconds(moment) - microseconds(midnight(config))) // 3_600_000_000

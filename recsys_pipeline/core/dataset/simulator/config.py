@@ -1,11 +1,10 @@
 """How large the simulated marketplace is, how it behaves, and the three sizes that people ask for by name."""
 
-import dataclasses
 from dataclasses import dataclass
 from datetime import date
 
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.types import setting
+from recsys_pipeline.core.types import check_settings, setting
 
 
 @dataclass(frozen=True)
@@ -36,17 +35,9 @@ class SimulatorConfig:
     explore_share: float = setting(0.25, "Share of shown items that the logging policy draws uniformly.", gt=0)
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            _check_bounds(field, getattr(self, field.name))
+        check_settings(self)
         if self.popular_share + self.explore_share > 1:
             raise SettingError("simulator popular_share + explore_share exceed 1: nothing is left for personal items")
-
-
-def _check_bounds(field: dataclasses.Field, value: object) -> None:
-    checks = {"ge": lambda v, b: v >= b, "gt": lambda v, b: v > b, "le": lambda v, b: v <= b}
-    for bound, holds in checks.items():
-        if bound in field.metadata and not holds(value, field.metadata[bound]):
-            raise SettingError(f"simulator {field.name} is {value}, must be {bound} {field.metadata[bound]}")
 
 
 SIZES: dict[str, SimulatorConfig] = {

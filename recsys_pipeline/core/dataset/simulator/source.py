@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from recsys_pipeline.core.dataset.simulator.photography import product_photo, sc
 from recsys_pipeline.core.dataset.simulator.scenes import Gallery
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import DataError, SettingError, SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.types import Window, microseconds
 
 VERSION = 1
 """Rises whenever the same config and seed begin to give other data."""
@@ -31,7 +31,6 @@ _REFERENCE = re.compile(r"(products/p|scenes/s)(\d{6})\.png")
 _HORIZON_DAYS = 3_653
 _HOUR = timedelta(hours=1)
 _INSTANT = timedelta(microseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Ids = Sequence[str] | Sequence[int] | np.ndarray
 
@@ -135,8 +134,7 @@ def _within(batch: pa.RecordBatch, start: datetime, window: Window) -> pa.Record
     if window.start <= start and start + _HOUR <= window.end:
         return batch
     moments = np.asarray(batch.column("timestamp").cast(pa.int64()))
-    first, end = ((edge - _EPOCH) // _INSTANT for edge in (window.start, window.end))
-    inside = np.searchsorted(moments, (first, end))
+    inside = np.searchsorted(moments, (microseconds(window.start), microseconds(window.end)))
     return batch.slice(int(inside[0]), int(inside[1] - inside[0]))
 
 
