@@ -14,10 +14,10 @@ from recsys_pipeline.core.folds import PARTS, Fold, divide
 from recsys_pipeline.core.folds.prequential import prequential
 from recsys_pipeline.core.folds.triplets import TripletConfig, split_looks
 from recsys_pipeline.defs.config_form import config_form, from_form
-from recsys_pipeline.defs.production import produce, stage_asset
+from recsys_pipeline.defs.production import produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 
-SEED = Field(0, description="Seed of the draws.")
+SEED = seed_field("Seed of the draws.")
 
 
 class PrequentialConfig(dg.Config):

@@ -18,7 +18,7 @@ from recsys_pipeline.core.models import ModelSpec, discover
 from recsys_pipeline.core.reports import plots
 from recsys_pipeline.core.reports.pictures import png_markdown
 from recsys_pipeline.core.reports.validation import validation_metrics
-from recsys_pipeline.defs.production import log_progress, produce, stage_asset
+from recsys_pipeline.defs.production import log_progress, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 
 
@@ -27,7 +27,7 @@ class SweepConfig(dg.Config):
 
     file: str = Field("conf/sweeps/als_ndcg.yaml", description="A sweep YAML in W&B's format; its metric decides.")
     n_trials: int = Field(20, ge=1, description="Trials at most.")
-    seed: int = Field(0, description="Seed of the search and of every fit.")
+    seed: int = seed_field("Seed of the search and of every fit.")
 
 
 @stage_asset("learning/als_sweep", needs="interactions", kinds={"optuna", "jax", "wandb"}, after=["folds/prequential"])

@@ -20,7 +20,7 @@ from recsys_pipeline.core.models import ModelSpec, discover
 from recsys_pipeline.core.reports import plots
 from recsys_pipeline.core.reports.pictures import png_markdown
 from recsys_pipeline.defs.config_form import config_form, from_form
-from recsys_pipeline.defs.production import log_progress, produce, stage_asset
+from recsys_pipeline.defs.production import log_progress, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 from recsys_pipeline.settings import settings
 
@@ -37,7 +37,7 @@ def model_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     """The asset that fits one registered model on the day's fold."""
     form = config_form(
         spec.config,
-        seed=(int, Field(0, description="Seed of everything random in the fit.")),
+        seed=(int, seed_field("Seed of everything random in the fit.")),
         use_sweep=(bool, Field(True, description="Take the newest sweep's best config where there is one; "
                                                  "turn it off to pin the values of this form.")),
     )  # fmt: skip

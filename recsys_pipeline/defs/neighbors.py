@@ -5,7 +5,6 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-from pydantic import Field
 
 from recsys_pipeline.adapters.ingestion import open_snapshot
 from recsys_pipeline.adapters.manifest import content_digest, describe_files
@@ -19,10 +18,10 @@ from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports import plots
 from recsys_pipeline.core.reports.pictures import png_markdown
 from recsys_pipeline.defs.config_form import config_form, from_form
-from recsys_pipeline.defs.production import produce, stage_asset
+from recsys_pipeline.defs.production import produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 
-IndexForm = config_form(IndexConfig, seed=(int, Field(0, description="Seed of query sample and clustering.")))
+IndexForm = config_form(IndexConfig, seed=(int, seed_field("Seed of query sample and clustering.")))
 SUBJECTS = {"als": ("items", "users"), "stl": ("products", "scenes")}
 """Per model, what is searched and what searches."""
 

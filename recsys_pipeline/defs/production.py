@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.store import Artifact, Built
@@ -26,6 +27,11 @@ Build = Callable[[Path, TrackedRun], Built]
 Describe = Callable[[Artifact], Mapping[str, Any]]
 Fact = Callable[[Artifact], bool]
 """A named check of a stored artifact; its name and docstring are what the UI shows."""
+
+
+def seed_field(description: str) -> Any:
+    """A seed in a Launchpad form: what NumPy, JAX and faiss all take."""
+    return Field(0, ge=0, le=2**31 - 1, description=description)
 
 
 def stage_asset(

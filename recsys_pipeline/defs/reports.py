@@ -22,7 +22,14 @@ from recsys_pipeline.core.reports.looks import evaluate_looks
 from recsys_pipeline.core.reports.page import ReportData, Section, counts, render_page
 from recsys_pipeline.core.reports.pictures import look_grid, png_markdown
 from recsys_pipeline.core.reports.ranking import evaluate_ranking
-from recsys_pipeline.core.reports.ranking_report import RankingReport, load_records, save_records, summarise
+from recsys_pipeline.core.reports.ranking_report import (
+    PRIMARY_K,
+    PRIMARY_METRIC,
+    RankingReport,
+    load_records,
+    save_records,
+    summarise,
+)
 from recsys_pipeline.core.reports.resampling import Estimate
 from recsys_pipeline.core.reports.samples import ItemCards, look_examples, read_titles, user_samples
 from recsys_pipeline.core.reports.sections import (
@@ -33,17 +40,17 @@ from recsys_pipeline.core.reports.sections import (
     samples_section,
     terms_section,
 )
-from recsys_pipeline.defs.production import log_progress, produce, stage_asset
+from recsys_pipeline.defs.production import log_progress, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
 
 RANKED = [spec.name for spec in discover().values() if spec.data == "interactions"]
-SEED = Field(0, description="Seed of the resampling.")
+SEED = seed_field("Seed of the resampling.")
 
 
 class RankingConfig(dg.Config):
     """How models are judged on the test rows."""
 
-    ks: list[int] = Field([10, 20, 100], description="List lengths.")
+    ks: list[int] = Field([10, 20, 100], description="List lengths; 10, by which models are compared, always counts.")
     relevant_min_value: float | None = Field(None, description="A test row counts from this value on; empty: always.")
     n_resamples: int = Field(1000, ge=1, description="Bootstrap resamples of users.")
     seed: int = SEED
@@ -70,15 +77,19 @@ def ranking(
     models = {name: store.input(context, f"models/{name}") for name in RANKED}
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        fold, results = Fold.load(fold_artifact.path), []
+        fold, results, ks = Fold.load(fold_artifact.path), [], sorted({PRIMARY_K, *config.ks})
         for name, artifact in models.items():
             model = discover()[name].load(artifact.path)
-            results.append(evaluate_ranking(model, fold.train_and_validation, fold.test, config.ks,
+            results.append(evaluate_ranking(model, fold.train_and_validation, fold.test, ks,
                                             config.relevant_min_value, name=name))  # fmt: skip
-            log_progress(f"evaluated {name}", {"ndcg@10": results[-1].mean("ndcg", config.ks[0])})
+            log_progress(
+                f"evaluated {name}", {f"{PRIMARY_METRIC}@{PRIMARY_K}": results[-1].mean(PRIMARY_METRIC, PRIMARY_K)}
+            )
         report = summarise(results, config.seed, config.n_resamples)
         report.save(directory)
-        return Built({**_headline(report.estimates, "ndcg", 10), "best": report.best, "users": results[0].n_users})
+        return Built(
+            {**_headline(report.estimates, PRIMARY_METRIC, PRIMARY_K), "best": report.best, "users": results[0].n_users}
+        )
 
     inputs = [fold_artifact, *models.values()]
     return produce(context, store, tracker, inputs=inputs, config=config, build=build, describe=_describe_ranking)
