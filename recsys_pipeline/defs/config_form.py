@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 import dagster as dg
 from pydantic import Field, create_model
 
+from recsys_pipeline.core.types import BOUNDS
+
 T = TypeVar("T")
-BOUNDS = ("ge", "gt", "le", "lt")
 
 
 def config_form(dataclass_type: type, **extra: Any) -> type[dg.Config]:

@@ -17,10 +17,18 @@ from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData, write_looks
 from recsys_pipeline.core.dataset.schema import validate_items
 from recsys_pipeline.core.dataset.snapshots import write_snapshot
-from recsys_pipeline.core.reports.pictures import image_grid, png_markdown
+from recsys_pipeline.core.reports.pictures import image_grid
 from recsys_pipeline.core.types import Window
 from recsys_pipeline.defs.partitions import day_of
-from recsys_pipeline.defs.production import log_progress, make_recipe, metadata_of, produce, report, stage_asset
+from recsys_pipeline.defs.production import (
+    log_progress,
+    make_recipe,
+    metadata_of,
+    picture,
+    produce,
+    report,
+    stage_asset,
+)
 from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource
 
 
@@ -138,8 +146,8 @@ def _describe_looks(artifact: Artifact) -> dict[str, Any]:
     )
     titles = [data.categories[data.product_category[row]] for row in products]
     return {
-        name: dg.MetadataValue.md(png_markdown(picture, name))
-        for name, picture in (
+        name: picture(png, name)
+        for name, png in (
             ("sample products", image_grid([data.product_images[row] for row in products], titles)),
             ("sample scenes", image_grid([data.scene_images[row] for row in scenes], [""] * len(scenes), columns=6)),
         )

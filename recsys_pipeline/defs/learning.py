@@ -6,7 +6,6 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
-import yaml
 from pydantic import Field
 
 from recsys_pipeline.adapters.store import Artifact, Built
@@ -16,9 +15,8 @@ from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.learning.sweeps import SweepResult, Trial, parse_sweep, run_sweep
 from recsys_pipeline.core.models import ModelSpec, discover
 from recsys_pipeline.core.reports import plots
-from recsys_pipeline.core.reports.pictures import png_markdown
 from recsys_pipeline.core.reports.validation import validation_metrics
-from recsys_pipeline.defs.production import log_progress, produce, seed_field, stage_asset
+from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 
 
@@ -94,11 +92,11 @@ def _trial_table(result: SweepResult) -> pd.DataFrame:
 
 def _describe(artifact: Artifact) -> dict[str, Any]:
     trials = pd.read_parquet(artifact.path / "trials.parquet")
-    metric = yaml.safe_load((artifact.path / "sweep.yaml").read_text())["metric"]
-    name, minimise = metric["name"], metric.get("goal") == "minimize"
+    sweep = parse_sweep((artifact.path / "sweep.yaml").read_text(), discover()["als"].config)
+    name, minimise = sweep.metric, sweep.goal == "minimize"
     best_first = trials.sort_values(name, ascending=minimise)
     figure = plots.sweep_progress(trials[name].tolist(), name, minimise)
     return {
-        "plot of the search": dg.MetadataValue.md(png_markdown(plots.to_png(figure), f"{name} of each trial")),
+        "plot of the search": picture(plots.to_png(figure), f"{name} of each trial"),
         "trials, best first": dg.MetadataValue.md(best_first.to_markdown(index=False, floatfmt=".4g")),
     }

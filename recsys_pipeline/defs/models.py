@@ -18,9 +18,8 @@ from recsys_pipeline.core.folds.triplets import LookFolds, LooksTrain
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import ModelSpec, discover
 from recsys_pipeline.core.reports import plots
-from recsys_pipeline.core.reports.pictures import png_markdown
 from recsys_pipeline.defs.config_form import config_form, from_form
-from recsys_pipeline.defs.production import log_progress, produce, seed_field, stage_asset
+from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 from recsys_pipeline.settings import settings
 
@@ -130,7 +129,7 @@ def _describe_training(artifact: Artifact) -> dict[str, Any]:
     for name in [name for name in (history[0] if history else {}) if name != "epoch"]:
         epochs = [int(row.get("epoch", number)) for number, row in enumerate(history, 1)]
         figure = plots.loss_curve({name: [row[name] for row in history]}, y_label=name.replace("_", " "), x=epochs)
-        curves[f"plot of {name}"] = dg.MetadataValue.md(png_markdown(plots.to_png(figure), f"{name} by epoch"))
+        curves[f"plot of {name}"] = picture(plots.to_png(figure), f"{name} by epoch")
     return curves
 
 

@@ -16,9 +16,8 @@ from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.neighbors.index import IndexConfig, SearchIndex, build_index
 from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports import plots
-from recsys_pipeline.core.reports.pictures import png_markdown
 from recsys_pipeline.defs.config_form import config_form, from_form
-from recsys_pipeline.defs.production import produce, seed_field, stage_asset
+from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 
 IndexForm = config_form(IndexConfig, seed=(int, seed_field("Seed of query sample and clustering.")))
@@ -134,7 +133,7 @@ def _describe_index(artifact: Artifact) -> dict[str, Any]:
     if len(report.candidates) < 2:
         return {}
     figure = plots.recall_against_speed(report)
-    return {"plot of recall against speed": dg.MetadataValue.md(png_markdown(plots.to_png(figure), "recall and speed"))}
+    return {"plot of recall against speed": picture(plots.to_png(figure), "recall and speed")}
 
 
 NEIGHBOR_ASSETS = [als_vectors, index_asset("als", "interactions"), stl_vectors, index_asset("stl", "looks")]

@@ -14,6 +14,7 @@ from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.adapters.versions import code_version, library_versions
+from recsys_pipeline.core.reports.pictures import png_markdown
 from recsys_pipeline.defs.partitions import DAILY
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 
@@ -132,6 +133,11 @@ def metadata_of(artifact: Artifact) -> dict[str, Any]:
         "path": dg.MetadataValue.path(str(artifact.path.absolute())),
         "digest": artifact.manifest.digest,
     }
+
+
+def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
+    """A picture that the UI shows inline."""
+    return dg.MetadataValue.md(png_markdown(png, alt))
 
 
 def log_progress(label: str, metrics: Mapping[str, float | int]) -> None:

@@ -20,7 +20,7 @@ from recsys_pipeline.core.reports.leaderboard import headline_markdown, ranking_
 from recsys_pipeline.core.reports.look_scorers import look_scorers, tower_scorer
 from recsys_pipeline.core.reports.looks import evaluate_looks
 from recsys_pipeline.core.reports.page import ReportData, Section, counts, render_page
-from recsys_pipeline.core.reports.pictures import look_grid, png_markdown
+from recsys_pipeline.core.reports.pictures import look_grid
 from recsys_pipeline.core.reports.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.ranking_report import (
     PRIMARY_K,
@@ -40,7 +40,7 @@ from recsys_pipeline.core.reports.sections import (
     samples_section,
     terms_section,
 )
-from recsys_pipeline.defs.production import log_progress, produce, seed_field, stage_asset
+from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
 
 RANKED = [spec.name for spec in discover().values() if spec.data == "interactions"]
@@ -213,7 +213,7 @@ def _describe_ranking(artifact: Artifact) -> dict[str, Any]:
     figure = plots.leaderboard(report.estimates, "ndcg", 10)
     return {
         "leaderboard": dg.MetadataValue.md(headline_markdown(report.estimates, report.differences)),
-        "plot of NDCG@10": dg.MetadataValue.md(png_markdown(plots.to_png(figure), "NDCG@10 by model")),
+        "plot of NDCG@10": picture(plots.to_png(figure), "NDCG@10 by model"),
     }
 
 
@@ -221,12 +221,8 @@ def _describe_looks(artifact: Artifact) -> dict[str, Any]:
     estimates = load_records(Estimate, artifact.path / "estimates.parquet")
     figure = plots.leaderboard(estimates, "same_category_accuracy", 0)
     return {
-        "plot of same-category accuracy": dg.MetadataValue.md(
-            png_markdown(plots.to_png(figure), "same-category accuracy")
-        ),
-        "recommended looks": dg.MetadataValue.md(
-            png_markdown((artifact.path / "looks.png").read_bytes(), "recommended looks")
-        ),
+        "plot of same-category accuracy": picture(plots.to_png(figure), "same-category accuracy"),
+        "recommended looks": picture((artifact.path / "looks.png").read_bytes(), "recommended looks"),
     }
 
 
