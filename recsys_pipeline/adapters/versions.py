@@ -20,8 +20,9 @@ def code_version(stage: str) -> str:
     computes; a change in a report never makes a model stale.
     """
     stages = STAGES[: STAGES.index(REACHES.get(stage, stage)) + 1]
-    folders = [PACKAGE / "core" / name for name in stages] + [PACKAGE / "adapters" / "sources"]
-    files = [PACKAGE / "core" / "types.py", PACKAGE / "defs" / f"{stage}.py"]
+    folders = [PACKAGE / "core" / name for name in stages]
+    folders += [PACKAGE / "adapters" / "sources", PACKAGE / "defs" / stage]
+    files = [PACKAGE / "core" / "types.py", *(PACKAGE / "defs").glob(f"{stage}.py")]
     files += [path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".j2"}]
     digest = hashlib.sha256()
     for path in sorted(files):

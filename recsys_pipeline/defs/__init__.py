@@ -1,5 +1,9 @@
 """Definitions: thin Dagster assets over the core; what the source cannot feed is left out."""
 
+import importlib
+import pkgutil
+from types import ModuleType
+
 import dagster as dg
 
 
@@ -11,12 +15,17 @@ def build_definitions() -> dg.Definitions:
     from recsys_pipeline.defs.resources import RESOURCES, configured_source
 
     provided = configured_source().provides | {"reports"}
-    found = dg.load_assets_from_modules([dataset, folds, learning, models, neighbors, reports])
+    found = dg.load_assets_from_modules([dataset, folds, learning, models, neighbors, *_modules_of(reports)])
     assets = [asset for asset in found if isinstance(asset, dg.AssetsDefinition) and _needs(asset, NEEDS) <= provided]
     jobs = build_jobs(sweeps="interactions" in provided)
     return dg.Definitions(
         assets=assets, jobs=jobs, schedules=build_schedules(jobs), resources=RESOURCES, executor=dg.in_process_executor
     )
+
+
+def _modules_of(package: ModuleType) -> list[ModuleType]:
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
 
 
 def _needs(asset: dg.AssetsDefinition, tag: str) -> set[str]:

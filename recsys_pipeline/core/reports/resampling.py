@@ -95,6 +95,12 @@ def ranking_estimates(result: RankingResult, seed: int, n_resamples: int = N_RES
     return rows
 
 
+def headline_figures(estimates: Sequence[Estimate], metric: str, k: int, name: str = "") -> dict[str, float]:
+    """One figure of every model, as `<model>_<metric>@<k>` (or `<model>_<name>`): what manifests and runs show."""
+    label = name or f"{metric}@{k}"
+    return {f"{row.model}_{label}": row.value for row in estimates if (row.metric, row.k) == (metric, k)}
+
+
 def paired_differences(
     model: RankingResult,
     baseline: RankingResult,
