@@ -9,6 +9,7 @@ from dotenv import load_dotenv
 from rich.console import Console
 
 from recsys_pipeline.core.errors import RecsysError
+from recsys_pipeline.evaluate.arguments import add_evaluate
 
 PIPED_COLUMNS = 110
 console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
@@ -27,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
                      help="a Launchpad field, e.g. models/als.embedding_size=32")  # fmt: skip
     run.add_argument("--recompute", action="store_true", help="make again what is up to date; digests must not change")
     run.set_defaults(run=_run)
+    add_evaluate(verbs).set_defaults(run=_evaluate)
     parsed = parser.parse_args(arguments)
     load_dotenv(".env")  # all of it, as Dagster does for its processes; what the shell has set wins here
     try:
@@ -61,6 +63,20 @@ def _run(parsed: argparse.Namespace) -> int:
     console.print(
         f"{parsed.job} {day}: {outcome.made} made, {outcome.reused} up to date, {time.monotonic() - started:.1f} s"
     )
+    return 0
+
+
+def _evaluate(parsed: argparse.Namespace) -> int:
+    from recsys_pipeline.evaluate.output import print_evaluation, write_json
+    from recsys_pipeline.evaluate.request import parse_request
+    from recsys_pipeline.evaluate.run import evaluate
+
+    request = parse_request(parsed)
+    evaluation = evaluate(request, console)
+    print_evaluation(evaluation, console)
+    if request.json is not None:
+        write_json(evaluation, request.json)
+        console.print(f"Written {request.json}", soft_wrap=True)
     return 0
 
 

@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     source: str = Field("simulator", description="simulator, files, or download:<preset>.")
     source_config: Path | None = Field(None, description="The TOML that describes a `files` source.")
     size: Literal["tiny", "demo", "large"] = Field("demo", description="Size of the simulated marketplace.")
+    drift_cooldown_days: int = Field(7, ge=0, description="Days between two sweeps that drift asks for.")
     start_date: date | None = Field(None, description="First day of the simulated marketplace, and first partition.")
 
     @property

@@ -29,6 +29,7 @@ TINY_MODELS = {
     "models/stl.embedding_size": 8,
     "models/stl.epochs": 2,
     "reports/ranking.n_resamples": 50,
+    "reports/off_policy.n_resamples": 20,
     "reports/looks.n_resamples": 50,
 }
 """Launchpad fields with which a whole batch takes seconds; what is tested here does not depend on quality."""

@@ -4,7 +4,8 @@
         model = "popularity"
 
 `config` holds settings that make the model small and quick; `floor` is the share that a user's own items must have
-among the first three unseen ones, where chance gives about one in eight.
+among the first three unseen ones, where chance gives about one in eight; `fold_in_atol` is how far the scores of a
+training user may move when that user is folded in by the same history.
 """
 
 import dataclasses
@@ -17,10 +18,11 @@ import pytest
 
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
 from recsys_pipeline.core.learning.configs import parse_config
-from recsys_pipeline.core.models import ModelSpec, discover
+from recsys_pipeline.core.models import ModelSpec, Recommender, discover
 from recsys_pipeline.core.types import Ratings
 
 N_BLOCKS, USERS_PER_BLOCK, ITEMS_PER_BLOCK = 4, 15, 10
+N_NEW_USERS = 12
 SEED = 7
 
 
@@ -49,6 +51,7 @@ class ModelBattery:
     model: ClassVar[str]
     config: ClassVar[dict[str, Any]] = {}
     floor: ClassVar[float] = 0.7
+    fold_in_atol: ClassVar[float] = 0.0
 
     @pytest.fixture
     def spec(self) -> ModelSpec:
@@ -116,11 +119,42 @@ class ModelBattery:
 
     def test_finds_the_planted_items(self, fitted: Any) -> None:
         train, liked = planted_blocks()
-        scores = fitted.scores(np.arange(train.n_users, dtype=np.int32)).copy()
-        unseen = np.ones_like(liked)
-        unseen[train.user, train.item] = False
-        scores[~unseen] = -np.inf
-        able = np.flatnonzero((liked & unseen).sum(axis=1) >= 3)
-        best = np.argsort(-scores[able], axis=1)[:, :3]
-        hits = liked[able[:, None], best]
-        assert np.mean(hits) >= self.floor, f"{np.mean(hits):.2f} of the first 3 are the user's own"
+        assert own_share(fitted, train, liked) >= self.floor
+
+    def test_finds_the_items_of_users_who_are_known_by_their_histories_alone(self, spec: ModelSpec) -> None:
+        everyone, liked = planted_blocks()
+        known = self._fit(spec, everyone.take(everyone.user >= N_NEW_USERS))
+        histories = dataclasses.replace(everyone.take(everyone.user < N_NEW_USERS), n_users=N_NEW_USERS)
+        assert own_share(known.for_users(histories), histories, liked[:N_NEW_USERS]) >= self.floor
+
+    def test_a_training_user_keeps_the_scores_when_folded_in(self, fitted: Any) -> None:
+        train = planted_blocks()[0]
+        users = np.arange(train.n_users, dtype=np.int32)
+        folded_in = fitted.for_users(train).scores(users)
+        np.testing.assert_allclose(folded_in, fitted.scores(users), rtol=0, atol=self.fold_in_atol)
+
+    def test_a_folded_in_model_is_one_like_others(self, spec: ModelSpec, fitted: Any, tmp_path: Path) -> None:
+        histories = _ratings([0, 0, 2], [1, 5, 9], [5.0] * 3, 3, N_BLOCKS * ITEMS_PER_BLOCK)  # of user 1, nothing
+        model, users = fitted.for_users(histories), np.arange(3, dtype=np.int32)
+        assert isinstance(model, Recommender)
+        assert model.scores(users).shape == (3, histories.n_items)
+        assert np.isfinite(model.scores(users)).all()
+        with pytest.raises(ModelError, match="user 3"):
+            model.scores(np.array([3], np.int32))
+        model.save(tmp_path)
+        np.testing.assert_array_equal(spec.load(tmp_path).scores(users), model.scores(users))
+
+    def test_histories_of_another_catalogue_are_an_error(self, fitted: Any) -> None:
+        with pytest.raises(ModelError, match="41 items, the model 40"):
+            fitted.for_users(_ratings([0], [40], [5.0], 1, 41))
+
+
+def own_share(model: Any, histories: Ratings, liked: np.ndarray) -> float:
+    """The share of the users' own items among the first three that they have not seen."""
+    scores = model.scores(np.arange(histories.n_users, dtype=np.int32)).copy()
+    unseen = np.ones_like(liked)
+    unseen[histories.user, histories.item] = False
+    scores[~unseen] = -np.inf
+    able = np.flatnonzero((liked & unseen).sum(axis=1) >= 3)
+    best = np.argsort(-scores[able], axis=1)[:, :3]
+    return float(np.mean(liked[able[:, None], best]))

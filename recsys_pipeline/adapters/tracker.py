@@ -30,6 +30,8 @@ class TrackedRun(Protocol):
 
     def log_artifact(self, artifact: Artifact) -> None: ...
 
+    def alert(self, title: str, text: str) -> None: ...
+
 
 class SilentRun:
     """Tracks nothing; used where tracking is off, and after a failure."""
@@ -39,6 +41,9 @@ class SilentRun:
 
     def log_artifact(self, artifact: Artifact) -> None:
         """Forget the artifact."""
+
+    def alert(self, title: str, text: str) -> None:
+        """Forget the alert."""
 
 
 class WandbRun:
@@ -54,6 +59,10 @@ class WandbRun:
     def log_artifact(self, artifact: Artifact) -> None:
         """Log an artifact with its manifest as metadata; its W&B type is its stage."""
         self._guarded(lambda run: run.log_artifact(_to_wandb_artifact(artifact), aliases=_aliases(artifact)))
+
+    def alert(self, title: str, text: str) -> None:
+        """Warn those who watch the project, by mail or chat as each has set; offline it stays in the run's file."""
+        self._guarded(lambda run: run.alert(title=title, text=text, level="WARN"))
 
     def finish(self) -> None:
         """End the run."""

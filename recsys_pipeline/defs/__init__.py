@@ -13,13 +13,19 @@ def build_definitions() -> dg.Definitions:
     from recsys_pipeline.defs.jobs import build_jobs, build_schedules
     from recsys_pipeline.defs.production import NEEDS
     from recsys_pipeline.defs.resources import RESOURCES, configured_source
+    from recsys_pipeline.defs.sensors import build_sensors
 
     provided = configured_source().provides | {"reports"}
     found = dg.load_assets_from_modules([dataset, folds, learning, models, neighbors, *_modules_of(reports)])
     assets = [asset for asset in found if isinstance(asset, dg.AssetsDefinition) and _needs(asset, NEEDS) <= provided]
     jobs = build_jobs(sweeps="interactions" in provided)
     return dg.Definitions(
-        assets=assets, jobs=jobs, schedules=build_schedules(jobs), resources=RESOURCES, executor=dg.in_process_executor
+        assets=assets,
+        jobs=jobs,
+        schedules=build_schedules(jobs),
+        sensors=build_sensors(jobs),
+        resources=RESOURCES,
+        executor=dg.in_process_executor,
     )
 
 

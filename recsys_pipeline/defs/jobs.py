@@ -5,8 +5,10 @@ from typing import Any
 import dagster as dg
 
 from recsys_pipeline.defs.partitions import DAILY
+from recsys_pipeline.defs.production import ON_REQUEST
 
-BATCH = dg.AssetSelection.groups("dataset", "folds", "models", "neighbors", "reports")
+STAGES = dg.AssetSelection.groups("dataset", "folds", "models", "neighbors", "reports")
+BATCH = STAGES - dg.AssetSelection.tag(ON_REQUEST, "true")
 SWEEP = dg.AssetSelection.groups("learning")
 
 

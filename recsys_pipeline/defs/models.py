@@ -60,7 +60,13 @@ def model_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     asset.__doc__ = (
         f"One row is the fitted `{spec.name}` model of the day.\n\n{sys.modules[spec.fit.__module__].__doc__}"
     )
-    return stage_asset(f"models/{spec.name}", needs=spec.data, kinds={"jax", "python"}, after=_inputs_of(spec))(asset)
+    return stage_asset(
+        f"models/{spec.name}",
+        needs=spec.data,
+        kinds={"jax", "python"},
+        after=_inputs_of(spec),
+        on_request=not spec.daily,
+    )(asset)
 
 
 def _inputs_of(spec: ModelSpec) -> list[str]:

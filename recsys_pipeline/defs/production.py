@@ -21,6 +21,8 @@ from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 OWNERS = ["team:recommendations"]
 NEEDS = "recsys/needs"
 """Tag that says what an asset needs of the source; assets that the source cannot feed are not loaded."""
+ON_REQUEST = "recsys/on_request"
+"""Tag of assets that no job runs: they are made where somebody asks for them."""
 
 steps = logging.getLogger("recsys_pipeline.steps")
 
@@ -28,6 +30,8 @@ Build = Callable[[Path, TrackedRun], Built]
 Describe = Callable[[Artifact], Mapping[str, Any]]
 Fact = Callable[[Artifact], bool]
 """A named check of a stored artifact; its name and docstring are what the UI shows."""
+Finding = Callable[[Artifact], tuple[bool, Mapping[str, Any]]]
+"""A check that warns and stops nothing: whether all is well, and what to look at (plots, figures)."""
 
 
 def seed_field(description: str) -> Any:
@@ -36,11 +40,20 @@ def seed_field(description: str) -> Any:
 
 
 def stage_asset(
-    key: str, *, needs: str, kinds: set[str], after: Sequence[str] = (), blocking: Sequence[Fact] = (), **more: Any
+    key: str,
+    *,
+    needs: str,
+    kinds: set[str],
+    after: Sequence[str] = (),
+    blocking: Sequence[Fact] = (),
+    advisory: Sequence[Finding] = (),
+    on_request: bool = False,
+    **more: Any,
 ) -> Callable[..., Any]:
     """The `@dg.asset` of this project: key `<stage>/<subject>`, group = stage, daily, owned, versioned by its code.
 
-    `after` lists the keys that it reads; `blocking` the facts that must hold before anything downstream starts.
+    `after` lists the keys that it reads; `blocking` the facts that must hold before anything downstream starts;
+    `advisory` the findings that people should know of.
     """
     stage = key.split("/")[0]
     return dg.asset(
@@ -50,11 +63,13 @@ def stage_asset(
         partitions_def=DAILY,
         owners=OWNERS,
         kinds=kinds,
-        tags={NEEDS: needs},
+        tags={NEEDS: needs} | ({ON_REQUEST: "true"} if on_request else {}),
         code_version=code_version(stage),
         check_specs=[
-            dg.AssetCheckSpec(fact.__name__, asset=key.split("/"), description=fact.__doc__, blocking=True)
-            for fact in blocking
+            dg.AssetCheckSpec(
+                check.__name__, asset=key.split("/"), description=check.__doc__, blocking=check in blocking
+            )
+            for check in (*blocking, *advisory)
         ],
         **more,
     )
@@ -82,6 +97,7 @@ def produce(
     build: Build,
     describe: Describe | None = None,
     blocking: Sequence[Fact] = (),
+    advisory: Sequence[Finding] = (),
 ) -> dg.MaterializeResult:
     """Make this asset's artifact for this run's partition, or find that it is up to date.
 
@@ -103,10 +119,15 @@ def produce(
             artifact = opened.build(recipe, lambda directory: build(directory, run), run_id=context.run.run_id)
             run.log({name: value for name, value in artifact.manifest.metrics.items() if _is_number(value)})
             run.log_artifact(artifact)
-    return report(artifact, describe, blocking)
+    return report(artifact, describe, blocking, advisory)
 
 
-def report(artifact: Artifact, describe: Describe | None = None, blocking: Sequence[Fact] = ()) -> dg.MaterializeResult:
+def report(
+    artifact: Artifact,
+    describe: Describe | None = None,
+    blocking: Sequence[Fact] = (),
+    advisory: Sequence[Finding] = (),
+) -> dg.MaterializeResult:
     """What Dagster shows of an artifact, whether its facts hold, and a line in the step log."""
     steps.info(
         "%-24s %-10s %s  %7.1f s  %s",
@@ -119,7 +140,17 @@ def report(artifact: Artifact, describe: Describe | None = None, blocking: Seque
     return dg.MaterializeResult(
         metadata={**(describe(artifact) if describe else {}), **metadata_of(artifact)},
         data_version=dg.DataVersion(artifact.manifest.digest),
-        check_results=[dg.AssetCheckResult(check_name=fact.__name__, passed=bool(fact(artifact))) for fact in blocking],
+        check_results=[
+            *(dg.AssetCheckResult(check_name=fact.__name__, passed=bool(fact(artifact))) for fact in blocking),
+            *(_warning(finding, artifact) for finding in advisory),
+        ],
+    )
+
+
+def _warning(finding: Finding, artifact: Artifact) -> dg.AssetCheckResult:
+    passed, metadata = finding(artifact)
+    return dg.AssetCheckResult(
+        check_name=finding.__name__, passed=passed, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
     )
 
 

@@ -74,6 +74,7 @@ def track(tracker: Tracker, artifact: Artifact) -> str:
         run.log({"loss": 2.0})
         run.log({"loss": 1.0, "rows": 3})
         run.log_artifact(artifact)
+        run.alert("Drift", "price: median 45 → 135")
         return "fitted"
 
 
@@ -183,6 +184,14 @@ def test_without_the_package_runs_go_on_after_one_warning(
     assert "No module named 'wandb'" in caplog.text
 
 
+def test_an_alert_is_in_the_record_of_an_offline_run(tmp_path: Path) -> None:
+    tracker = Tracker(tmp_path / "wandb", "project")
+    with tracker.run("reports/drift@2026-01-02", "reports", {}) as run:
+        run.alert("Drift on 2026-01-02", "price: median 45 → 135")
+    (record,) = records(tracker)
+    assert "price: median 45 → 135".encode() in record.read_bytes()
+
+
 def _raise(*_: Any, **__: Any) -> Any:
     raise CommError("server says no")
 
@@ -197,8 +206,14 @@ def _broken_method(name: str) -> Callable[[pytest.MonkeyPatch], None]:
 
 @pytest.mark.parametrize(
     "break_it",
-    [_broken_init, _broken_method("log"), _broken_method("log_artifact"), _broken_method("finish")],
-    ids=["init", "log", "log_artifact", "finish"],
+    [
+        _broken_init,
+        _broken_method("log"),
+        _broken_method("log_artifact"),
+        _broken_method("alert"),
+        _broken_method("finish"),
+    ],
+    ids=["init", "log", "log_artifact", "alert", "finish"],
 )
 def test_a_broken_client_costs_one_warning(
     tmp_path: Path, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,

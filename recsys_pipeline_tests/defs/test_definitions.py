@@ -88,6 +88,7 @@ def test_unknown_keys_are_refused(key: str) -> None:
         ("models/stl", {"batch_size": 1}),
         ("neighbors/als_index", {"recall_target": 1.01}),
         ("reports/ranking", {"n_resamples": 0}),
+        ("reports/off_policy", {"temperature": 0.0}),
     ],
 )
 def test_values_out_of_bounds_end_the_run_before_anything_is_made(key: str, values: dict[str, Any]) -> None:
@@ -118,6 +119,7 @@ def test_facts_that_protect_users_block() -> None:
         ("neighbors/stl_vectors", "vectors_are_finite"): True,
         ("neighbors/als_index", "recall_meets_target"): True,
         ("neighbors/stl_index", "recall_meets_target"): True,
+        ("reports/drift", "no_drift"): False,
     }
 
 
@@ -125,7 +127,7 @@ def test_jobs_hold_their_stages() -> None:
     batch = {key.to_user_string() for key in _selected("batch_daily")}
     sweep = {key.to_user_string() for key in _selected("sweep_weekly")}
     assert {key.split("/")[0] for key in batch} == BATCH_GROUPS
-    assert batch == set(SPECS) - {"learning/als_sweep"}
+    assert batch == set(SPECS) - {"learning/als_sweep", "models/ease"}
     assert sweep == {"dataset/interactions", "dataset/snapshot", "folds/prequential", "learning/als_sweep"}
 
 

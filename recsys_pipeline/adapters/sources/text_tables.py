@@ -34,9 +34,9 @@ def text_rows(path: Path, table: TextTable, columns: dict[str, Column], setting:
     """
     if table.is_parquet:
         return _parquet_rows(path, columns, setting)
-    first_lines = _first_lines(path, table)
-    header = _split(first_lines[0], table) if table.header and first_lines else []
-    n_fields = table.fields or len(header) or _usual_fields(first_lines, table)
+    sample = sample_lines(path, table)
+    header = _split(sample[0], table) if table.header and sample else []
+    n_fields = table.fields or len(header) or _usual_fields(sample, table)
     places = {name: _position(column, header, n_fields, path, f"{setting}.{name}") for name, column in columns.items()}
     selected = "".join(f", fields[{place}] as {name}" for name, place in places.items())
     wrong = f"case when len(fields) <> {n_fields} then 'expected {n_fields} fields, found ' || len(fields) end"
@@ -88,7 +88,8 @@ def _split_sql(table: TextTable) -> str:
     return f"case when contains(line, '\"') then list_transform({matched}, {unquoted}) else {plain} end"
 
 
-def _first_lines(path: Path, table: TextTable) -> list[str]:
+def sample_lines(path: Path, table: TextTable) -> list[str]:
+    """The first lines that are not blank, `SAMPLE_LINES` of them at most; `SourceError` where there is no such file."""
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rt", encoding=table.encoding, newline="\n", errors="replace") as lines:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import pyarrow as pa
+from jaxtyping import Float32
 
 from recsys_pipeline.core.types import Window
 
@@ -56,4 +58,19 @@ class Source(Protocol):
     def fingerprint(self, window: Window) -> str:
         """A string that changes when what `interactions(window)`, `items` or `looks` at its end would give may have
         changed, found without reading the data (config, seed, file sizes and modification times)."""
+        ...
+
+
+@runtime_checkable
+class KnowsTruth(Protocol):
+    """A source that knows what users would have done: a simulator. Reports set estimates against it."""
+
+    def click_probability(
+        self, users: np.ndarray, items: np.ndarray, at: datetime, position: int = 0
+    ) -> Float32[np.ndarray, "users items"]:
+        """Probability of a click on each item, by id text, if shown to each user at this position (from 0) then."""
+        ...
+
+    def examination(self, position: int) -> float:
+        """Probability that a position (from 0) is looked at."""
         ...

@@ -15,14 +15,27 @@ from recsys_pipeline.core.types import Ratings
 
 
 @runtime_checkable
-class Recommender(Protocol):
-    """A fitted model over users and items."""
+class Scorer(Protocol):
+    """What an evaluation asks of a model."""
 
     predicts_values: bool
     """True where scores are on the scale of the training values, so that RMSE means something."""
 
     def scores(self, users: Int32[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch items"]:
         """One score per item for each user; higher is better. Unknown ids raise `ModelError`."""
+        ...
+
+
+@runtime_checkable
+class Recommender(Scorer, Protocol):
+    """A fitted model over users and items."""
+
+    def for_users(self, histories: Ratings) -> "Recommender":
+        """The same fitted model over other users, who are known only by their `histories` (whose user ids it takes).
+
+        Items are the model's: histories of another item id space raise `ModelError`. A user without rows gets finite
+        scores: those of somebody of whom nothing is known.
+        """
         ...
 
     def save(self, directory: Path) -> None:
@@ -60,6 +73,9 @@ class ModelSpec:
     load: Callable[[Path], Any]
     data: str = "interactions"
     """What it learns from: "interactions" or "looks"."""
+    daily: bool = True
+    """Whether `batch_daily` fits it; the others are fitted where they are asked for (by name in the UI, or by
+    `recsys evaluate`), because their cost grows faster than the data."""
 
 
 def discover() -> dict[str, ModelSpec]:

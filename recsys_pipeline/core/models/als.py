@@ -111,6 +111,18 @@ class AlsModel:
         ratings, objective = _with_target(histories, self.config), self.config.objective()
         return solve_new_users(ratings, self._item_vectors, self.item_count, objective, self.totals, weight)
 
+    def for_users(self, histories: Ratings) -> "AlsModel":
+        """The same items, with the users of `histories` folded in."""
+        return AlsModel(
+            self.config,
+            self.fold_in(histories),
+            self._item_vectors,
+            self.item_count,
+            self.totals,
+            self.end_us,
+            self.weight_scale,
+        )
+
     def save(self, directory: Path) -> None:
         """Write the vectors and what `fold_in` needs: the items' weights, the totals and the last instant."""
         arrays = {"user_vectors": self._user_vectors, "item_vectors": self._item_vectors, "item_count": self.item_count}

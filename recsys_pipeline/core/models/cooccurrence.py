@@ -1,13 +1,21 @@
-"""Item-item co-occurrence: an item scores by how often its users also took what this user took."""
+"""Item-item co-occurrence: an item scores by how often its users also took what this user took.
+
+This is the ItemKNN of the literature: cosine similarity with shrinkage, cut to `n_neighbors`. With
+`neighbors_of = "history"` each item of the user brings its own neighbours (Deshpande and Karypis, ACM TOIS 2004); with
+`"candidate"` each candidate looks for its own neighbours among the user's items, which is how Dacrema et al. (ACM TOIS
+2021) compute the figures that papers cite as ItemKNN.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Int32
 from scipy import sparse
 
-from recsys_pipeline.core.learning.model_files import check_users, load_model, save_model
+from recsys_pipeline.core.learning.model_files import check_items, check_users, load_model, save_model
+from recsys_pipeline.core.learning.user_histories import history_matrix, matrix_arrays, matrix_from_arrays
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.types import Progress, Ratings, check_settings, setting
 
@@ -17,10 +25,13 @@ ITEM_BLOCK = 1024
 
 @dataclass(frozen=True)
 class CooccurrenceConfig:
-    """Settings of the item-item neighbourhood model (Deshpande & Karypis, ACM TOIS 2004)."""
+    """Settings of the item-item neighbourhood model."""
 
     n_neighbors: int = setting(100, "Most similar items that are kept for each item.", ge=1)
     shrinkage: float = setting(10.0, "Added to the cosine's denominator: rare pairs count for less.", ge=0.0)
+    neighbors_of: Literal["history", "candidate"] = setting(
+        "history", "Whose neighbours are kept: those of each item of the user, or those of each candidate."
+    )
 
     __post_init__ = check_settings
 
@@ -39,26 +50,22 @@ class CooccurrenceModel:
         check_users(users, self.n_users)
         return (self.history[users] @ self.similarity).toarray().astype(np.float32, copy=False)
 
+    def for_users(self, histories: Ratings) -> "CooccurrenceModel":
+        """The same similarities over the users of `histories`."""
+        check_items(histories, self.n_items)
+        return CooccurrenceModel(self.config, history_matrix(histories), self.similarity)
+
     def save(self, directory: Path) -> None:
         """Write histories and similarities as compressed rows."""
-        arrays = {
-            f"{name}_{part}": getattr(matrix, part)
-            for name, matrix in (("history", self.history), ("similarity", self.similarity))
-            for part in ("data", "indices", "indptr")
-        }
-        save_model(directory, "cooccurrence", self.config, arrays, n_users=self.n_users, n_items=self.n_items)
+        arrays = {**matrix_arrays(self.history, "history"), **matrix_arrays(self.similarity, "similarity")}
+        save_model(directory, "cooccurrence", self.config, arrays, n_items=self.n_items)
 
     @classmethod
     def load(cls, directory: Path) -> "CooccurrenceModel":
         """Read back what `save` wrote."""
         config, arrays, facts = load_model(directory, "cooccurrence", CooccurrenceConfig)
-        n_users, n_items = facts["n_users"], facts["n_items"]
-
-        def matrix(name: str, n_rows: int) -> sparse.csr_array:
-            parts = tuple(arrays[f"{name}_{part}"] for part in ("data", "indices", "indptr"))
-            return sparse.csr_array(parts, shape=(n_rows, n_items))
-
-        return cls(config, matrix("history", n_users), matrix("similarity", n_items))
+        history, similarity = (matrix_from_arrays(arrays, name, facts["n_items"]) for name in ("history", "similarity"))
+        return cls(config, history, similarity)
 
 
 def similar_items(history: sparse.csr_array, n_neighbors: int, shrinkage: float) -> sparse.csr_array:
@@ -86,11 +93,11 @@ def similar_items(history: sparse.csr_array, n_neighbors: int, shrinkage: float)
 
 def fit(train: Ratings, config: CooccurrenceConfig, seed: int, progress: Progress | None = None) -> CooccurrenceModel:  # noqa: ARG001 - the protocol's signature
     """Count in how many histories each pair of items meets; a repeated pair of user and item counts once."""
-    ones = np.ones(len(train), np.float32)
-    history = sparse.csr_array((ones, (train.user, train.item)), shape=(train.n_users, train.n_items))
-    history.sum_duplicates()
-    history.data[:] = 1
-    return CooccurrenceModel(config, history, similar_items(history, config.n_neighbors, config.shrinkage))
+    history = history_matrix(train)
+    similarity = similar_items(history, config.n_neighbors, config.shrinkage)
+    if config.neighbors_of == "candidate":
+        similarity = sparse.csr_array(similarity.T)
+    return CooccurrenceModel(config, history, similarity)
 
 
 SPEC = ModelSpec("cooccurrence", CooccurrenceConfig, fit, CooccurrenceModel.load)

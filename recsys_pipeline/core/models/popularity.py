@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from recsys_pipeline.core.learning.model_files import check_users, load_model, save_model
+from recsys_pipeline.core.learning.model_files import check_items, check_users, load_model, save_model
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.types import Progress, Ratings
 
@@ -28,6 +28,11 @@ class PopularityModel:
         """The items' counts, once per user."""
         check_users(users, self.n_users)
         return np.tile(self.count, (len(users), 1))
+
+    def for_users(self, histories: Ratings) -> "PopularityModel":
+        """The same counts for as many users as `histories` has."""
+        check_items(histories, len(self.count))
+        return PopularityModel(self.config, self.count, histories.n_users)
 
     def save(self, directory: Path) -> None:
         """Write the counts."""

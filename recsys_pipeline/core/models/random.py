@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from recsys_pipeline.core.learning.model_files import check_users, load_model, save_model
+from recsys_pipeline.core.learning.model_files import check_items, check_users, load_model, save_model
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.types import Progress, Ratings
 
@@ -32,6 +32,11 @@ class RandomModel:
             key = np.array([self.seed, user], np.uint64)
             np.random.Generator(np.random.Philox(key=key)).random(out=drawn[row], dtype=np.float32)
         return drawn
+
+    def for_users(self, histories: Ratings) -> "RandomModel":
+        """The same generator for as many users as `histories` has."""
+        check_items(histories, self.n_items)
+        return RandomModel(self.config, histories.n_users, self.n_items, self.seed)
 
     def save(self, directory: Path) -> None:
         """Write the sizes and the seed."""

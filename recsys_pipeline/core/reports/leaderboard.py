@@ -11,9 +11,13 @@ from recsys_pipeline.core.reports.page import Block, Cell, Plot, Plots, Section,
 from recsys_pipeline.core.reports.plots import metric_label
 from recsys_pipeline.core.reports.resampling import Difference, Estimate
 
-LOWER_IS_BETTER = frozenset({"rmse", "hubness"})
+LOWER_IS_BETTER = frozenset({"rmse", "mae", "hubness"})
 NARROW = ("recall", "hit_rate")
 """What a narrow table shows beside the figure that orders it."""
+VALUE_METRICS = frozenset({"rmse", "mae"})
+"""Their n are test rows, not users."""
+SHOWN = ("ndcg", "recall", "precision", "map", "mrr", "hit_rate", "coverage", "rmse")
+"""Metrics of the leaderboard; all others are in the folded table of all figures."""
 NEITHER_IS_BETTER = frozenset({"coverage"})
 """Random lists cover everything: more of it is no merit by itself."""
 
@@ -58,7 +62,8 @@ def ranking_section(
         pictures.append(
             Plot("Error of predicted values", plots.leaderboard(estimates, "rmse", 0), _spoken(estimates, "rmse", 0))
         )
-    blocks: list[Block] = [Text(protocol), leaderboard_table(estimates, metric, k), Plots(tuple(pictures))]
+    board = leaderboard_table([row for row in estimates if row.metric in SHOWN], metric, k, differences)
+    blocks: list[Block] = [Text(protocol), board, Plots(tuple(pictures))]
     if differences:
         blocks.append(_difference_table(differences, metric, k))
     blocks.append(figures_table(estimates))
@@ -95,7 +100,8 @@ def headline_markdown(
     estimates: Sequence[Estimate], differences: Sequence[Difference] = (), metric: str = "ndcg", k: int = 10
 ) -> str:
     """The headline and a short leaderboard as Markdown, for asset metadata, where only a narrow table shows whole."""
-    table = leaderboard_table([row for row in estimates if row.metric in {metric, *NARROW}], metric, k)
+    narrow = [row for row in estimates if row.metric in {metric, *NARROW}]
+    table = leaderboard_table(narrow, metric, k, differences)
     lines = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]
     for row in table.rows:
         texts = (f"{cell.text} {cell.detail}".strip().replace("|", "\\|") for cell in row)
@@ -103,20 +109,38 @@ def headline_markdown(
     return ranking_headline(estimates, differences, metric, k) + "\n\n" + "\n".join(lines)
 
 
-def leaderboard_table(estimates: Sequence[Estimate], metric: str = "ndcg", k: int = 10) -> Table:
-    """Models by rows, best first; every metric at k with its interval, and n."""
+def leaderboard_table(
+    estimates: Sequence[Estimate], metric: str = "ndcg", k: int = 10, differences: Sequence[Difference] = ()
+) -> Table:
+    """Models by rows, best first; every metric at k with its interval, and n.
+
+    With `differences` of the best model against the others there is a column of distances to the best, grey where
+    they are not significant.
+    """
     order = [row.model for row in ranked(estimates, metric, k)]
     order += [model for model in dict.fromkeys(row.model for row in estimates) if model not in order]
     names = [(row.metric, row.k) for row in estimates if row.k in (k, 0)]
     columns = sorted(dict.fromkeys(names), key=lambda name: name != (metric, k))
     figures = {(row.model, row.metric, row.k): row for row in estimates}
+    gaps = {row.baseline: row for row in differences if (row.metric, row.k) == (metric, k)}
     rows = []
     for model in order:
         cells = [_figure_cell(figures.get((model, *column)), _best(estimates, *column)) for column in columns]
-        n = next((row.n for row in estimates if row.model == model and row.metric != "rmse"), 0)
-        rows.append((Cell(model), *cells, Cell(f"{n:,}")))
-    titles = ("model", *(sentence(metric_label(*column)) for column in columns), "users")
-    return Table(titles, tuple(rows), "Mean over users, with 95% bootstrap intervals below; the best in bold.")
+        distance = [_distance_cell(gaps.get(model))] if gaps else []
+        n = next((row.n for row in estimates if row.model == model and row.metric not in VALUE_METRICS), 0)
+        rows.append((Cell(model), *cells[:1], *distance, *cells[1:], Cell(f"{n:,}")))
+    titles = [sentence(metric_label(*column)) for column in columns]
+    behind = ["behind the best"] if gaps else []
+    caption = "Mean over users, with 95% bootstrap intervals below; the best in bold."
+    if gaps:
+        caption += " Grey: a distance that is within chance (paired randomisation test, 5% over all comparisons)."
+    return Table(("model", *titles[:1], *behind, *titles[1:], "users"), tuple(rows), caption)
+
+
+def _distance_cell(gap: Difference | None) -> Cell:
+    if gap is None:
+        return Cell("–")
+    return Cell(f"{-gap.value:+.3f}", f"p {_p_value(gap.p_value)}", "" if gap.is_clear else "muted")
 
 
 def figures_table(estimates: Sequence[Estimate], folded: bool = True) -> Table:
@@ -162,18 +186,29 @@ def with_interval(row: Estimate) -> str:
 
 
 def _difference_table(differences: Sequence[Difference], metric: str, k: int) -> Table:
+    shown = [row for row in differences if (row.metric, row.k) == (metric, k)]
     rows = tuple(
         (
             Cell(f"{row.model} − {row.baseline}"),
-            Cell(f"{row.value:+.4f}", f"{row.low:+.4f} to {row.high:+.4f}"),
-            Cell("clear" if row.is_clear else "within chance", tone="good" if row.is_clear else ""),
+            Cell(f"{row.value:+.4f}", f"{row.low:+.4f} to {row.high:+.4f}", "" if row.is_clear else "muted"),
+            Cell("clear" if row.is_clear else "within chance", f"p {_p_value(row.p_value)}",
+                 "good" if row.is_clear else "muted"),
+            Cell(f"{row.detectable:.4f}"),
             Cell(f"{row.n:,}"),
         )
-        for row in differences
-        if (row.metric, row.k) == (metric, k)
+        for row in shown
+    )  # fmt: skip
+    caption = (
+        "Paired over the same users, with 95% intervals. Clear: p below .05 in a paired randomisation test, adjusted "
+        f"for all {len(shown)} comparisons (Holm). Detectable: the smallest true difference that a test on as many users "
+        "finds 80 times in 100; a smaller one may be missed."
     )
-    caption = "Paired over the same users; clear where the 95% interval leaves out 0."
-    return Table(("comparison", f"difference in {metric_label(metric, k)}", "verdict", "users"), rows, caption)
+    columns = ("comparison", f"difference in {metric_label(metric, k)}", "verdict", "detectable", "users")
+    return Table(columns, rows, caption)
+
+
+def _p_value(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.4f}".lstrip("0") if value < 1 else "1"
 
 
 def _spoken(estimates: Sequence[Estimate], metric: str, k: int) -> str:

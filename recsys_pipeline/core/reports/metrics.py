@@ -1,170 +1,256 @@
-"""Ranking and rating metrics, one registered function each, computed for all users and cut-offs in one pass.
+"""Ranking metrics per user, one registered function each, computed for all users and cut-offs in one pass.
 
 A recommended list is ordered by score, highest first; equal scores are ordered by the lower item index, so that every
-figure is reproducible to the last digit. Relevance is binary. `k` is never shortened: where a catalogue has fewer than
-`k` items, or a user has fewer than `k` unseen ones, the empty places count as misses.
+figure is reproducible to the last digit. `k` is never shortened: where a catalogue has fewer than `k` items, or a user
+has fewer than `k` unseen ones, the empty places count as misses. What is not defined for a user is NaN.
 
 `list_metrics` is the readable twin: one user, one list, plain Python.
 """
 
 import math
 import warnings
-from collections.abc import Callable, Sequence, Set
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int, Integer
+from jaxtyping import Bool, Float64, Int32, Int64, Integer
 
 from recsys_pipeline.core.errors import SettingError
 
-RankingMetric = Callable[[np.ndarray, np.ndarray, tuple[int, ...]], np.ndarray]
-"""`f(hits [users, places], n_relevant [users], ks) -> [users, len(ks)]`; `n_relevant` must be at least 1."""
+
+@dataclass(frozen=True)
+class Judged:
+    """Users' lists against what they went on to choose: all that a ranking metric may look at.
+
+    `rows` are relevant items, grouped by user; every user has at least one.
+    """
+
+    hits: Bool[np.ndarray, "users places"]
+    """Whether the item at each place is relevant."""
+    gains: Float64[np.ndarray, "users places"]
+    """The value of the item at each place where it is relevant and positive, else 0."""
+    ideal_gains: Float64[np.ndarray, "users places"]
+    """The values of the relevant items, highest first, cut at the last place."""
+    n_relevant: Int64[np.ndarray, " users"]
+    """Relevant items, found or not."""
+    n_candidates: Int64[np.ndarray, " users"]
+    """Items that competed."""
+    row_user: Int64[np.ndarray, " rows"]
+    """Position of each relevant item's user among `users`."""
+    place: Int32[np.ndarray, " rows"]
+    """1 + the candidates ranked above the relevant item."""
+    mid_place: Float64[np.ndarray, " rows"]
+    """As `place`, with equal scores sharing their mean place."""
+
+
+Function = Callable[[Judged, tuple[int, ...]], np.ndarray]
+"""`f(lists, ks) -> [users, len(ks)]`, or `[users, 1]` for a metric without a cut-off."""
+
+
+class RankingMetric(NamedTuple):
+    """A registered metric; one without a cut-off is reported at k = 0."""
+
+    function: Function
+    has_cutoff: bool
+
 
 RANKING_METRICS: dict[str, RankingMetric] = {}
 """Every per-user ranking metric by its short name, in the order in which reports show them."""
 
-F = TypeVar("F", bound=RankingMetric)
+F = TypeVar("F", bound=Function)
 
 
-def ranking_metric(name: str) -> Callable[[F], F]:
+def ranking_metric(name: str, has_cutoff: bool = True) -> Callable[[F], F]:
     """Register a per-user ranking metric under its short name: reports and bootstraps then include it."""
 
     def register(function: F) -> F:
         if name in RANKING_METRICS:
             raise SettingError(f"two ranking metrics register the name {name!r}")
-        RANKING_METRICS[name] = function
+        RANKING_METRICS[name] = RankingMetric(function, has_cutoff)
         return function
 
     return register
 
 
 @ranking_metric("ndcg")
-def ndcg(
-    hits: Bool[np.ndarray, "users places"], n_relevant: Int[np.ndarray, " users"], ks: tuple[int, ...]
-) -> Float64[np.ndarray, "users ks"]:
+def ndcg(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "users ks"]:
     """Normalised discounted cumulative gain: hits near the top count for more.
 
     DCG@k = Σ_{r≤k} hit_r / log2(r + 1), divided by the DCG of the best possible list, which holds
     min(n_relevant, k) hits in a row: the ideal is over all relevant items, not over those that were found.
     Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", TOIS 2002.
     """
-    discounts = 1.0 / np.log2(np.arange(max(*ks, hits.shape[1])) + 2.0)
-    ideal = np.concatenate([[0.0], np.cumsum(discounts)])
-    gains = _at(np.cumsum(hits * discounts[: hits.shape[1]], axis=1), ks)
-    return gains / ideal[np.minimum(n_relevant[:, None], np.asarray(ks))]
+    ideal = np.concatenate([[0.0], np.cumsum(_discounts(max(ks)))])
+    gains = _at(np.cumsum(lists.hits * _discounts(lists.hits.shape[1]), axis=1), ks)
+    return gains / ideal[np.minimum(lists.n_relevant[:, None], np.asarray(ks))]
 
 
 @ranking_metric("recall")
-def recall(
-    hits: Bool[np.ndarray, "users places"], n_relevant: Int[np.ndarray, " users"], ks: tuple[int, ...]
-) -> Float64[np.ndarray, "users ks"]:
+def recall(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "users ks"]:
     """The share of a user's relevant items that the first k places hold: hits@k / n_relevant.
 
     Manning, Raghavan and Schütze, "Introduction to Information Retrieval", 2008, equation 8.2.
     """
-    return _hits_at(hits, ks) / n_relevant[:, None]
+    return _hits_at(lists, ks) / lists.n_relevant[:, None]
 
 
 @ranking_metric("precision")
-def precision(
-    hits: Bool[np.ndarray, "users places"], n_relevant: Int[np.ndarray, " users"], ks: tuple[int, ...]
-) -> Float64[np.ndarray, "users ks"]:
+def precision(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "users ks"]:
     """The share of the first k places that hold a relevant item: hits@k / k.
 
     Manning, Raghavan and Schütze, "Introduction to Information Retrieval", 2008, equation 8.1.
     """
-    del n_relevant
-    return _hits_at(hits, ks) / np.asarray(ks, dtype=np.float64)
+    return _hits_at(lists, ks) / np.asarray(ks, dtype=np.float64)
 
 
 @ranking_metric("map")
-def average_precision(
-    hits: Bool[np.ndarray, "users places"], n_relevant: Int[np.ndarray, " users"], ks: tuple[int, ...]
-) -> Float64[np.ndarray, "users ks"]:
+def average_precision(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "users ks"]:
     """Average precision; its mean over users is MAP.
 
     AP@k = Σ_{r≤k} hit_r · precision@r / min(n_relevant, k), so that a perfect list scores 1 at every k.
     Manning, Raghavan and Schütze, "Introduction to Information Retrieval", 2008, equation 8.8, cut at k.
     """
-    places = np.arange(1, hits.shape[1] + 1)
-    sums = _at(np.cumsum(hits * np.cumsum(hits, axis=1) / places, axis=1), ks)
-    return sums / np.minimum(n_relevant[:, None], np.asarray(ks))
+    places = np.arange(1, lists.hits.shape[1] + 1)
+    sums = _at(np.cumsum(lists.hits * np.cumsum(lists.hits, axis=1) / places, axis=1), ks)
+    return sums / np.minimum(lists.n_relevant[:, None], np.asarray(ks))
 
 
 @ranking_metric("mrr")
-def reciprocal_rank(
-    hits: Bool[np.ndarray, "users places"], n_relevant: Int[np.ndarray, " users"], ks: tuple[int, ...]
-) -> Float64[np.ndarray, "users ks"]:
+def reciprocal_rank(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "users ks"]:
     """One over the place of the first hit, 0 where the first k places hold none; its mean over users is MRR.
 
     Voorhees, "The TREC-8 question answering track report", 1999.
     """
-    del n_relevant
-    misses_before = (np.cumsum(hits, axis=1) == 0).sum(axis=1)[:, None]
-    found = np.any(hits, axis=1, keepdims=True) & (misses_before < np.asarray(ks))
-    return np.where(found, 1.0 / (misses_before + 1.0), 0.0)
+    first = np.full(len(lists.n_relevant), np.iinfo(np.int32).max)
+    np.minimum.at(first, lists.row_user, lists.place)
+    return np.where(first[:, None] <= np.asarray(ks), 1.0 / first[:, None], 0.0)
 
 
 @ranking_metric("hit_rate")
-def hit_rate(
-    hits: Bool[np.ndarray, "users places"], n_relevant: Int[np.ndarray, " users"], ks: tuple[int, ...]
-) -> Float64[np.ndarray, "users ks"]:
+def hit_rate(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "users ks"]:
     """1 where the first k places hold at least one relevant item, else 0.
 
     Deshpande and Karypis, "Item-based top-N recommendation algorithms", TOIS 2004.
     """
-    del n_relevant
-    return (_hits_at(hits, ks) > 0).astype(np.float64)
+    return (_hits_at(lists, ks) > 0).astype(np.float64)
+
+
+@ranking_metric("arhr")
+def reciprocal_hit_rank(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "users ks"]:
+    """Reciprocal places of all hits added up, Σ_{r≤k} hit_r / r; its mean over users is ARHR.
+
+    With one relevant item per user it is the reciprocal rank; with more it may exceed 1.
+    Deshpande and Karypis, "Item-based top-N recommendation algorithms", TOIS 2004, equation 10.
+    """
+    return _at(np.cumsum(lists.hits / np.arange(1, lists.hits.shape[1] + 1), axis=1), ks)
+
+
+@ranking_metric("graded_ndcg")
+def graded_ndcg(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "users ks"]:
+    """NDCG whose gain is the value of the item (stars, say) instead of 1; values below 0 gain nothing.
+
+    DCG@k = Σ_{r≤k} value_r / log2(r + 1) over that of the relevant items by falling value. NaN for a user none of
+    whose relevant items has a value above 0. Järvelin and Kekäläinen, TOIS 2002 (linear gains).
+    """
+    gained = _at(np.cumsum(lists.gains * _discounts(lists.gains.shape[1]), axis=1), ks)
+    ideal = _at(np.cumsum(lists.ideal_gains * _discounts(lists.ideal_gains.shape[1]), axis=1), ks)
+    return np.divide(gained, ideal, out=np.full(gained.shape, np.nan), where=ideal > 0)
+
+
+@ranking_metric("limited_auc")
+def limited_auc(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "users ks"]:
+    """AUC of the first k places, as if everything below them were in random order.
+
+    The ROC curve follows the list down to place k and then runs straight to (1, 1). NaN for a user all of whose
+    candidates are relevant. Schröder, Thiele and Lehner, "Setting goals and choosing metrics for recommender system
+    evaluations", UCERSTI 2011.
+    """
+    hits = np.cumsum(lists.hits, axis=1)
+    places = np.minimum(np.arange(1, lists.hits.shape[1] + 1), lists.n_candidates[:, None])
+    found, shown = _at(hits, ks), _at(places, ks)
+    area_on_list = _at(np.cumsum(hits * ~lists.hits * (np.arange(lists.hits.shape[1]) < lists.n_candidates[:, None]),
+                                 axis=1), ks)  # fmt: skip
+    relevant = lists.n_relevant[:, None].astype(np.float64)
+    others = lists.n_candidates[:, None] - relevant
+    area = area_on_list + (others - (shown - found)) * (found + relevant) / 2
+    return np.divide(area, relevant * others, out=np.full(area.shape, np.nan), where=others > 0)
+
+
+@ranking_metric("r_precision", has_cutoff=False)
+def r_precision(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "users one"]:  # noqa: ARG001 - no cut-off
+    """Precision at as many places as the user has relevant items, where it equals recall.
+
+    Manning, Raghavan and Schütze, "Introduction to Information Retrieval", 2008, section 8.4.
+    """
+    hits = np.bincount(lists.row_user, lists.place <= lists.n_relevant[lists.row_user], len(lists.n_relevant))
+    return (hits / lists.n_relevant)[:, None]
+
+
+@ranking_metric("auc", has_cutoff=False)
+def auc(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "users one"]:  # noqa: ARG001 - no cut-off
+    """The chance that a relevant item is ranked above one that is not, over all candidates; ties count half.
+
+    1 − (Σ mean place − R(R + 1)/2) / (R · N) with R relevant items and N others (Mann and Whitney 1947). NaN for a
+    user all of whose candidates are relevant.
+    """
+    relevant = lists.n_relevant.astype(np.float64)
+    others = lists.n_candidates - relevant
+    above = np.bincount(lists.row_user, lists.mid_place, len(relevant)) - relevant * (relevant + 1) / 2
+    ratio = np.divide(above, relevant * others, out=np.full(len(relevant), np.nan), where=others > 0)
+    return (1 - ratio)[:, None]
 
 
 def metric_columns(ks: Sequence[int]) -> tuple[tuple[str, int], ...]:
-    """The (metric, k) pairs of `user_metrics`, in column order."""
-    return tuple((name, k) for name in RANKING_METRICS for k in ks)
+    """The (metric, k) pairs of `user_metrics`, in column order; k is 0 for a metric without a cut-off."""
+    return tuple((name, k) for name, metric in RANKING_METRICS.items() for k in (ks if metric.has_cutoff else (0,)))
 
 
-def user_metrics(
-    hits: Bool[np.ndarray, "users places"], n_relevant: Int[np.ndarray, " users"], ks: Sequence[int]
-) -> Float64[np.ndarray, "users columns"]:
+def user_metrics(lists: Judged, ks: Sequence[int]) -> Float64[np.ndarray, "users columns"]:
     """Every registered metric of every user at every k, columns as `metric_columns(ks)`.
 
-    `hits[u, r]` says whether place r of user u's list is relevant; `n_relevant` counts all relevant items of the
-    user, found or not, and must be at least 1. Raises `SettingError` for a k below 1 or a user without relevant items.
+    Raises `SettingError` for a k below 1 or a user without relevant items.
     """
     cutoffs = tuple(ks)
     if not cutoffs or min(cutoffs) < 1:
         raise SettingError(f"ks = {cutoffs}: give at least one cut-off, each 1 or more")
-    if len(n_relevant) and n_relevant.min() < 1:
-        raise SettingError(f"user row {int(n_relevant.argmin())} has no relevant items: leave such users out")
-    return np.concatenate([metric(hits, n_relevant, cutoffs) for metric in RANKING_METRICS.values()], axis=1)
+    if len(lists.n_relevant) and lists.n_relevant.min() < 1:
+        raise SettingError(f"user row {int(lists.n_relevant.argmin())} has no relevant items: leave such users out")
+    return np.concatenate([metric.function(lists, cutoffs) for metric in RANKING_METRICS.values()], axis=1)
 
 
-def list_metrics(recommended: Sequence[int], relevant: Set[int], k: int) -> dict[str, float]:
-    """The readable twin of `user_metrics`: one user's list against the set of relevant items.
+def list_metrics(ranking: Sequence[int], relevant: Mapping[int, float], k: int) -> dict[str, float]:
+    """The readable twin of `user_metrics`: all candidates of one user, best first, against relevant items and values.
 
-    >>> list_metrics([7, 3, 5], {3, 9}, k=3)["recall"]
+    Scores are taken to differ: `auc` of equal scores is not seen here.
+
+    >>> list_metrics([7, 3, 5, 9], {3: 4.0, 9: 5.0}, k=3)["recall"]
     0.5
     """
-    top = list(recommended)[:k]
+    top = list(ranking)[:k]
     hit_places = [place for place, item in enumerate(top, start=1) if item in relevant]
     best_possible = min(len(relevant), k)
     precisions = [(index + 1) / place for index, place in enumerate(hit_places)]
+    ideal = sorted((max(value, 0.0) for value in relevant.values()), reverse=True)
+    gained = sum(max(relevant[top[place - 1]], 0) / math.log2(place + 1) for place in hit_places)
+    found_above = [sum(item in relevant for item in ranking[:at]) for at in range(len(ranking))]
+    wins = [0 if item in relevant else found for item, found in zip(ranking, found_above, strict=True)]
+    others = len(ranking) - len(relevant)
+    pairs = others * len(relevant)
+    below = others - (len(top) - len(hit_places))
     return {
-        "ndcg": sum(1 / math.log2(place + 1) for place in hit_places)
-        / sum(1 / math.log2(place + 1) for place in range(1, best_possible + 1)),
+        "ndcg": sum(1 / math.log2(place + 1) for place in hit_places) / _ideal_dcg([1.0] * best_possible, k),
         "recall": len(hit_places) / len(relevant),
         "precision": len(hit_places) / k,
         "map": sum(precisions) / best_possible,
         "mrr": 1 / hit_places[0] if hit_places else 0.0,
         "hit_rate": float(bool(hit_places)),
+        "arhr": sum(1 / place for place in hit_places),
+        "graded_ndcg": gained / _ideal_dcg(ideal, k) if max(ideal) > 0 else math.nan,
+        "limited_auc": (sum(wins[:k]) + below * (len(hit_places) + len(relevant)) / 2) / pairs if pairs else math.nan,
+        "r_precision": sum(item in relevant for item in ranking[: len(relevant)]) / len(relevant),
+        "auc": sum(wins) / pairs if pairs else math.nan,
     }
-
-
-def rmse(squared_errors: Float[np.ndarray, " rows"]) -> float:
-    """Root mean squared error sqrt(Σ (predicted − actual)² / n); NaN, with a warning, without rows."""
-    if not len(squared_errors):
-        warnings.warn("RMSE of no rows is undefined: reported as NaN", stacklevel=2)
-        return math.nan
-    return float(np.sqrt(np.mean(squared_errors, dtype=np.float64)))
 
 
 def catalogue_coverage(
@@ -182,8 +268,16 @@ def catalogue_coverage(
     return np.asarray([(items >= 0).sum() / n_items for items in shown], dtype=np.float64)
 
 
-def _hits_at(hits: np.ndarray, ks: tuple[int, ...]) -> np.ndarray:
-    return _at(np.cumsum(hits, axis=1), ks)
+def _ideal_dcg(gains: Sequence[float], k: int) -> float:
+    return sum(gain / math.log2(place + 1) for place, gain in enumerate(gains[:k], start=1))
+
+
+def _discounts(n_places: int) -> Float64[np.ndarray, " places"]:
+    return 1.0 / np.log2(np.arange(n_places) + 2.0)
+
+
+def _hits_at(lists: Judged, ks: tuple[int, ...]) -> np.ndarray:
+    return _at(np.cumsum(lists.hits, axis=1), ks)
 
 
 def _at(running: np.ndarray, ks: tuple[int, ...]) -> np.ndarray:

@@ -24,7 +24,9 @@ class Cell:
     text: str
     detail: str = ""
     tone: str = ""
-    """"", "best", "good", "bad" or "code"."""
+    """"", "best", "good", "bad", "muted" or "code"."""
+    href: str = ""
+    """A relative address that the text leads to; only pages that stand beside others have one."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,10 @@ class UserSample:
 
 @dataclass(frozen=True)
 class Samples:
-    """Users with history and recommendations."""
+    """Users with history and recommendations, or anything else that leads to a list of items."""
 
     users: tuple[UserSample, ...]
+    titles: tuple[str, str] = ("Chose before", "Recommended")
     kind: str = "samples"
 
 
@@ -131,6 +134,7 @@ class ReportData:
     dataset: str
     day: str
     digest: str
+    """Of the data that the page is made from; empty on a page about several days."""
     facts: tuple[tuple[str, str], ...]
     """(what, how many) for the tiles on top: users, items, rows."""
     sections: tuple[Section, ...]

@@ -32,8 +32,8 @@ _WIDTH_IN = 4.9  # 353 pt: at the width of a phone the 10 pt text is still 9 px 
 def leaderboard(estimates: Sequence[Estimate], metric: str, k: int) -> Figure:
     """One metric of every model as dots with their intervals, best on top."""
     rows = [row for row in estimates if (row.metric, row.k) == (metric, k) and not math.isnan(row.value)]
-    rows.sort(key=lambda row: row.value, reverse=metric == "rmse")
-    figure, axes = _figure(height=0.8 + 0.4 * max(len(rows), 1), grid="x")
+    rows.sort(key=lambda row: row.value, reverse=metric in ("rmse", "mae"))
+    figure, axes = new_figure(height=0.8 + 0.4 * max(len(rows), 1), grid="x")
     colors = model_styles([row.model for row in estimates])
     for y, row in enumerate(rows):
         color, marker = colors[row.model]
@@ -45,7 +45,7 @@ def leaderboard(estimates: Sequence[Estimate], metric: str, k: int) -> Figure:
     axes.tick_params(axis="y", labelcolor=INK, labelsize=11)
     axes.set_ylim(-0.6, max(len(rows), 1) - 0.4)
     axes.margins(x=0.14)
-    if metric != "rmse":
+    if metric not in ("rmse", "mae"):
         axes.set_xlim(left=min(0, axes.get_xlim()[0]) if not rows else 0)
     axes.set_xlabel(metric_label(metric, k))
     return figure
@@ -53,7 +53,7 @@ def leaderboard(estimates: Sequence[Estimate], metric: str, k: int) -> Figure:
 
 def metric_curve(estimates: Sequence[Estimate], metric: str) -> Figure:
     """One metric of every model over its cut-offs k, with intervals as bands."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     for model, (color, marker) in model_styles([row.model for row in estimates]).items():
         rows = sorted((row for row in estimates if (row.model, row.metric) == (model, metric)), key=lambda row: row.k)
         if not rows:
@@ -68,13 +68,13 @@ def metric_curve(estimates: Sequence[Estimate], metric: str) -> Figure:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("k: places shown")
     axes.set_ylabel(metric_label(metric, 0))
-    _legend(axes)
+    add_legend(axes)
     return figure
 
 
 def recall_against_speed(report: IndexReport) -> Figure:
     """Every measured index setting: recall against queries per second, with the target and the choice marked."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     families = list(dict.fromkeys(row.family for row in report.candidates))
     for (family, (color, marker)), rows in zip(
         model_styles(families).items(), _by_family(report.candidates, families), strict=True
@@ -96,7 +96,7 @@ def recall_against_speed(report: IndexReport) -> Figure:
     axes.set_xlim(right=1.02)
     axes.set_xlabel(f"recall@{report.k} against exact search")
     axes.set_ylabel("queries per second, one thread")
-    _legend(axes)
+    add_legend(axes)
     return figure
 
 
@@ -105,7 +105,7 @@ def concentration(shown: Mapping[str, Num[np.ndarray, " items"]]) -> Figure:
 
     `shown[model][item]` counts how often the item was recommended. The diagonal shows every item equally often.
     """
-    figure, axes = _figure()
+    figure, axes = new_figure()
     for model, (color, _) in model_styles(list(shown)).items():
         counts = np.sort(shown[model])[::-1].astype(np.float64)
         if not counts.sum():
@@ -118,7 +118,7 @@ def concentration(shown: Mapping[str, Num[np.ndarray, " items"]]) -> Figure:
     axes.set_ylabel("% of all recommendations")
     axes.set_xlim(0, 100)
     axes.set_ylim(0, 103)
-    _legend(axes)
+    add_legend(axes)
     return figure
 
 
@@ -126,7 +126,7 @@ def loss_curve(
     losses: Mapping[str, Sequence[float]], x_label: str = "epoch", y_label: str = "loss", x: Sequence[int] | None = None
 ) -> Figure:
     """Training (and validation) loss per step, one line per name; steps are `x`, or counted from 1."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     for name, (color, _) in model_styles(list(losses)).items():
         values = losses[name]
         steps = np.arange(1, len(values) + 1) if x is None else x
@@ -135,13 +135,13 @@ def loss_curve(
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     if len(losses) > 1:
-        _legend(axes)
+        add_legend(axes)
     return figure
 
 
 def sweep_progress(scores: Sequence[float], metric: str, minimise: bool = False) -> Figure:
     """Every trial of a sweep in order and the best so far; trials without a score (NaN) are left out."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     values = np.asarray(scores, dtype=np.float64)
     trials = np.arange(1, len(values) + 1)
     best = np.fmin.accumulate(values) if minimise else np.fmax.accumulate(values)
@@ -150,13 +150,13 @@ def sweep_progress(scores: Sequence[float], metric: str, minimise: bool = False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     axes.set_xlabel("trial")
     axes.set_ylabel(metric)
-    _legend(axes)
+    add_legend(axes)
     return figure
 
 
 def histogram(values: Num[np.ndarray, " n"], x_label: str, bins: int = 40) -> Figure:
     """How a number is spread; values that are not finite are left out and counted in the label."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     finite = values[np.isfinite(values)]
     axes.hist(finite, bins=bins, color=SERIES[0], alpha=0.85)
     left_out = len(values) - len(finite)
@@ -209,7 +209,15 @@ _LABELS = {
     "map": "MAP",
     "mrr": "MRR",
     "hit_rate": "hit rate",
+    "arhr": "ARHR",
+    "graded_ndcg": "graded NDCG",
+    "limited_auc": "limited AUC",
+    "r_precision": "R-precision",
     "rmse": "RMSE",
+    "mae": "MAE",
+    "item_recall": "recall per item",
+    "item_mrr": "MRR per item",
+    "item_ndcg": "NDCG per item",
     "auc": "AUC",
     "category_auc": "AUC in category",
     "category_mrr": "MRR in category",
@@ -224,7 +232,8 @@ def metric_label(metric: str, k: int) -> str:
     return f"{label}@{k}" if k else label
 
 
-def _figure(height: float = 3.1, grid: str = "both") -> tuple[Figure, Axes]:
+def new_figure(height: float = 3.1, grid: str = "both") -> tuple[Figure, Axes]:
+    """An empty plot in the style of the report, `height` in inches."""
     figure = Figure(figsize=(_WIDTH_IN, height), layout="constrained")
     axes = figure.add_subplot()
     axes.set_facecolor("none")
@@ -239,7 +248,8 @@ def _figure(height: float = 3.1, grid: str = "both") -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _legend(axes: Axes) -> None:
+def add_legend(axes: Axes) -> None:
+    """The legend above the plot, in as few rows as fit."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         # 6 pt per letter and 34 pt per handle at this size: one row where all fit, else rows of three.

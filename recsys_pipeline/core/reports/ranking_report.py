@@ -11,7 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys_pipeline.core.reports.ranking import RankingResult
+from recsys_pipeline.core.reports.hit_rates import ValueHitRate, hit_rates_by_value
+from recsys_pipeline.core.reports.item_metrics import item_estimates
+from recsys_pipeline.core.reports.ranking_result import RankingResult
 from recsys_pipeline.core.reports.resampling import Difference, Estimate, best_against_others, ranking_estimates
 
 PRIMARY_METRIC, PRIMARY_K = "ndcg", 10
@@ -27,6 +29,8 @@ class RankingReport:
     differences: list[Difference]
     shown: dict[str, np.ndarray]
     """Per model, how often each item stood among the first places."""
+    by_value: list[ValueHitRate]
+    """How often relevant rows of each value, and of each value or more, stood among the first places."""
     lists: pd.DataFrame
     """One row per model and evaluated user: `model`, `user`, `items` (best first)."""
 
@@ -37,8 +41,9 @@ class RankingReport:
         return max(rows, key=lambda row: row.value).model
 
     def save(self, directory: Path) -> None:
-        """Write the four tables."""
+        """Write the tables."""
         save_records(self.estimates, directory / "estimates.parquet")
+        save_records(self.by_value, directory / "by_value.parquet")
         save_records(self.differences, directory / "differences.parquet")
         pq.write_table(pa.table(self.shown), directory / "shown.parquet")
         self.lists.to_parquet(directory / "lists.parquet")
@@ -50,6 +55,7 @@ class RankingReport:
         return cls(
             estimates=load_records(Estimate, directory / "estimates.parquet"),
             differences=load_records(Difference, directory / "differences.parquet"),
+            by_value=load_records(ValueHitRate, directory / "by_value.parquet"),
             shown={name: shown.column(name).to_numpy() for name in shown.column_names},
             lists=pd.read_parquet(directory / "lists.parquet"),
         )
@@ -63,7 +69,12 @@ def summarise(results: Sequence[RankingResult], seed: int, n_resamples: int) -> 
         for user in result.users
     ]
     return RankingReport(
-        estimates=[row for result in results for row in ranking_estimates(result, seed, n_resamples)],
+        estimates=[
+            row
+            for result in results
+            for row in (*ranking_estimates(result, seed, n_resamples), *item_estimates(result, seed, n_resamples))
+        ],
+        by_value=[row for result in results for row in hit_rates_by_value(result, SHOWN_PLACES, seed, n_resamples)],
         differences=best_against_others(results, seed, PRIMARY_METRIC, PRIMARY_K, n_resamples),
         shown={result.model: result.shown_counts(SHOWN_PLACES) for result in results},
         lists=pd.DataFrame(rows, columns=["model", "user", "items"]),

@@ -5,6 +5,7 @@ resample, and all models on the same users share them too (same seed), so paired
 Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 13 (percentile) and 16.
 """
 
+import dataclasses
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,14 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from recsys_pipeline.core.errors import DataError, SettingError
-from recsys_pipeline.core.reports.ranking import RankingResult
+from recsys_pipeline.core.reports.ranking_result import RankingResult
+from recsys_pipeline.core.reports.rating_metrics import mae
+from recsys_pipeline.core.reports.significance import (
+    ALPHA,
+    holm,
+    minimum_detectable_effect,
+    randomisation_p_values,
+)
 
 N_RESAMPLES = 1000
 INTERVAL = (0.025, 0.975)
@@ -42,7 +50,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better `model` is than `baseline` on the same users; real where the interval leaves out 0."""
+    """How much better `model` is than `baseline` on the same `n` users."""
 
     model: str
     baseline: str
@@ -52,11 +60,15 @@ class Difference:
     low: float
     high: float
     n: int
+    p_value: float
+    """Of the paired randomisation test, adjusted (Holm) for all models that were compared with the same one."""
+    detectable: float
+    """The smallest true difference that so many users, as different as these, would show 80 times in 100."""
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval lies wholly on one side of 0."""
-        return self.low > 0 or self.high < 0
+        """Whether the difference is significant at 5%, all comparisons together."""
+        return self.p_value < ALPHA
 
 
 def bootstrap_sums(
@@ -77,21 +89,31 @@ def bootstrap_sums_loop(
     return np.stack([values[drawn].sum(axis=0) for drawn in draws])
 
 
+def bootstrap_means(
+    values: Float64[np.ndarray, "users columns"], seed: int, n_resamples: int = N_RESAMPLES
+) -> Float64[np.ndarray, "resamples columns"]:
+    """Column means of each resample over the users for whom the column is defined (not NaN)."""
+    defined = ~np.isnan(values)
+    partial = np.flatnonzero(~defined.all(axis=0))
+    stacked = np.concatenate([np.nan_to_num(values), defined[:, partial]], axis=1)
+    sums = bootstrap_sums(stacked, seed, n_resamples)
+    counts = np.full((n_resamples, values.shape[1]), float(len(values)))
+    counts[:, partial] = sums[:, values.shape[1] :]
+    return np.divide(sums[:, : values.shape[1]], counts, out=np.full(counts.shape, math.nan), where=counts > 0)
+
+
 def ranking_estimates(result: RankingResult, seed: int, n_resamples: int = N_RESAMPLES) -> list[Estimate]:
     """Every figure of one model with its percentile interval over users; NaN where there are no users."""
-    n = result.n_users
-    means = result.values.mean(axis=0) if n else np.full(len(result.columns), math.nan)
-    low, high = _interval(bootstrap_sums(result.values, seed, n_resamples) / max(n, 1), n)
     rows = [
-        Estimate(result.model, metric, k, float(means[i]), float(low[i]), float(high[i]), n)
-        for i, (metric, k) in enumerate(result.columns)
+        Estimate(result.model, metric, k, *figures)
+        for (metric, k), figures in zip(result.columns, _means(result.values, seed, n_resamples), strict=True)
     ]
     rows += [
-        Estimate(result.model, "coverage", k, float(share), math.nan, math.nan, n)
+        Estimate(result.model, "coverage", k, float(share), math.nan, math.nan, result.n_users)
         for k, share in zip(result.ks, result.coverage, strict=True)
     ]
-    if len(result.squared_errors):
-        rows.append(_rmse_estimate(result, seed, n_resamples))
+    if len(result.errors):
+        rows += _error_estimates(result, seed, n_resamples)
     return rows
 
 
@@ -107,8 +129,9 @@ def paired_differences(
     seed: int,
     n_resamples: int = N_RESAMPLES,
 ) -> list[Difference]:
-    """Model minus baseline for every metric, with intervals that use the pairing of users.
+    """Model minus baseline for every metric, with intervals and p-values that use the pairing of users.
 
+    The p-values are those of this one comparison, not adjusted for others.
     Raises `DataError` where the two were not evaluated on the same users and cut-offs.
     """
     if model.columns != baseline.columns or not np.array_equal(model.users, baseline.users):
@@ -116,12 +139,11 @@ def paired_differences(
             f"{model.model} and {baseline.model} were evaluated on different users or cut-offs: "
             "evaluate both on the same folds"
         )
-    n = model.n_users
     gaps = model.values - baseline.values
-    means = gaps.mean(axis=0) if n else np.full(len(model.columns), math.nan)
-    low, high = _interval(bootstrap_sums(gaps, seed, n_resamples) / max(n, 1), n)
+    figures = _means(gaps, seed, n_resamples)
+    p_values, detectable = randomisation_p_values(gaps, seed), minimum_detectable_effect(gaps)
     return [
-        Difference(model.model, baseline.model, metric, k, float(means[i]), float(low[i]), float(high[i]), n)
+        Difference(model.model, baseline.model, metric, k, *figures[i], float(p_values[i]), float(detectable[i]))
         for i, (metric, k) in enumerate(model.columns)
     ]
 
@@ -129,21 +151,50 @@ def paired_differences(
 def best_against_others(
     results: Sequence[RankingResult], seed: int, metric: str = "ndcg", k: int = 10, n_resamples: int = N_RESAMPLES
 ) -> list[Difference]:
-    """Paired differences of the best model, by one mean, against each of the others; empty for fewer than two."""
+    """Paired differences of the best model, by one mean, against each of the others; empty for fewer than two.
+
+    P-values are adjusted, per metric, for as many comparisons as there are others (Holm).
+    """
     if len(results) < 2 or not results[0].n_users:
         return []
     best = max(results, key=lambda result: result.mean(metric, k))
     others = [result for result in results if result is not best]
-    return [row for other in others for row in paired_differences(best, other, seed, n_resamples)]
+    compared = [paired_differences(best, other, seed, n_resamples) for other in others]
+    adjusted = np.stack([holm(np.array([row.p_value for row in rows])) for rows in zip(*compared, strict=True)])
+    return [
+        dataclasses.replace(row, p_value=float(adjusted[i, other]))
+        for other, rows in enumerate(compared)
+        for i, row in enumerate(rows)
+    ]
 
 
-def _rmse_estimate(result: RankingResult, seed: int, n_resamples: int) -> Estimate:
-    """RMSE is a ratio of sums, so each resample adds up squared errors and rows of the drawn users."""
+def _means(
+    values: Float64[np.ndarray, "users columns"], seed: int, n_resamples: int
+) -> list[tuple[float, float, float, int]]:
+    """(mean, low, high, n) of each column, over the users for whom it is defined."""
+    n = (~np.isnan(values)).sum(axis=0)
+    means = np.divide(np.nansum(values, axis=0), n, out=np.full(values.shape[1], math.nan), where=n > 0)
+    if not len(values):
+        warnings.warn("no users to resample: intervals are NaN", stacklevel=3)
+        return [(math.nan, math.nan, math.nan, 0)] * values.shape[1]
+    bounds = np.full((2, values.shape[1]), math.nan)
+    if n.any():
+        bounds[:, n > 0] = np.nanquantile(bootstrap_means(values, seed, n_resamples)[:, n > 0], INTERVAL, axis=0)
+    return [(float(means[i]), float(bounds[0, i]), float(bounds[1, i]), int(n[i])) for i in range(values.shape[1])]
+
+
+def _error_estimates(result: RankingResult, seed: int, n_resamples: int) -> list[Estimate]:
+    """RMSE and MAE are ratios of sums, so each resample adds up errors and rows of the drawn users."""
     _, at = np.unique(result.error_users, return_inverse=True)
-    sums = np.stack([np.bincount(at, result.squared_errors), np.bincount(at).astype(np.float64)], axis=1)
-    drawn = bootstrap_sums(sums, seed, n_resamples)
-    low, high = _interval(np.sqrt(drawn[:, :1] / drawn[:, 1:]), len(sums))
-    return Estimate(result.model, "rmse", 0, result.rmse, float(low[0]), float(high[0]), len(result.squared_errors))
+    columns = [np.bincount(at, result.errors**2), np.bincount(at, np.abs(result.errors)), np.bincount(at)]
+    drawn = bootstrap_sums(np.stack(columns, axis=1).astype(np.float64), seed, n_resamples)
+    figures = {"rmse": (result.rmse, np.sqrt(drawn[:, 0] / drawn[:, 2]))}
+    figures["mae"] = (mae(result.errors), drawn[:, 1] / drawn[:, 2])
+    rows = []
+    for metric, (value, resampled) in figures.items():
+        low, high = np.quantile(resampled, INTERVAL)
+        rows.append(Estimate(result.model, metric, 0, value, float(low), float(high), len(result.errors)))
+    return rows
 
 
 def _counts(n_users: int, seed: int, n_resamples: int) -> Iterator[Int[np.ndarray, "resamples users"]]:
@@ -157,14 +208,3 @@ def _counts(n_users: int, seed: int, n_resamples: int) -> Iterator[Int[np.ndarra
         rows = min(chunk, n_resamples - start)
         draws = rng.integers(0, max(n_users, 1), size=(rows, n_users)) + np.arange(rows)[:, None] * n_users
         yield np.bincount(draws.ravel(), minlength=rows * n_users).reshape(rows, n_users)
-
-
-def _interval(
-    resampled: Float64[np.ndarray, "resamples columns"], n: int
-) -> tuple[Float64[np.ndarray, " columns"], Float64[np.ndarray, " columns"]]:
-    if n == 0:
-        warnings.warn("no users to resample: intervals are NaN", stacklevel=3)
-        undefined = np.full(resampled.shape[1], math.nan)
-        return undefined, undefined
-    low, high = np.quantile(resampled, INTERVAL, axis=0)
-    return low, high

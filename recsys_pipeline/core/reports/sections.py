@@ -33,10 +33,18 @@ MEANINGS = {
     "mrr": "One over the place of the first hit, on average: 0.5 is a first hit in place two (mean reciprocal rank).",
     "hit_rate": "The share of users with at least one hit in the first k places.",
     "coverage": "The share of the catalogue that at least one user is shown in the first k places.",
+    "arhr": "One over the place of each hit, added up: as MRR, but every hit counts (average reciprocal hit rank).",
+    "graded_ndcg": "As NDCG, with the value that the user gave (stars, say) as the worth of a hit.",
+    "auc": "The chance that a true item scores above a random one; guessing gives 0.5.",
+    "limited_auc": "AUC judged on the first k places alone, as if everything below were in random order.",
+    "r_precision": "Precision at as many places as the user has relevant items.",
+    "item_recall": "Recall averaged over items instead of users: every product counts once, however popular.",
+    "item_mrr": "One over the place where an item is shown to those who chose it, averaged over items.",
+    "item_ndcg": "As NDCG, averaged over items instead of users.",
+    "mae": "How far predicted values are from the real ones on average, in their own unit; smaller is better.",
     "rmse": "How far predicted values are from the real ones, in their own unit; smaller is better.",
     "same_category_accuracy": "How often the true product fits the scene better than another of its category does; "
     "guessing gives 50%.",
-    "auc": "The chance that a true product scores above a random one; guessing gives 0.5.",
     "category_auc": "As AUC, among products of the same category only.",
     "category_mrr": "As MRR, among products of the same category only.",
     "category_hit_rate": "As hit rate, among products of the same category only.",
@@ -69,7 +77,7 @@ def looks_section(
     if rows:
         top = rows[0]
         headline = (
-            f"Shop the look: {top.model} has a {metric_label(top.metric, top.k)} of {with_interval(top)} "
+            f"{top.model} has a {metric_label(top.metric, top.k)} of {with_interval(top)} "
             f"on {top.n:,} scene-product pairs it had not seen."
         )
     return Section("looks", "Shop the look", tuple(blocks), headline)

@@ -1,24 +1,34 @@
 """The ranking report: every model on the same test rows, with intervals."""
 
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from recsys_pipeline.adapters.store import Artifact, Built
+from recsys_pipeline.adapters.ingestion import open_snapshot
+from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.folds import Fold
-from recsys_pipeline.core.models import discover
+from recsys_pipeline.core.models import Recommender, discover
+from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports import plots
 from recsys_pipeline.core.reports.leaderboard import headline_markdown
+from recsys_pipeline.core.reports.list_facts import read_category_mix
+from recsys_pipeline.core.reports.list_report import SHOWN_K, EarlierLists, ListReport, churn_estimates, describe_lists
 from recsys_pipeline.core.reports.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.ranking_report import PRIMARY_K, PRIMARY_METRIC, RankingReport, summarise
-from recsys_pipeline.core.reports.resampling import headline_figures
+from recsys_pipeline.core.reports.ranking_result import RankingResult
+from recsys_pipeline.core.reports.resampling import Estimate, headline_figures
+from recsys_pipeline.core.reports.responsiveness import responsiveness_estimates
+from recsys_pipeline.core.types import Window, microseconds
 from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset
-from recsys_pipeline.defs.resources import StoreResource, TrackerResource
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
 
-RANKED = [spec.name for spec in discover().values() if spec.data == "interactions"]
+RANKED = [spec.name for spec in discover().values() if spec.data == "interactions" and spec.daily]
 SEED = seed_field("Seed of the resampling.")
 
 
@@ -31,38 +41,75 @@ class RankingConfig(dg.Config):
     seed: int = SEED
 
 
-@stage_asset(
-    "reports/ranking", needs="interactions", kinds={"jax", "python"},
-    after=["folds/prequential", *(f"models/{name}" for name in RANKED)],
-)  # fmt: skip
+INPUTS = ["dataset/snapshot", "folds/prequential", "neighbors/als_vectors", *(f"models/{name}" for name in RANKED)]
+INPUTS += ["dataset/items"] if "items" in configured_source().provides else []
+KEY, LISTS = "reports/ranking", "lists"
+
+
+@stage_asset(KEY, needs="interactions", kinds={"jax", "python"}, after=INPUTS)
 def ranking(
     context: dg.AssetExecutionContext, config: RankingConfig, store: StoreResource, tracker: TrackerResource
 ) -> dg.MaterializeResult:
-    """One row is a figure of a model on the test rows, with its interval: full ranking, seen items left out."""
-    fold_artifact = store.input(context, "folds/prequential")
-    models = {name: store.input(context, f"models/{name}") for name in RANKED}
+    """One row is a figure of a model on the test rows, with its interval: full ranking, seen items left out.
+
+    Beside accuracy: who is served how well, how varied the lists are, how much they changed since the report before.
+    """
+    opened, inputs = store.open(), {key: store.input(context, key) for key in INPUTS}
+    earlier = opened.latest(KEY, before=context.partition_key)
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        fold, results, ks = Fold.load(fold_artifact.path), [], sorted({PRIMARY_K, *config.ks})
-        for name, artifact in models.items():
-            model = discover()[name].load(artifact.path)
-            results.append(evaluate_ranking(model, fold.train_and_validation, fold.test, ks,
-                                            config.relevant_min_value, name=name))  # fmt: skip
-            log_progress(
-                f"evaluated {name}", {f"{PRIMARY_METRIC}@{PRIMARY_K}": results[-1].mean(PRIMARY_METRIC, PRIMARY_K)}
-            )
+        fold = Fold.load(inputs["folds/prequential"].path)
+        models = {name: discover()[name].load(inputs[f"models/{name}"].path) for name in RANKED}
+        results = list(_evaluate(models, fold, config))
         report = summarise(results, config.seed, config.n_resamples)
         report.save(directory)
-        return Built(
-            {
-                **headline_figures(report.estimates, PRIMARY_METRIC, PRIMARY_K),
-                "best": report.best,
-                "users": results[0].n_users,
-            }
-        )
+        (directory / LISTS).mkdir()
+        lists = _list_report(opened, inputs, fold, results, config)
+        more = responsiveness_estimates(models, fold.train_and_validation, (SHOWN_K,), config.seed)
+        more += _churn(opened, inputs, earlier, results, config) if earlier else []
+        dataclasses.replace(lists, variety=[*lists.variety, *more]).save(directory / LISTS)
+        figures = headline_figures(report.estimates, PRIMARY_METRIC, PRIMARY_K)
+        return Built({**figures, "best": report.best, "users": results[0].n_users})
 
-    inputs = [fold_artifact, *models.values()]
-    return produce(context, store, tracker, inputs=inputs, config=config, build=build, describe=_describe_ranking)
+    sources = [*inputs.values(), *([earlier] if earlier else [])]
+    return produce(context, store, tracker, inputs=sources, config=config, build=build, describe=_describe_ranking)
+
+
+def _evaluate(models: Mapping[str, Recommender], fold: Fold, config: RankingConfig) -> Iterator[RankingResult]:
+    known, ks = fold.train_and_validation, sorted({PRIMARY_K, *config.ks})
+    for name, model in models.items():
+        result = evaluate_ranking(model, known, fold.test, ks, config.relevant_min_value, name=name)
+        log_progress(f"evaluated {name}", {f"{PRIMARY_METRIC}@{PRIMARY_K}": result.mean(PRIMARY_METRIC, PRIMARY_K)})
+        yield result
+
+
+def _list_report(
+    store: ArtifactStore,
+    inputs: Mapping[str, Artifact],
+    fold: Fold,
+    results: Sequence[RankingResult],
+    config: RankingConfig,
+) -> ListReport:
+    data, items = inputs["dataset/snapshot"], inputs.get("dataset/items")
+    end_us = microseconds(Window.of_day(date.fromisoformat(data.manifest.recipe.partition)).end)
+    item_ids = open_snapshot(store, data).item_ids.tolist()
+    mix = read_category_mix(items.path / "items.parquet", item_ids) if items else None
+    vectors = VectorTable.load(inputs["neighbors/als_vectors"].path / "items").vectors
+    known = fold.train_and_validation
+    return describe_lists(results, known, config.seed, end_us, mix, vectors, n_resamples=config.n_resamples)
+
+
+def _churn(
+    store: ArtifactStore,
+    inputs: Mapping[str, Artifact],
+    earlier: Artifact,
+    results: Sequence[RankingResult],
+    config: RankingConfig,
+) -> list[Estimate]:
+    now = open_snapshot(store, inputs["dataset/snapshot"])
+    then = open_snapshot(store, store.get("dataset/snapshot", earlier.manifest.recipe.partition))
+    before = EarlierLists(then.user_ids, then.item_ids, RankingReport.load(earlier.path).lists)
+    return churn_estimates(results, now.user_ids, now.item_ids, before, config.seed, config.n_resamples)
 
 
 def _describe_ranking(artifact: Artifact) -> dict[str, Any]:

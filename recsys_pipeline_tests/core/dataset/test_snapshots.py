@@ -116,6 +116,21 @@ def test_an_event_planted_in_the_future_changes_nothing(tmp_path: Path, days: li
     np.testing.assert_array_equal(again.ratings().value, until_second.ratings().value)
 
 
+def test_ratings_as_they_stood_at_a_moment(tmp_path: Path, days: list[DayEntry]) -> None:
+    snapshot = snapshot_of(tmp_path, "whole", days)
+    moment = datetime(2026, 1, 3, 12, 5, tzinfo=UTC)  # zoe's rating is of this very instant
+    then = snapshot.ratings(until=moment)
+    rows = {
+        (snapshot.user_ids[u], snapshot.item_ids[i]): v
+        for u, i, v in zip(then.user, then.item, then.value, strict=True)
+    }
+    assert rows == {("zoe", "a"): 3.0, ("amy", "a"): 5.0}
+    assert (then.n_users, then.n_items) == (3, 2)
+    assert len(snapshot.ratings(until=datetime(2026, 1, 1, tzinfo=UTC))) == 0
+    earlier, first = snapshot.ratings(until=datetime(2026, 1, 2, tzinfo=UTC)), snapshot_of(tmp_path, "one", days[:1])
+    np.testing.assert_array_equal(earlier.value, first.ratings().value)
+
+
 def test_a_lost_day_file_is_named(tmp_path: Path, days: list[DayEntry]) -> None:
     snapshot_of(tmp_path, "whole", days)
     shutil.rmtree(tmp_path / "days" / "2026-01-03")

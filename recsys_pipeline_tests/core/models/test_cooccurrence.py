@@ -1,15 +1,26 @@
 """The item-item co-occurrence baseline."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from recsys_pipeline.core.models import cooccurrence
+from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.model_battery import ModelBattery, planted_blocks
 
 
 class TestCooccurrence(ModelBattery):
     model = "cooccurrence"
+    floor = 0.9
+
+
+class TestItemKnn(ModelBattery):
+    """The setting of the literature: each candidate looks for its neighbours in the history."""
+
+    model = "cooccurrence"
+    config = {"neighbors_of": "candidate", "n_neighbors": 6}  # noqa: RUF012 - a class constant, as in the base
     floor = 0.9
 
 
@@ -44,3 +55,23 @@ def test_repeated_pairs_count_once() -> None:
     users, config = np.arange(train.n_users, dtype=np.int32), cooccurrence.CooccurrenceConfig()
     once, again = (cooccurrence.fit(rows, config, seed=0).scores(users) for rows in (train, twice))
     np.testing.assert_array_equal(once, again)
+
+
+def test_whose_neighbours_are_kept() -> None:
+    """Items 0 and 1 meet twice; items 1 and 2 once: 1 is the nearest of both, and 0 is the nearest of 1."""
+    pairs = [(0, 0), (0, 1), (1, 0), (1, 1), (2, 1), (2, 2)]
+    user, item = (np.array(column, np.int32) for column in zip(*pairs, strict=True))
+    train = Ratings(user, item, np.ones(6, np.float32), np.zeros(6, np.int64), 4, 3)
+    of_two = dataclasses.replace(train.take(np.array([5])), user=np.zeros(1, np.int32), n_users=1)
+    of_one = dataclasses.replace(of_two, item=np.ones(1, np.int32))
+    settings = {"n_neighbors": 1, "shrinkage": 0.0}
+    history, candidate = (
+        cooccurrence.fit(train, cooccurrence.CooccurrenceConfig(**settings, neighbors_of=side), seed=0)
+        for side in ("history", "candidate")
+    )
+    user_0 = np.array([0], np.int32)
+    near, far = 2 / np.sqrt(6), 1 / np.sqrt(3)
+    np.testing.assert_allclose(history.for_users(of_two).scores(user_0), [[0, far, 0]], rtol=1e-6)
+    np.testing.assert_allclose(candidate.for_users(of_two).scores(user_0), [[0, 0, 0]])
+    np.testing.assert_allclose(history.for_users(of_one).scores(user_0), [[near, 0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(candidate.for_users(of_one).scores(user_0), [[near, 0, far]], rtol=1e-6)

@@ -11,39 +11,64 @@ from hypothesis import strategies as st
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.reports.metrics import (
     RANKING_METRICS,
+    Judged,
     catalogue_coverage,
     list_metrics,
     metric_columns,
     ranking_metric,
-    rmse,
     user_metrics,
 )
+from recsys_pipeline.core.reports.rating_metrics import mae, rmse
 
 KS = (1, 3, 10)
+MISS = math.nan
+UNBOUNDED = {"arhr"}
+
+
+def judged(rankings: list[list[float]], places: int) -> Judged:
+    """Users' whole rankings as the value of each item in order (NaN: not relevant), lists cut at `places`."""
+    relevant = [np.flatnonzero(~np.isnan(ranking)) for ranking in rankings]
+    hits, gains, ideal = (np.zeros((len(rankings), places)) for _ in range(3))
+    for user, (ranking, at) in enumerate(zip(rankings, relevant, strict=True)):
+        values = np.array(ranking, np.float64)
+        shown = at[at < places]
+        hits[user, shown] = 1
+        gains[user, shown] = np.maximum(values[shown], 0)
+        best = np.sort(np.maximum(values[at], 0))[::-1][:places]
+        ideal[user, : len(best)] = best
+    place = np.concatenate([at + 1 for at in relevant])
+    return Judged(
+        hits=hits.astype(bool),
+        gains=gains,
+        ideal_gains=ideal,
+        n_relevant=np.array([len(at) for at in relevant], np.int64),
+        n_candidates=np.array([len(ranking) for ranking in rankings], np.int64),
+        row_user=np.repeat(np.arange(len(rankings)), [len(at) for at in relevant]),
+        place=place.astype(np.int32),
+        mid_place=place.astype(np.float64),
+    )
 
 
 @st.composite
-def ranked_users(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
-    """Hits and numbers of relevant items, at least as many as hits and at least one."""
-    n_users, places = draw(st.integers(1, 6)), draw(st.integers(0, 12))
-    hits = np.array(draw(st.lists(st.booleans(), min_size=n_users * places, max_size=n_users * places)), dtype=bool)
-    hits = hits.reshape(n_users, places)
-    extra = np.array(draw(st.lists(st.integers(0, 5), min_size=n_users, max_size=n_users)))
-    return hits, np.maximum(hits.sum(axis=1) + extra, 1)
+def rankings(draw: st.DrawFn) -> list[list[float]]:
+    """Whole rankings of up to 14 candidates with one relevant item or more."""
+    row = st.lists(st.sampled_from([MISS, MISS, -1.0, 0.0, 2.0, 5.0]), min_size=1, max_size=14)
+    return draw(st.lists(row.filter(lambda values: not np.isnan(values).all()), min_size=1, max_size=5))
 
 
-def columns_of(hits: list[bool], n_relevant: int, ks: tuple[int, ...] = KS) -> dict[tuple[str, int], float]:
-    values = user_metrics(np.array([hits]), np.array([n_relevant]), ks)
+def columns_of(ranking: list[float], places: int = 10, ks: tuple[int, ...] = KS) -> dict[tuple[str, int], float]:
+    values = user_metrics(judged([ranking], places), ks)
     return dict(zip(metric_columns(ks), values[0].tolist(), strict=True))
 
 
 def test_golden_list_with_hits_in_places_two_and_three() -> None:
-    found = columns_of([False, True, True, False], n_relevant=4)
+    found = columns_of([MISS, 4.0, 2.0, MISS, 5.0, 1.0, MISS, MISS], places=4)
     assert found["recall", 3] == 2 / 4
     assert found["precision", 3] == 2 / 3
     assert found["precision", 10] == 2 / 10  # six empty places are misses
     assert found["mrr", 3] == 1 / 2
     assert found["mrr", 1] == 0
+    assert found["arhr", 3] == pytest.approx(1 / 2 + 1 / 3)
     assert found["hit_rate", 1] == 0
     assert found["hit_rate", 3] == 1
     assert found["map", 3] == pytest.approx((1 / 2 + 2 / 3) / 3)
@@ -51,80 +76,83 @@ def test_golden_list_with_hits_in_places_two_and_three() -> None:
     dcg = 1 / math.log2(3) + 1 / math.log2(4)
     assert found["ndcg", 3] == pytest.approx(dcg / (1 + 1 / math.log2(3) + 1 / 2))
     assert found["ndcg", 10] == pytest.approx(dcg / (1 + 1 / math.log2(3) + 1 / 2 + 1 / math.log2(5)))
+    graded = (4 / math.log2(3) + 2 / 2) / (5 + 4 / math.log2(3) + 2 / 2)
+    assert found["graded_ndcg", 3] == pytest.approx(graded)
+    assert found["r_precision", 0] == 2 / 4
+    assert found["auc", 0] == (0 + 2 + 4 + 4) / 16  # relevant items above each of the four others
+    assert found["limited_auc", 3] == (0 + 3 * (2 + 4) / 2) / 16  # three others below place 3, spread evenly
 
 
 def test_perfect_list_scores_one_everywhere_but_in_precision_past_its_length() -> None:
-    found = columns_of([True, True, True], n_relevant=3)
-    assert {
-        name: found[name, 3] for name in ("ndcg", "recall", "precision", "map", "mrr", "hit_rate")
-    } == dict.fromkeys(("ndcg", "recall", "precision", "map", "mrr", "hit_rate"), 1.0)
+    found = columns_of([3.0, 2.0, 1.0, MISS, MISS])
+    bounded = [name for name in RANKING_METRICS if name not in UNBOUNDED]
+    assert {name: found[name, 3 if RANKING_METRICS[name].has_cutoff else 0] for name in bounded} == dict.fromkeys(
+        bounded, 1.0
+    )
     assert found["precision", 10] == pytest.approx(0.3)
     assert found["ndcg", 10] == found["map", 10] == 1.0
 
 
-@settings(max_examples=60, deadline=None)
-@given(ranked_users())
-def test_one_pass_equals_the_plain_twin(users: tuple[np.ndarray, np.ndarray]) -> None:
-    hits, n_relevant = users
-    values = user_metrics(hits, n_relevant, KS)
-    for row, (row_hits, n) in enumerate(zip(hits, n_relevant, strict=True)):
-        relevant = {int(place) for place in np.flatnonzero(row_hits)}
-        relevant |= {1000 + extra for extra in range(n - len(relevant))}
+def test_what_is_not_defined_is_nan() -> None:
+    found = columns_of([0.0, 0.0])
+    assert math.isnan(found["auc", 0])  # nothing that is not relevant
+    assert math.isnan(found["limited_auc", 3])
+    assert math.isnan(found["graded_ndcg", 3])  # nothing of any value
+    assert found["ndcg", 3] == 1.0
+
+
+@settings(max_examples=80, deadline=None)
+@given(rankings(), st.integers(10, 12))
+def test_one_pass_equals_the_plain_twin(users: list[list[float]], places: int) -> None:
+    values = user_metrics(judged(users, places), KS)
+    for row, ranking in enumerate(users):
+        relevant = {at: value for at, value in enumerate(ranking) if not math.isnan(value)}
         for k in KS:
-            for name, expected in list_metrics(range(hits.shape[1]), relevant, k).items():
-                got = values[row, metric_columns(KS).index((name, k))]
-                assert got == pytest.approx(expected, abs=1e-12), (name, k)
+            for name, expected in list_metrics(range(len(ranking)), relevant, k).items():
+                at = metric_columns(KS).index((name, k if RANKING_METRICS[name].has_cutoff else 0))
+                assert values[row, at] == pytest.approx(expected, abs=1e-12, nan_ok=True), (name, k)
 
 
 @settings(max_examples=60, deadline=None)
-@given(ranked_users())
-def test_bounds_and_growth_with_k(users: tuple[np.ndarray, np.ndarray]) -> None:
-    values = user_metrics(*users, KS)
-    assert (values >= 0).all()
-    assert (values <= 1 + 1e-12).all()
-    for name in ("recall", "hit_rate", "mrr"):
+@given(rankings())
+def test_bounds_and_growth_with_k(users: list[list[float]]) -> None:
+    values = user_metrics(judged(users, 10), KS)
+    for at, (name, _) in enumerate(metric_columns(KS)):
+        defined = values[~np.isnan(values[:, at]), at]
+        assert (defined >= 0).all(), name
+        assert (defined <= (np.inf if name in UNBOUNDED else 1 + 1e-12)).all(), name
+    for name in ("recall", "hit_rate", "mrr", "arhr"):
         at = [metric_columns(KS).index((name, k)) for k in KS]
         assert (np.diff(values[:, at], axis=1) >= 0).all(), name
 
 
-@pytest.mark.parametrize("k", [1, 5, 20])
-def test_ndcg_equals_scikit_learn(k: int) -> None:
-    rng = np.random.default_rng(k)
-    relevance, scores = rng.random((30, 20)) < 0.3, rng.random((30, 20))
-    relevance[:, 0] = True
-    ordered = np.take_along_axis(relevance, np.argsort(-scores, axis=1), axis=1)
-    ours = user_metrics(ordered, relevance.sum(axis=1), (k,))[:, metric_columns((k,)).index(("ndcg", k))]
-    assert ours.mean() == pytest.approx(sklearn.metrics.ndcg_score(relevance, scores, k=k))
-
-
-def test_average_precision_and_reciprocal_rank_equal_scikit_learn() -> None:
-    rng = np.random.default_rng(0)
-    relevance, scores = rng.random((30, 20)) < 0.3, rng.random((30, 20))
-    relevance[:, 0] = True
-    ordered = np.take_along_axis(relevance, np.argsort(-scores, axis=1), axis=1)
-    values = user_metrics(ordered, relevance.sum(axis=1), (20,))
-    theirs = [sklearn.metrics.average_precision_score(row, score) for row, score in zip(relevance, scores, strict=True)]
-    np.testing.assert_allclose(values[:, metric_columns((20,)).index(("map", 20))], theirs)
-    one = np.eye(20, dtype=bool)[rng.integers(0, 20, 30)]  # with one relevant item, its definition is ours
-    ordered = np.take_along_axis(one, np.argsort(-scores, axis=1), axis=1)
-    ours = user_metrics(ordered, np.ones(30, int), (20,))[:, metric_columns((20,)).index(("mrr", 20))]
-    assert ours.mean() == pytest.approx(sklearn.metrics.label_ranking_average_precision_score(one, scores))
+def test_limited_auc_of_the_whole_list_is_the_auc() -> None:
+    rng = np.random.default_rng(3)
+    users = [[1.0 if relevant else MISS for relevant in rng.random(9) < 0.4] + [MISS, 1.0] for _ in range(20)]
+    values = user_metrics(judged(users, 11), (11,))
+    columns = metric_columns((11,))
+    np.testing.assert_allclose(values[:, columns.index(("limited_auc", 11))], values[:, columns.index(("auc", 0))])
 
 
 def test_users_without_relevant_items_and_bad_cut_offs_are_refused() -> None:
-    with pytest.raises(SettingError, match="user row 1 has no relevant"):
-        user_metrics(np.zeros((2, 3), bool), np.array([1, 0]), (3,))
+    one = judged([[1.0, MISS]], 2)
+    with pytest.raises(SettingError, match="user row 0 has no relevant"):
+        user_metrics(judged([[MISS, MISS]], 2), (3,))
     with pytest.raises(SettingError, match="cut-off"):
-        user_metrics(np.zeros((1, 3), bool), np.array([1]), (0,))
+        user_metrics(one, (0,))
     with pytest.raises(SettingError, match="two ranking metrics"):
-        ranking_metric("ndcg")(RANKING_METRICS["recall"])
+        ranking_metric("ndcg")(RANKING_METRICS["recall"].function)
 
 
-def test_rmse_and_coverage_by_hand_and_undefined() -> None:
-    assert rmse(np.array([1.0, 0.0, 3.0, 0.0])) == 1.0
+def test_errors_of_values_and_coverage_by_hand_and_undefined() -> None:
+    errors = np.array([1.0, 0.0, -3.0, 0.0])
+    assert rmse(errors) == math.sqrt(10 / 4)
+    assert mae(errors) == 1.0
+    assert rmse(errors) == pytest.approx(sklearn.metrics.root_mean_squared_error(np.zeros(4), errors))
     top = np.array([[0, 1, -1], [0, 2, -1]])
     np.testing.assert_array_equal(catalogue_coverage(top, 4, (1, 2, 3)), [0.25, 0.75, 0.75])
-    with pytest.warns(UserWarning, match="undefined"):
-        assert math.isnan(rmse(np.empty(0)))
+    for metric in (rmse, mae):
+        with pytest.warns(UserWarning, match="undefined"):
+            assert math.isnan(metric(np.empty(0)))
     with pytest.warns(UserWarning, match="undefined"):
         assert np.isnan(catalogue_coverage(np.empty((0, 3), int), 4, (1,))).all()

@@ -137,7 +137,9 @@ def test_same_data_gives_the_same_page_and_no_sections_is_a_page_too() -> None:
 
 
 def gap(baseline: str, low: float, high: float) -> Difference:
-    return Difference("als & <co>", baseline, "ndcg", 10, (low + high) / 2, low, high, 100)
+    return Difference(
+        "als & <co>", baseline, "ndcg", 10, (low + high) / 2, low, high, 100, 0.2 if low < 0 < high else 0.001, 0.03
+    )
 
 
 def test_headline_says_what_is_clear_and_what_is_chance() -> None:
@@ -157,6 +159,17 @@ def test_undefined_figures_are_called_so_and_random_coverage_is_not_praised() ->
     cells = {cell.text: cell for row in leaderboard_table(rows).rows for cell in row}
     assert cells["undefined"].tone == ""
     assert cells["1.000"].tone == ""
+
+
+def test_distances_within_chance_are_grey() -> None:
+    gaps = [gap("popularity", -0.01, 0.1), gap("random", 0.05, 0.2)]
+    rows = {row[0].text: row for row in leaderboard_table(ESTIMATES, "ndcg", 10, gaps).rows}
+    assert (rows["popularity"][2].text, rows["popularity"][2].detail) == ("-0.045", "p .2000")
+    assert rows["popularity"][2].tone == "muted"
+    assert rows["als & <co>"][2].text == "–"
+    page = render_page(report(ranking_section(ESTIMATES, gaps, "p")))
+    assert page.count('class="muted"') == 3  # distance, difference, verdict
+    assert "0.0300" in page  # the detectable difference
 
 
 def test_headline_markdown_is_a_table_that_bars_cannot_break() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from recsys_pipeline.core.errors import DataError, SettingError
 from recsys_pipeline.core.reports.metrics import metric_columns
-from recsys_pipeline.core.reports.ranking import RankingResult
+from recsys_pipeline.core.reports.ranking_result import RankingResult, RelevantRows
 from recsys_pipeline.core.reports.resampling import (
     best_against_others,
     bootstrap_sums,
@@ -15,6 +15,7 @@ from recsys_pipeline.core.reports.resampling import (
     paired_differences,
     ranking_estimates,
 )
+from recsys_pipeline.core.reports.significance import ALPHA, holm
 
 COLUMNS = metric_columns((10,))
 
@@ -31,11 +32,19 @@ def result(values: np.ndarray, model: str = "als", errors: np.ndarray | None = N
         users=np.arange(n, dtype=np.int32),
         values=np.tile(values[:, None], (1, len(COLUMNS))).astype(np.float64),
         n_relevant=np.ones(n, np.int64),
+        n_candidates=np.full(n, 50, np.int64),
+        rows=RelevantRows(
+            user=np.arange(n, dtype=np.int32),
+            item=np.zeros(n, np.int32),
+            value=np.ones(n, np.float32),
+            place=np.ones(n, np.int32),
+            mid_place=np.ones(n),
+        ),
         top=np.zeros((n, 10), np.int32),
         top_scores=np.zeros((n, 10), np.float32),
         coverage=np.array([0.4]),
         error_users=np.arange(len(errors), dtype=np.int32) // 2,
-        squared_errors=errors.astype(np.float64),
+        errors=errors.astype(np.float64),
         n_test_users=n,
         n_seen_again=0,
     )
@@ -75,11 +84,13 @@ def test_ninety_five_percent_intervals_hold_the_truth_about_that_often() -> None
 
 def test_rmse_is_resampled_by_user_and_coverage_has_no_interval() -> None:
     rng = np.random.default_rng(3)
-    errors = rng.random(400) ** 2
+    errors = rng.standard_normal(400)
     rows = {(row.metric, row.k): row for row in ranking_estimates(result(rng.random(200), errors=errors), 0)}
-    assert rows["rmse", 0].value == pytest.approx(np.sqrt(errors.mean()))
+    assert rows["rmse", 0].value == pytest.approx(np.sqrt((errors**2).mean()))
     assert rows["rmse", 0].low < rows["rmse", 0].value < rows["rmse", 0].high
-    assert rows["rmse", 0].n == 400
+    assert rows["rmse", 0].n == rows["mae", 0].n == 400
+    assert rows["mae", 0].value == pytest.approx(np.abs(errors).mean())
+    assert rows["mae", 0].low < rows["mae", 0].value < rows["mae", 0].high
     assert rows["coverage", 10].value == 0.4
     assert np.isnan(rows["coverage", 10].low)
 
@@ -94,6 +105,34 @@ def test_pairing_finds_a_small_steady_gain_that_separate_intervals_hide() -> Non
     assert one.low < other.high
     noise = result(np.random.default_rng(5).permutation(values), "noise")
     assert not paired_differences(noise, worse, seed=0)[0].is_clear
+
+
+def test_users_for_whom_a_metric_is_undefined_are_left_out_of_its_mean_interval_and_n() -> None:
+    rng = np.random.default_rng(8)
+    values = rng.random(300)
+    holes = np.where(rng.random(300) < 0.3, np.nan, values)
+    whole, partial = result(values), result(holes)
+    row, expected = ranking_estimates(partial, 0)[0], ranking_estimates(result(holes[~np.isnan(holes)]), 0)[0]
+    assert row.n == expected.n == (~np.isnan(holes)).sum()
+    assert row.value == pytest.approx(expected.value)
+    assert (row.low, row.high) == pytest.approx((expected.low, expected.high), abs=0.02)
+    gap = paired_differences(partial, whole, seed=0)[0]
+    assert (gap.value, gap.n) == (0.0, row.n)
+    assert not gap.is_clear
+    undefined = paired_differences(result(np.full(5, np.nan)), result(np.ones(5)), seed=0)[0]
+    assert np.isnan([undefined.value, undefined.low, undefined.p_value, undefined.detectable]).all()
+    assert not undefined.is_clear
+
+
+def test_p_values_are_adjusted_for_all_models_that_are_compared_with_the_best() -> None:
+    rng = np.random.default_rng(9)
+    values = rng.random(80)
+    best = result(values, "best")
+    others = [result(values - 0.02 + 0.08 * rng.standard_normal(80), f"other{i}") for i in range(4)]
+    gaps = [gap for gap in best_against_others([best, *others], seed=0) if gap.metric == "ndcg"]
+    alone = [paired_differences(best, other, seed=0)[0].p_value for other in others]
+    assert [gap.p_value for gap in gaps] == pytest.approx(holm(np.array(alone)).tolist())
+    assert sum(gap.is_clear for gap in gaps) <= sum(p < ALPHA for p in alone)
 
 
 def test_best_against_others_names_the_best_first() -> None:

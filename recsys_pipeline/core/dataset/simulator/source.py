@@ -9,14 +9,15 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 
 from recsys_pipeline.core.dataset.schema import INTERACTIONS
 from recsys_pipeline.core.dataset.simulator import behaviour
 from recsys_pipeline.core.dataset.simulator.audience import Audience
 from recsys_pipeline.core.dataset.simulator.behaviour import Hour
-from recsys_pipeline.core.dataset.simulator.catalogue import Catalogue, hour_of, midnight
+from recsys_pipeline.core.dataset.simulator.catalogue import Catalogue, hour_of, midnight, style_vectors
 from recsys_pipeline.core.dataset.simulator.config import SimulatorConfig
+from recsys_pipeline.core.dataset.simulator.logging_policy import LoggingPolicy
 from recsys_pipeline.core.dataset.simulator.photography import product_photo, scene_photo
 from recsys_pipeline.core.dataset.simulator.scenes import Gallery
 from recsys_pipeline.core.dataset.sources import DayRange
@@ -117,6 +118,18 @@ class Simulator:
     def examination(self, position: int) -> float:
         """The truth: probability that a position (from 0) is looked at, the same for all users and items."""
         return float(behaviour.examination(np.array([position]), self.config)[0])
+
+    def shown_first_probability(self, users: Ids, items: Ids, at: datetime) -> Float64[np.ndarray, "users items"]:
+        """The truth: probability that the logging policy shows each item first; 0 for what is not on sale that hour."""
+        hour = self._hour(hour_of(at, self.config))
+        policy = LoggingPolicy.at(hour.number, hour.items, self.config)
+        user_rows = _rows(users, "u", len(hour.users))
+        taste = hour.users.taste(user_rows, hour.number, self.config.drift_days)
+        on_sale = np.tile(np.arange(len(policy.items)), (len(user_rows), 1))
+        chance = np.zeros((len(user_rows), len(hour.items)))
+        by_style = policy.style_probabilities(taste, style_vectors(self.seed))
+        chance[:, policy.items] = policy.probabilities(by_style, on_sale)
+        return chance[:, _rows(items, "p", len(hour.items))]
 
     def _hour(self, number: int) -> Hour:
         return Hour(number, self._audience.until(number), self._catalogue.until(number), self.config, self.seed)

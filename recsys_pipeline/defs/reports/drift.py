@@ -1,0 +1,132 @@
+"""The drift report: the day's profile, and how far it lies from the one before."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+from pydantic import create_model
+
+from recsys_pipeline.adapters.ingestion import open_snapshot
+from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
+from recsys_pipeline.core.folds import PARTS, Fold
+from recsys_pipeline.core.neighbors.vectors import VectorTable
+from recsys_pipeline.core.reports import plots
+from recsys_pipeline.core.reports.drift import Drift, DriftLimits, DriftReport, breach_summary, drift_report
+from recsys_pipeline.core.reports.drift_section import drift_headline, worst_plot
+from recsys_pipeline.core.reports.priors import Profile, ProfileConfig
+from recsys_pipeline.core.reports.profile_inputs import first_timers, positions, read_catalogue, read_events
+from recsys_pipeline.core.reports.profiles import activity_profile, catalogue_profile, retrieval_profile
+from recsys_pipeline.core.reports.retrieval_sample import Retrieval
+from recsys_pipeline.core.types import Window, microseconds
+from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.partitions import day_of
+from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
+
+KEY = "reports/drift"
+PROFILE = "profile"
+"""Folder of the artifact that holds the day's profile: what later days are compared with."""
+DRIFT_INPUTS = {
+    "interactions": ["dataset/interactions", "dataset/snapshot", "folds/prequential", "neighbors/als_vectors"],
+    "items": ["dataset/items"],
+}
+AVAILABLE = [key for need, keys in DRIFT_INPUTS.items() if need in configured_source().provides for key in keys]
+DriftForm = create_model(
+    "DriftForm",
+    __base__=(config_form(DriftLimits, seed=(int, seed_field("Seed of the samples."))), config_form(ProfileConfig)),
+)
+
+
+def no_drift(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]:
+    """No feature has left the reference by more than its threshold, and hardly any list is empty."""
+    report = DriftReport.load(artifact.path)
+    figure = worst_plot(report, artifact.manifest.recipe.partition)
+    plot = {"plot": picture(plots.to_png(figure), "reference and today")} if figure else {}
+    return not report.breaches, {"headline": drift_headline(report), **plot}
+
+
+@stage_asset(KEY, needs="interactions", kinds={"numpy", "parquet"}, after=AVAILABLE, advisory=[no_drift])
+def drift(
+    context: dg.AssetExecutionContext,
+    config: DriftForm,  # pyright: ignore[reportInvalidTypeForm] (made at run time)
+    store: StoreResource,
+    tracker: TrackerResource,
+) -> dg.MaterializeResult:
+    """One row is a feature of the day (scores, vectors, catalogue, activity) against the reference before it."""
+    inputs = {key: store.input(context, key) for key in AVAILABLE}
+    reference = reference_profile(store.open(), context.partition_key)
+
+    def build(directory: Path, run: TrackedRun) -> Built:
+        today = _profile(store.open(), inputs, Window.of_day(day_of(context)), config)
+        today.save(directory / PROFILE)
+        earlier, name = _read(reference)
+        report = drift_report(earlier, today, from_form(DriftLimits, config), name)
+        report.save(directory)
+        if report.breaches:
+            run.alert(f"Drift on {context.partition_key}", breach_summary(report.breaches))
+        return Built(_metrics(report))
+
+    sources = [*inputs.values(), *([reference] if reference else [])]
+    return produce(
+        context, store, tracker, inputs=sources, config=config, build=build, describe=_describe, advisory=[no_drift]
+    )
+
+
+def reference_profile(store: ArtifactStore, partition: str) -> Artifact | None:
+    """The artifact whose profile a day is compared with: the newest day before it that was profiled.
+
+    The one place to change where a release's priors are to be the reference.
+    """
+    return store.latest(KEY, before=partition)
+
+
+def _read(reference: Artifact | None) -> tuple[Profile | None, str]:
+    if reference is None:
+        return None, ""
+    return Profile.load(reference.path / PROFILE), reference.manifest.recipe.partition
+
+
+def _profile(store: ArtifactStore, inputs: Mapping[str, Artifact], window: Window, form: dg.Config) -> Profile:
+    config, seed = from_form(ProfileConfig, form), form.seed  # pyright: ignore[reportAttributeAccessIssue]
+    fold, snapshot = Fold.load(inputs["folds/prequential"].path), open_snapshot(store, inputs["dataset/snapshot"])
+    ids, catalogue = [], None
+    if "dataset/items" in inputs:
+        ids, catalogue = read_catalogue(inputs["dataset/items"].path / "items.parquet", microseconds(window.end))
+    day_file = inputs["dataset/interactions"].path / INTERACTIONS_FILE
+    events = read_events(day_file, snapshot.user_ids.tolist(), ids)
+    day = window.start.date().isoformat()
+    earlier = [store.local_root / entry.path for entry in snapshot.days if entry.day < day and entry.rows]
+    activity = activity_profile(events, catalogue, first_timers(day_file, earlier), config, seed)
+    vectors = inputs["neighbors/als_vectors"].path
+    items, users = VectorTable.load(vectors / "items"), VectorTable.load(vectors / "users")
+    rows = positions(np.array(items.ids, object), ids)
+    seen_user, seen_item = (
+        np.concatenate([getattr(getattr(fold, part), name) for part in PARTS]) for name in ("user", "item")
+    )
+    retrieval = Retrieval(users.vectors, items.vectors, seen_user, seen_item, rows, np.unique(events.user))
+    offer = catalogue_profile(catalogue, config, seed) if catalogue else Profile()
+    return activity | offer | retrieval_profile(retrieval, catalogue, config, seed)
+
+
+def _metrics(report: DriftReport) -> dict[str, Any]:
+    judged: list[Drift] = [row for row in report.rows if row.statistic == "psi" and not math.isnan(row.value)]
+    worst = max(judged, key=lambda row: row.value, default=None)
+    return {
+        "breaches": len(report.breaches),
+        "breached": [row.feature for row in report.breaches],
+        "features": len(report.rows),
+        "reference": report.reference or "none",
+        **({"largest_psi": worst.value, "largest_psi_of": worst.feature} if worst else {}),
+    }
+
+
+def _describe(artifact: Artifact) -> dict[str, Any]:
+    report = DriftReport.load(artifact.path)
+    figure = worst_plot(report, artifact.manifest.recipe.partition)
+    plot = {"plot of the largest drift": picture(plots.to_png(figure), "reference and today")} if figure else {}
+    return {"headline": drift_headline(report), **plot}

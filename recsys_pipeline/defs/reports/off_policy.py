@@ -1,0 +1,92 @@
+"""The off-policy report: what other policies would have earned, from the propensities of the day's log."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from recsys_pipeline.adapters.ingestion import open_snapshot
+from recsys_pipeline.adapters.store import Artifact, Built
+from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.core.dataset.snapshots import Snapshot
+from recsys_pipeline.core.dataset.sources import KnowsTruth, Source
+from recsys_pipeline.core.learning.configs import parse_config
+from recsys_pipeline.core.models import discover
+from recsys_pipeline.core.reports import plots
+from recsys_pipeline.core.reports.logged_feedback import logged_feedback
+from recsys_pipeline.core.reports.off_policy_history import day_events, history_before, items_on_offer
+from recsys_pipeline.core.reports.off_policy_plots import estimates_against_truth
+from recsys_pipeline.core.reports.off_policy_report import OffPolicyReport, study_log
+from recsys_pipeline.core.reports.off_policy_section import off_policy_section
+from recsys_pipeline.core.reports.off_policy_study import LOGGED, OffPolicyConfig, Truth
+from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset
+from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource, configured_source
+
+MODELS = ("popularity", "als")
+INPUTS = ["dataset/snapshot", *(f"models/{name}" for name in MODELS)]
+INPUTS += ["dataset/items"] if "items" in configured_source().provides else []
+OffPolicyForm = config_form(OffPolicyConfig, seed=(int, seed_field("Seed of folds, samples and resampling.")))
+
+
+@stage_asset("reports/off_policy", needs="interactions", kinds={"numpy", "python"}, after=INPUTS)
+def off_policy(
+    context: dg.AssetExecutionContext,
+    config: OffPolicyForm,  # pyright: ignore[reportInvalidTypeForm] (made at run time)
+    source: SourceResource,
+    store: StoreResource,
+    tracker: TrackerResource,
+) -> dg.MaterializeResult:
+    """One row is the value of a policy by an estimator, from the day's log, with its interval and effective size.
+
+    Today's models are fitted again, with their settings, on the days before: no policy learned from the log that
+    judges it. A source that logs no propensities gets ranking figures freed of popularity only.
+    """
+    inputs = {key: store.input(context, key) for key in INPUTS}
+
+    def build(directory: Path, _: TrackedRun) -> Built:
+        snapshot, day = open_snapshot(store.open(), inputs["dataset/snapshot"]), context.partition_key
+        history = history_before(snapshot, day, _settings_of(inputs), config.seed)
+        feedback = logged_feedback(day_events(snapshot, day), snapshot.user_ids, snapshot.item_ids)
+        actions = items_on_offer(snapshot, _catalogue(inputs), pd.Timestamp(day, tz="UTC"), history.shown)
+        chosen, truth = from_form(OffPolicyConfig, config), _truth_of(source.open(), snapshot)
+        report = study_log(feedback, history, actions, chosen, config.seed, *truth)
+        report.save(directory)
+        return Built({**report.headline_figures, "requests": report.n_requests, "power": report.power_law.exponent})
+
+    return produce(
+        context, store, tracker, inputs=list(inputs.values()), config=config, build=build, describe=_describe
+    )
+
+
+def _settings_of(inputs: dict[str, Artifact]) -> dict[str, Any]:
+    """The config of each of today's models."""
+    found = {}
+    for name in MODELS:
+        values = {key: value for key, value in inputs[f"models/{name}"].manifest.recipe.config.items() if key != "seed"}
+        found[name] = parse_config(discover()[name].config, values, f"models/{name}")
+    return found
+
+
+def _catalogue(inputs: dict[str, Artifact]) -> pd.DataFrame | None:
+    return pd.read_parquet(inputs["dataset/items"].path / "items.parquet") if "dataset/items" in inputs else None
+
+
+def _truth_of(source: Source, snapshot: Snapshot) -> tuple[Truth | None, Any]:
+    """What the source knows of clicks and attention, over the snapshot's dense ids; nothing for a real source."""
+    if not isinstance(source, KnowsTruth):
+        return None, None
+    users, items = np.asarray(snapshot.user_ids), np.asarray(snapshot.item_ids)
+    return lambda user, item, at: source.click_probability(users[user], items[item], at), source.examination
+
+
+def _describe(artifact: Artifact) -> dict[str, Any]:
+    report = OffPolicyReport.load(artifact.path)
+    described: dict[str, Any] = {"headline": dg.MetadataValue.md(off_policy_section(report).headline)}
+    if report.estimates:
+        logged = next(row.value for row in report.estimates if row.policy == LOGGED)
+        figure = estimates_against_truth([row for row in report.estimates if row.policy != LOGGED], logged)
+        described["plot of policies"] = picture(plots.to_png(figure), "clicks per request by policy")
+    return described

@@ -1,0 +1,57 @@
+"""Sensors: what starts a run because of what was found, not because of the hour."""
+
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.defs.reports.drift import KEY
+from recsys_pipeline.defs.resources import StoreResource
+from recsys_pipeline.settings import settings
+
+CHECK_EVERY_S = 900
+
+
+def build_sensors(jobs: list[Any]) -> list[Any]:
+    """`drift_sweep`, where there is something to sweep; off until somebody switches it on."""
+    return [_drift_sweep(job) for job in jobs if job.name == "sweep_weekly"]
+
+
+def _drift_sweep(job: Any) -> Any:
+    @dg.sensor(name="drift_sweep", job=job, minimum_interval_seconds=CHECK_EVERY_S)
+    def drift_sweep(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult | dg.SkipReason:
+        """Tune anew where the newest day drifted; its cursor is the day of the last request."""
+        newest = newest_drift(store.open())
+        if newest is None:
+            return dg.SkipReason(f"{KEY} was never made")
+        day, breached = newest.manifest.recipe.partition, newest.manifest.metrics["breached"]
+        if not breached:
+            return dg.SkipReason(f"no drift on {day}")
+        waiting = _cooldown(context.cursor, day, settings().drift_cooldown_days)
+        if waiting:
+            return dg.SkipReason(waiting)
+        request = dg.RunRequest(run_key=f"drift-{day}", partition_key=day, tags={"recsys/drift": ",".join(breached)})
+        return dg.SensorResult(run_requests=[request], cursor=day)
+
+    return drift_sweep
+
+
+def newest_drift(store: ArtifactStore) -> Artifact | None:
+    """The drift report of the newest day that has one."""
+    days = store.partitions(KEY)
+    return store.get(KEY, days[-1]) if days else None
+
+
+def _cooldown(requested: str | None, day: str, cooldown_days: int) -> str:
+    """Why the day must wait; empty where it need not."""
+    if requested is None:
+        return ""
+    passed = (date.fromisoformat(day) - date.fromisoformat(requested)).days
+    if passed <= 0:
+        return f"a sweep was requested for {requested} already"
+    if passed < cooldown_days:
+        return (
+            f"a sweep was requested for {requested}; {cooldown_days} days must pass, and {day} drifted {passed} later"
+        )
+    return ""

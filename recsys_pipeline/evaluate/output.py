@@ -1,0 +1,144 @@
+"""What an evaluation leaves behind: a table for people, JSON for programs."""
+
+import json
+import math
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from recsys_pipeline.adapters.versions import code_version, library_versions
+from recsys_pipeline.core.reports.resampling import Estimate
+from recsys_pipeline.evaluate.request import CutFile, GivenSplit
+from recsys_pipeline.evaluate.run import PRIMARY, Evaluation
+
+SHOWN = {"ndcg": "NDCG", "recall": "recall", "hit_rate": "hit rate"}
+"""What the table has room for at 80 columns; the JSON holds every metric."""
+SAMPLED = (
+    "Sampled: each user's test items are ranked among the given negatives only. Such figures compare with those of "
+    "papers on the same negatives, and can reverse the order that a full ranking gives (Krichene and Rendle, KDD 2020)."
+)
+FULL = "Full ranking: every item of the files that the user has not seen competes."
+
+
+def print_evaluation(evaluation: Evaluation, console: Console) -> None:
+    """One table per list length, what the figures are, and what is to be known about them."""
+    for k in evaluation.request.ks:
+        console.print()
+        console.print(_table(evaluation, k))
+    sampled = evaluation.task.negatives is not None
+    console.print(f"[yellow]{SAMPLED}[/yellow]" if sampled else FULL)
+    console.print(f"Split: {evaluation.task.protocol}. Intervals: 95%, bootstrap over users.")
+    if evaluation.differences:
+        console.print(_verdict(evaluation))
+    for note in evaluation.notes:
+        console.print(f"Note: {note}.", markup=False)
+
+
+def write_json(evaluation: Evaluation, path: Path) -> None:
+    """Settings, files with digests, versions, and every figure; what is undefined is null."""
+    path.write_text(json.dumps(_document(evaluation), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _table(evaluation: Evaluation, k: int) -> Table:
+    users = evaluation.judged[0].result.n_users
+    sampled = ", SAMPLED" if evaluation.task.negatives is not None else ""
+    table = Table(title=f"{users:,} users, first {k} places{sampled} [95% interval]", title_justify="left")
+    table.add_column("model")
+    for label in SHOWN.values():
+        table.add_column(f"{label}@{k}", justify="right")
+    for judged in evaluation.judged:
+        figures = {(row.metric, row.k): row for row in judged.estimates}
+        table.add_row(judged.result.model, *(_figure(figures[metric, k]) for metric in SHOWN))
+    return table
+
+
+def _figure(row: Estimate) -> str:
+    if math.isnan(row.value):
+        return "undefined"
+    return f"{_short(row.value, 4)} [dim]\\[{_short(row.low, 3)} {_short(row.high, 3)}][/dim]"
+
+
+def _short(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}".removeprefix("0")
+
+
+def _verdict(evaluation: Evaluation) -> str:
+    k = evaluation.request.ks[0]
+    rows = [row for row in evaluation.differences if (row.metric, row.k) == (PRIMARY, k)]
+    close = [row.baseline for row in rows if not row.is_clear]
+    best = f"Best by {SHOWN[PRIMARY]}@{k}: {rows[0].model}"
+    if not close:
+        return f"{best}; the others are clearly behind (paired test over the same users, 5%, Holm)."
+    return f"{best}; not clearly behind it (paired test over the same users, 5%, Holm): {', '.join(close)}."
+
+
+def _document(evaluation: Evaluation) -> dict[str, Any]:
+    request, task, split = evaluation.request, evaluation.task, evaluation.task.split
+    return {
+        "protocol": task.protocol,
+        "sampled": task.negatives is not None,
+        "what_competes": FULL if task.negatives is None else SAMPLED,
+        "notes": list(evaluation.notes),
+        "settings": {
+            "ks": list(request.ks),
+            "relevant_min_value": request.relevant_min_value,
+            "seed": request.seed,
+            **({} if isinstance(request.files, GivenSplit) else _cut_settings(request.files)),
+            "format": request.format,
+            "columns": request.columns,
+        },
+        "files": {
+            part: {
+                "path": str(file.path),
+                "sha256": file.digest,
+                "pairs": file.n_rows,
+                "read_as": file.layout.describe(),
+            }
+            for part, file in task.files.items()
+        },
+        "data": {
+            "users": split.train.n_users,
+            "items": split.train.n_items,
+            "train_rows": len(split.train),
+            "known_rows": len(split.known),
+            "test_rows": len(split.test),
+            "negatives": None if task.negatives is None else len(task.negatives),
+        },
+        "models": [
+            {
+                "model": judged.result.model,
+                "config": asdict(judged.contender.config),
+                "fit_seconds": round(judged.fit_s, 3),
+                "evaluate_seconds": round(judged.evaluate_s, 3),
+                "users": judged.result.n_users,
+                "figures": [_plain(asdict(row), "model") for row in judged.estimates],
+            }
+            for judged in evaluation.judged
+        ],
+        "differences": [_plain(asdict(row)) for row in evaluation.differences],
+        "seconds": round(evaluation.seconds, 3),
+        "versions": {
+            "recsys_pipeline": version("recsys_pipeline"),
+            "code": code_version("reports"),
+            "python": platform.python_version(),
+            **library_versions(),
+        },
+    }
+
+
+def _cut_settings(files: CutFile) -> dict[str, Any]:
+    return {"protocol": files.protocol, "test_share": files.test_share}
+
+
+def _plain(record: dict[str, Any], *without: str) -> dict[str, Any]:
+    """JSON has no NaN."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+        if name not in without
+    }

@@ -1,0 +1,130 @@
+"""What is asked for on the command line, checked before anything is read or fitted."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.learning.configs import parse_config
+from recsys_pipeline.core.models import ModelSpec, discover
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model and the settings that it is evaluated with."""
+
+    spec: ModelSpec
+    config: Any
+
+
+@dataclass(frozen=True)
+class GivenSplit:
+    """Files that somebody else has split."""
+
+    train: Path
+    test: Path
+    negatives: Path | None
+
+
+@dataclass(frozen=True)
+class CutFile:
+    """One file, and how it is to be cut."""
+
+    data: Path
+    protocol: str
+    test_share: float | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that decides the figures, beside the files' content."""
+
+    files: GivenSplit | CutFile
+    format: str | None
+    columns: tuple[str, ...] | None
+    contenders: tuple[Contender, ...]
+    ks: tuple[int, ...]
+    relevant_min_value: float | None
+    seed: int
+    json: Path | None
+
+
+def parse_request(parsed: argparse.Namespace) -> Request:
+    """The options as a request; `SettingError` says which one is wrong, and what would be right."""
+    files = _files(parsed)
+    if parsed.seed < 0:
+        raise SettingError(f"--seed {parsed.seed}: give 0 or more")
+    if parsed.json is not None and not parsed.json.absolute().parent.is_dir():
+        raise SettingError(f"--json {parsed.json}: there is no folder {parsed.json.absolute().parent}")
+    columns = None if parsed.columns is None else tuple(name.strip() for name in parsed.columns.split(","))
+    return Request(
+        files=files,
+        format=parsed.format,
+        columns=columns,
+        contenders=find_contenders(parsed.models.split(","), parsed.overrides),
+        ks=_list_lengths(parsed.k),
+        relevant_min_value=parsed.relevant_min_value,
+        seed=parsed.seed,
+        json=parsed.json,
+    )
+
+
+def find_contenders(names: Sequence[str], overrides: Sequence[str]) -> tuple[Contender, ...]:
+    """The registered models with their settings; `overrides` are `model.field=value`, values as in JSON or plain text.
+
+    Raises `SettingError` for a name that is not registered or stands there twice, and for a setting that is unknown,
+    out of bounds, or of a model that is not evaluated.
+    """
+    specs = {name: spec for name, spec in discover().items() if spec.data == "interactions"}
+    wanted = [name.strip() for name in names]
+    for name in wanted:
+        if name not in specs:
+            raise SettingError(f"--models: {name!r} is no model of interactions; there are {', '.join(specs)}")
+        if wanted.count(name) > 1:
+            raise SettingError(f"--models: {name} stands there twice")
+    values: dict[str, dict[str, Any]] = {name: {} for name in wanted}
+    for override in overrides:
+        target, separator, text = override.partition("=")
+        model, dot, field = target.partition(".")
+        if not separator or not dot:
+            raise SettingError(f"--set {override}: write model.field=value, such as als.reg=0.01")
+        if model not in values:
+            raise SettingError(f"--set {override}: {model} is not among --models {','.join(wanted)}")
+        values[model][field] = _value(text)
+    return tuple(Contender(specs[name], parse_config(specs[name].config, values[name], name)) for name in wanted)
+
+
+def _files(parsed: argparse.Namespace) -> GivenSplit | CutFile:
+    if parsed.data is not None:
+        given = [name for name in ("train", "test", "negatives") if getattr(parsed, name) is not None]
+        if given:
+            raise SettingError(f"--data is one file that is cut here: leave out --{given[0]}")
+        if parsed.protocol is None:
+            raise SettingError("--data needs --protocol: leave_last_out, prequential or strong_generalisation")
+        return CutFile(parsed.data, parsed.protocol, parsed.test_share)
+    if parsed.train is None or parsed.test is None:
+        raise SettingError("give --train and --test, or --data with --protocol")
+    if parsed.protocol is not None or parsed.test_share is not None:
+        raise SettingError("--protocol and --test-share cut --data; the split of --train and --test is given")
+    return GivenSplit(parsed.train, parsed.test, parsed.negatives)
+
+
+def _list_lengths(text: str) -> tuple[int, ...]:
+    try:
+        ks = tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise SettingError(f"--k {text}: give whole numbers, such as 10,20") from error
+    if min(ks) < 1 or len(set(ks)) < len(ks):
+        raise SettingError(f"--k {text}: give distinct list lengths, each 1 or more")
+    return tuple(sorted(ks))
+
+
+def _value(text: str) -> Any:
+    """As JSON reads it (0.01, 1e-3, true), else the text itself: YAML would read 1e-3 as text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

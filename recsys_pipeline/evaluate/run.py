@@ -1,0 +1,166 @@
+"""Read, cut, fit, evaluate: from a request to what is printed and written."""
+
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import Progress as ProgressBar
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from recsys_pipeline.adapters.split_files import ReadFile, read_interactions, read_split
+from recsys_pipeline.core.folds.protocols import EvaluationSplit, cut
+from recsys_pipeline.core.reports.ranking import evaluate_ranking
+from recsys_pipeline.core.reports.ranking_result import RankingResult
+from recsys_pipeline.core.reports.resampling import Difference, Estimate, best_against_others, ranking_estimates
+from recsys_pipeline.core.types import Progress, Ratings
+from recsys_pipeline.evaluate.request import Contender, CutFile, GivenSplit, Request
+
+PRIMARY = "ndcg"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every model is given: the cut, the negatives, and where it all comes from."""
+
+    split: EvaluationSplit
+    negatives: Ratings | None
+    protocol: str
+    files: Mapping[str, ReadFile]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One model's figures, and the seconds that they took."""
+
+    contender: Contender
+    result: RankingResult
+    estimates: tuple[Estimate, ...]
+    fit_s: float
+    evaluate_s: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that came out, for the table and for the JSON."""
+
+    request: Request
+    task: Task
+    judged: tuple[Judged, ...]
+    """In the order of the primary metric at the first list length, best first."""
+    differences: tuple[Difference, ...]
+    """Of the best model from each other one."""
+    notes: tuple[str, ...]
+    seconds: float
+
+
+def evaluate(request: Request, console: Console) -> Evaluation:
+    """Do what is asked for; `console` is told what goes on. Raises what reading, cutting and fitting raise."""
+    started = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        task = read_task(request, console)
+        judged = [_judge(contender, task, request, console) for contender in request.contenders]
+        first = request.ks[0]
+        results = [row.result for row in judged]
+        with _Step(console, "comparing the models"):
+            differences = best_against_others(results, request.seed, PRIMARY, first)
+    judged.sort(key=lambda row: -row.result.mean(PRIMARY, first))
+    notes = tuple(dict.fromkeys([*task.notes, *_notes(results), *_said(caught)]))
+    return Evaluation(request, task, tuple(judged), tuple(differences), notes, time.perf_counter() - started)
+
+
+def read_task(request: Request, console: Console) -> Task:
+    """Read the files, and cut them where the split is not given."""
+    started = time.perf_counter()
+    with _Step(console, "reading the files"):
+        files = request.files
+        task = _given_task(files, request) if isinstance(files, GivenSplit) else _cut_task(files, request)
+    for part, file in task.files.items():
+        console.print(f"{part:<10}{file.n_rows:>12,} pairs  {file.layout.describe()}", soft_wrap=True, markup=False)
+    train = task.split.train
+    console.print(
+        f"{'':<10}{train.n_users:,} users × {train.n_items:,} items, read in {time.perf_counter() - started:.1f} s"
+    )
+    return task
+
+
+def _given_task(given: GivenSplit, request: Request) -> Task:
+    found = read_split(given.train, given.test, given.negatives, request.format, request.columns)
+    return Task(EvaluationSplit(found.train, found.train, found.test), found.negatives, "given split", found.files, ())
+
+
+def _cut_task(one: CutFile, request: Request) -> Task:
+    found = read_interactions(one.data, request.format, request.columns)
+    split, sentence = cut(
+        found.ratings, one.protocol, one.test_share, request.seed, knows_order=found.file.layout.knows_order
+    )
+    repeated = f"{found.n_repeated:,} rows left out: a later one has the same user and item"
+    notes = (repeated,) if found.n_repeated else ()
+    return Task(split, None, f"{one.protocol}: {sentence}", {"data": found.file}, notes)
+
+
+def _judge(contender: Contender, task: Task, request: Request, console: Console) -> Judged:
+    name, split = contender.spec.name, task.split
+    if not console.is_terminal:
+        console.print(f"fitting {name} …")
+    started = time.perf_counter()
+    with _Step(console, f"fitting {name}") as step:
+        model = contender.spec.fit(split.train, contender.config, request.seed, step.progress)
+        if split.folds_in:
+            model = model.for_users(split.known)
+    fitted = time.perf_counter()
+    with _Step(console, f"evaluating {name}"):
+        result = evaluate_ranking(
+            model, split.known, split.test, request.ks, request.relevant_min_value, name=name, negatives=task.negatives
+        )
+        estimates = tuple(ranking_estimates(result, request.seed))
+    done = time.perf_counter()
+    console.print(f"{name:<14} fitted in {fitted - started:.1f} s, evaluated in {done - fitted:.1f} s")
+    return Judged(contender, result, estimates, fitted - started, done - fitted)
+
+
+def _notes(results: list[RankingResult]) -> list[str]:
+    first = results[0]
+    notes = []
+    if first.n_seen_again:
+        notes.append(f"{first.n_seen_again:,} test pairs left out: train holds them, and what is seen is not offered")
+    if first.n_users < first.n_test_users:
+        notes.append(
+            f"{first.n_test_users - first.n_users:,} of {first.n_test_users:,} test users have nothing to find"
+        )
+    return notes
+
+
+def _said(caught: list[warnings.WarningMessage]) -> list[str]:
+    """What the core warned of, as notes; warnings of any other kind go on to where they would have gone."""
+    for warning in caught:
+        if not issubclass(warning.category, UserWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+
+
+class _Step:
+    """A spinner with the seconds so far; nothing in a pipe."""
+
+    def __init__(self, console: Console, text: str) -> None:
+        columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+        self._shown = ProgressBar(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._shown.add_task(text, total=None)
+        self._text = text
+
+    def __enter__(self) -> "_Step":
+        self._shown.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._shown.stop()
+
+    @property
+    def progress(self) -> Progress | None:
+        """Epochs beside the spinner; their figures cost a pass over the data, so only where somebody sees them."""
+        if self._shown.disable:
+            return None
+        return lambda label, _: self._shown.update(self._task, description=f"{self._text}: {label}")

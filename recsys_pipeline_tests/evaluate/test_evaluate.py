@@ -1,0 +1,125 @@
+"""`recsys evaluate` from the command line to the table and the JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys_pipeline.cli import main
+from recsys_pipeline.core.folds.leave_last_out import leave_last_out
+from recsys_pipeline.core.models import ease
+from recsys_pipeline.core.reports.ranking import evaluate_ranking
+from recsys_pipeline.core.types import Ratings
+from recsys_pipeline_tests.model_battery import planted_blocks
+
+
+def write(path: Path, ratings: Ratings) -> Path:
+    rows = zip(ratings.user, ratings.item, ratings.value, strict=True)
+    path.write_text("".join(f"{user}\t{item}\t{value:g}\n" for user, item, value in rows))
+    return path
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> tuple[Ratings, Ratings, list[str]]:
+    """Planted blocks, the last row of each user tested; and the options that name the files."""
+    everything = planted_blocks()[0]
+    rows = leave_last_out(everything)
+    train, test = everything.take(rows.train), everything.take(rows.test)
+    paths = [str(write(tmp_path / f"{name}.tsv", part)) for name, part in (("train", train), ("test", test))]
+    return train, test, ["evaluate", "--train", paths[0], "--test", paths[1]]
+
+
+def evaluated(options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+    assert main([*options, "--json", str(tmp_path / "out.json")]) == 0
+    return json.loads((tmp_path / "out.json").read_text()), capsys.readouterr().out
+
+
+def figure(document: dict[str, Any], model: str, metric: str, k: int) -> dict[str, Any]:
+    figures = next(row["figures"] for row in document["models"] if row["model"] == model)
+    return next(row for row in figures if (row["metric"], row["k"]) == (metric, k))
+
+
+def test_a_given_split(split: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train, test, options = split
+    found, shown = evaluated([*options, "--models", "popularity,ease", "--k", "3,5"], tmp_path, capsys)
+    expected = evaluate_ranking(ease.fit(train, ease.EaseConfig(), 0), train, test, (3, 5))
+    recall = figure(found, "ease", "recall", 5)
+    assert recall["value"] == pytest.approx(expected.mean("recall", 5))
+    assert recall["low"] < recall["value"] < recall["high"]
+    assert recall["n"] == expected.n_users
+    assert [row["model"] for row in found["models"]] == ["ease", "popularity"], "best first"
+    assert f"{recall['value']:.4f}".removeprefix("0") in shown
+    assert not found["sampled"]
+    assert "Full ranking" in shown
+    assert f"{expected.n_users} users, first 5 places" in shown
+    assert "Best by NDCG@3: ease; the others are clearly behind" in shown
+    assert found["files"]["train"]["pairs"] == len(train)
+    assert len(found["files"]["test"]["sha256"]) == 64
+    assert {"python", "numpy", "recsys_pipeline", "code"} <= set(found["versions"])
+    assert found["models"][0]["config"]["reg"] == 500.0
+    assert {row["baseline"] for row in found["differences"]} == {"popularity"}
+
+
+def test_given_negatives_are_marked_as_sampled(split: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train, test, options = split
+    seen = set(zip(train.user.tolist(), train.item.tolist(), strict=True))
+    lines = []
+    for user, item in zip(test.user.tolist(), test.item.tolist(), strict=True):
+        others = [other for other in range(train.n_items) if other != item and (user, other) not in seen]
+        lines.append("\t".join([f"({user},{item})", *map(str, others[:4])]))
+    negatives = tmp_path / "test.negative"
+    negatives.write_text("\n".join(lines) + "\n")
+    found, shown = evaluated(
+        [*options, "--negatives", str(negatives), "--models", "popularity", "--k", "5"], tmp_path, capsys
+    )
+    assert found["sampled"]
+    assert "Krichene and Rendle" in found["what_competes"]
+    assert "SAMPLED" in shown
+    assert "Sampled: each user's test items" in shown
+    assert figure(found, "popularity", "hit_rate", 5)["value"] == 1.0, "five candidates fill five places"
+
+
+def test_new_users_are_folded_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write(tmp_path / "data.tsv", planted_blocks()[0])
+    options = ["evaluate", "--data", str(data), "--protocol", "strong_generalisation", "--test-share", "0.3"]
+    found, shown = evaluated([*options, "--models", "cooccurrence,popularity", "--k", "3"], tmp_path, capsys)
+    n_held_out = round(0.3 * planted_blocks()[0].n_users)
+    assert figure(found, "cooccurrence", "recall", 3)["n"] == n_held_out
+    assert figure(found, "cooccurrence", "recall", 3)["value"] > 2 * figure(found, "popularity", "recall", 3)["value"]
+    assert "30% of the users are held out whole" in " ".join(shown.split())
+    assert found["data"]["known_rows"] < found["data"]["train_rows"]
+
+
+def test_what_is_undefined_is_null_and_said(split: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found, shown = evaluated([*split[2], "--models", "random", "--relevant-min-value", "6"], tmp_path, capsys)
+    assert figure(found, "random", "ndcg", 10)["value"] is None
+    assert "undefined" in shown
+    assert any("no user has a relevant test item" in note for note in found["notes"])
+
+
+def test_what_train_holds_is_not_tested_in_silence(
+    split: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, _, options = split
+    with (tmp_path / "test.tsv").open("a") as rows:
+        rows.writelines(f"{train.user[row]}\t{train.item[row]}\t5\n" for row in range(3))
+    found, shown = evaluated([*options, "--models", "random"], tmp_path, capsys)
+    assert "3 test pairs left out: train holds them" in shown
+    assert any(note.startswith("3 test pairs left out") for note in found["notes"])
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--protocol", "prequential"], "DataError: prequential tests what came last, and the data has no times"),
+        (["--protocol", "random"], "SettingError: protocol 'random' is unknown"),
+        (["--protocol", "prequential", "--format", "graph"], "SettingError: format 'graph' is unknown"),
+    ],
+)
+def test_errors_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], reason: str
+) -> None:
+    data = write(tmp_path / "data.tsv", planted_blocks()[0])
+    assert main(["evaluate", "--data", str(data), *options, "--models", "random"]) == 1
+    assert reason in " ".join(capsys.readouterr().out.split())
