@@ -67,15 +67,22 @@ def _run(parsed: argparse.Namespace) -> int:
 
 
 def _evaluate(parsed: argparse.Namespace) -> int:
-    from recsys_pipeline.evaluate.output import print_evaluation, write_json
-    from recsys_pipeline.evaluate.request import parse_request
+    from recsys_pipeline.evaluate.curve import curve_document, evaluate_curve, print_curve
+    from recsys_pipeline.evaluate.output import evaluation_document, print_evaluation, write_json
+    from recsys_pipeline.evaluate.request import CurveFile, parse_request
     from recsys_pipeline.evaluate.run import evaluate
 
     request = parse_request(parsed)
-    evaluation = evaluate(request, console)
-    print_evaluation(evaluation, console)
+    if isinstance(request.files, CurveFile):
+        curve = evaluate_curve(request, request.files, console)
+        print_curve(curve, console)
+        document = curve_document(curve)
+    else:
+        evaluation = evaluate(request, request.files, console)
+        print_evaluation(evaluation, console)
+        document = evaluation_document(evaluation)
     if request.json is not None:
-        write_json(evaluation, request.json)
+        write_json(document, request.json)
         console.print(f"Written {request.json}", soft_wrap=True)
     return 0
 

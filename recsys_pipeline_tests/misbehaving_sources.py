@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from jaxtyping import Float32
 
 from recsys_pipeline.core.dataset.schema import INTERACTIONS, TRACE
-from recsys_pipeline.core.dataset.sources import DayRange, Source
+from recsys_pipeline.core.dataset.sources import DayRange, KnowsTruth, Source
 from recsys_pipeline.core.types import Window
 
 TRACED = pa.schema([*INTERACTIONS, *TRACE])
@@ -44,6 +46,19 @@ class Misbehaving:
 
     def fingerprint(self, window: Window) -> str:
         return self.source.fingerprint(window)
+
+    def click_probability(
+        self, users: np.ndarray, items: np.ndarray, at: datetime, position: int = 0
+    ) -> Float32[np.ndarray, "users items"]:
+        return self._truth.click_probability(users, items, at, position)
+
+    def examination(self, position: int) -> float:
+        return self._truth.examination(position)
+
+    @property
+    def _truth(self) -> KnowsTruth:
+        assert isinstance(self.source, KnowsTruth), "only the simulator is spoilt here"
+        return self.source
 
 
 class Planting(Misbehaving):

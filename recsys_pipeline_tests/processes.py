@@ -11,7 +11,7 @@ PRELOADED = [
     "recsys_pipeline.core.models.als",
     "recsys_pipeline.core.models.stl",
     "recsys_pipeline.core.neighbors.index",
-    "recsys_pipeline.core.reports.plots",
+    "recsys_pipeline.core.reports.page.plots",
     "recsys_pipeline_tests.deployment",
 ]
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
-from recsys_pipeline.core.reports.day_index import DayEntry, render_index
+from recsys_pipeline.core.reports.page.day_index import DayEntry, render_index
 
 PAGE, INDEX = "index.html", "index.html"
 NEWEST = 400

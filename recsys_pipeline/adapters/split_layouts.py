@@ -53,6 +53,11 @@ class Layout:
     """Of the timestamps: s, ms, us or iso; empty where there are none."""
 
     @property
+    def has_times(self) -> bool:
+        """Whether rows carry moments, not only an order."""
+        return bool(self.time_unit)
+
+    @property
     def knows_order(self) -> bool:
         """Whether it says which of a user's rows came last."""
         return bool(self.time_unit) or self.format == "sequences"

@@ -17,7 +17,7 @@ from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData, write_looks
 from recsys_pipeline.core.dataset.schema import validate_items
 from recsys_pipeline.core.dataset.snapshots import write_snapshot
-from recsys_pipeline.core.reports.pictures import image_grid
+from recsys_pipeline.core.reports.page.pictures import image_grid
 from recsys_pipeline.core.types import Window
 from recsys_pipeline.defs.partitions import day_of
 from recsys_pipeline.defs.production import (

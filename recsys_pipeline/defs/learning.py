@@ -14,8 +14,8 @@ from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.learning.sweeps import SweepResult, Trial, parse_sweep, run_sweep
 from recsys_pipeline.core.models import ModelSpec, discover
-from recsys_pipeline.core.reports import plots
-from recsys_pipeline.core.reports.validation import validation_metrics
+from recsys_pipeline.core.reports.accuracy.validation import validation_metrics
+from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 

@@ -17,7 +17,7 @@ from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.folds.triplets import LookFolds, LooksTrain
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import ModelSpec, discover
-from recsys_pipeline.core.reports import plots
+from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource

@@ -15,7 +15,7 @@ from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.neighbors.index import IndexConfig, SearchIndex, build_index
 from recsys_pipeline.core.neighbors.vectors import VectorTable
-from recsys_pipeline.core.reports import plots
+from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource

@@ -14,7 +14,7 @@ from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.adapters.versions import code_version, library_versions
-from recsys_pipeline.core.reports.pictures import png_markdown
+from recsys_pipeline.core.reports.page.pictures import png_markdown
 from recsys_pipeline.defs.partitions import DAILY
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 

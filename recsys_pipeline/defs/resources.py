@@ -65,4 +65,9 @@ def open_store(deployment: Settings, source_name: str) -> ArtifactStore:
     return ArtifactStore(f"{deployment.store_url}/{source_name}", cache=deployment.home / "cache" / source_name)
 
 
+def report_folder(deployment: Settings, source_name: str) -> Path:
+    """Where the pages of all days stand for people to open."""
+    return deployment.home / "reports" / source_name
+
+
 RESOURCES = {"source": SourceResource(), "store": StoreResource(), "tracker": TrackerResource()}

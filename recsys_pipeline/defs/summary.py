@@ -7,10 +7,11 @@ from rich.table import Table
 
 from recsys_pipeline.adapters.store import ArtifactStore
 from recsys_pipeline.core.neighbors.index import SearchIndex
-from recsys_pipeline.core.reports.ranking_report import RankingReport, load_records
-from recsys_pipeline.core.reports.resampling import Estimate
+from recsys_pipeline.core.reports.accuracy.ranking_report import RankingReport, load_records
+from recsys_pipeline.core.reports.accuracy.resampling import Estimate
 from recsys_pipeline.defs.launch import Outcome
-from recsys_pipeline.defs.resources import StoreResource
+from recsys_pipeline.defs.resources import StoreResource, configured_source, report_folder
+from recsys_pipeline.settings import settings
 
 LEADERBOARD = {
     "NDCG@10": ("ndcg", 10),
@@ -38,8 +39,9 @@ def print_summary(console: Console, day: str, seconds: float, outcome: Outcome) 
         console.print(_table("Shop the look, unseen scenes [95% interval]", estimates, LOOKS))
     console.print(_index_table(store, day))
     console.print(f"\n{outcome.made} artifacts made, {outcome.reused} up to date, in {seconds:.0f} s.")
-    if page := store.current("reports/daily", day):
-        console.print(f"Report  {page.path / 'index.html'}", soft_wrap=True)
+    if store.current("reports/daily", day):
+        folder = report_folder(settings(), configured_source().name)
+        console.print(f"Report  {folder / f'{day}.html'}  (all days: {folder / 'index.html'})", soft_wrap=True)
     console.print(
         "Next    [bold]make ui[/bold]                      lineage, plots, Launchpad, schedules\n"
         "        [bold].venv/bin/recsys run sweep_weekly[/bold]   tune; tomorrow's models take the winner\n"

@@ -8,6 +8,7 @@ examples:
   recsys evaluate --train train.tsv --test test.tsv --models popularity,als,ease --set als.reg=0.01 --k 10,20
   recsys evaluate --train ml-1m.train.rating --test ml-1m.test.rating --negatives ml-1m.test.negative --models ease
   recsys evaluate --data ratings.csv --protocol strong_generalisation --test-share 0.2 --models ease --json out.json
+  recsys evaluate --data ratings.csv --protocol day_by_day --days 14 --ages 0,7 --models popularity,als
 
 Files may be csv, tsv, `::`-separated, Parquet, adjacency lists (user item item ...), or pairs in order of time (user
 item), also .gz; the layout is told from the content and printed. Every item of the files that a user has not seen
@@ -29,8 +30,10 @@ def add_evaluate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     given.add_argument("--negatives", type=Path, metavar="FILE", help="rank the test items among these only (sampled)")
     one = parser.add_argument_group("or one file, and how it is cut")
     one.add_argument("--data", type=Path, metavar="FILE", help="interactions; of repeated pairs the latest counts")
-    one.add_argument("--protocol", help="leave_last_out, prequential or strong_generalisation")
+    one.add_argument("--protocol", help="leave_last_out, prequential, strong_generalisation or day_by_day")
     one.add_argument("--test-share", type=float, metavar="SHARE", help="of the rows, or of the users that are held out")
+    one.add_argument("--days", type=int, metavar="N", help="day_by_day: how many last days are predicted (default: 7)")
+    one.add_argument("--ages", metavar="DAYS", help="day_by_day: ages of the models, such as 0,1,7,14 (default: 0)")
     files = parser.add_argument_group("what the files' content does not tell")
     files.add_argument("--format", help="table, adjacency or sequences (in order of time)")
     files.add_argument("--columns", metavar="NAMES", help="the columns in order, such as user,item,value,-,timestamp")

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys_pipeline.adapters.versions import code_version, library_versions
-from recsys_pipeline.core.reports.resampling import Estimate
-from recsys_pipeline.evaluate.request import CutFile, GivenSplit
+from recsys_pipeline.core.reports.accuracy.resampling import Estimate
+from recsys_pipeline.evaluate.request import CutFile
 from recsys_pipeline.evaluate.run import PRIMARY, Evaluation
 
 SHOWN = {"ndcg": "NDCG", "recall": "recall", "hit_rate": "hit rate"}
@@ -39,9 +39,9 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
         console.print(f"Note: {note}.", markup=False)
 
 
-def write_json(evaluation: Evaluation, path: Path) -> None:
-    """Settings, files with digests, versions, and every figure; what is undefined is null."""
-    path.write_text(json.dumps(_document(evaluation), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+def write_json(document: dict[str, Any], path: Path) -> None:
+    """The document as strict JSON: what is undefined must be null in it."""
+    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _table(evaluation: Evaluation, k: int) -> Table:
@@ -77,7 +77,8 @@ def _verdict(evaluation: Evaluation) -> str:
     return f"{best}; not clearly behind it (paired test over the same users, 5%, Holm): {', '.join(close)}."
 
 
-def _document(evaluation: Evaluation) -> dict[str, Any]:
+def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
+    """Settings, files with digests, versions, and every figure; what is undefined is null."""
     request, task, split = evaluation.request, evaluation.task, evaluation.task.split
     return {
         "protocol": task.protocol,
@@ -88,7 +89,7 @@ def _document(evaluation: Evaluation) -> dict[str, Any]:
             "ks": list(request.ks),
             "relevant_min_value": request.relevant_min_value,
             "seed": request.seed,
-            **({} if isinstance(request.files, GivenSplit) else _cut_settings(request.files)),
+            **(_cut_settings(request.files) if isinstance(request.files, CutFile) else {}),
             "format": request.format,
             "columns": request.columns,
         },
@@ -122,13 +123,14 @@ def _document(evaluation: Evaluation) -> dict[str, Any]:
         ],
         "differences": [_plain(asdict(row)) for row in evaluation.differences],
         "seconds": round(evaluation.seconds, 3),
-        "versions": {
-            "recsys_pipeline": version("recsys_pipeline"),
-            "code": code_version("reports"),
-            "python": platform.python_version(),
-            **library_versions(),
-        },
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """What the figures were made with."""
+    own = {"recsys_pipeline": version("recsys_pipeline"), "code": code_version("reports")}
+    return {**own, "python": platform.python_version(), **library_versions()}
 
 
 def _cut_settings(files: CutFile) -> dict[str, Any]:

@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.folds.protocols import PROTOCOLS
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import ModelSpec, discover
+
+DAY_BY_DAY = "day_by_day"
+"""The protocol that is a curve and not one cut."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,19 @@ class CutFile:
 
 
 @dataclass(frozen=True)
+class CurveFile:
+    """One file with times, whose last days are predicted one after the other."""
+
+    data: Path
+    days: int
+    ages_days: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Request:
     """Everything that decides the figures, beside the files' content."""
 
-    files: GivenSplit | CutFile
+    files: GivenSplit | CutFile | CurveFile
     format: str | None
     columns: tuple[str, ...] | None
     contenders: tuple[Contender, ...]
@@ -97,19 +110,37 @@ def find_contenders(names: Sequence[str], overrides: Sequence[str]) -> tuple[Con
     return tuple(Contender(specs[name], parse_config(specs[name].config, values[name], name)) for name in wanted)
 
 
-def _files(parsed: argparse.Namespace) -> GivenSplit | CutFile:
+def _files(parsed: argparse.Namespace) -> GivenSplit | CutFile | CurveFile:
     if parsed.data is not None:
         given = [name for name in ("train", "test", "negatives") if getattr(parsed, name) is not None]
         if given:
             raise SettingError(f"--data is one file that is cut here: leave out --{given[0]}")
         if parsed.protocol is None:
-            raise SettingError("--data needs --protocol: leave_last_out, prequential or strong_generalisation")
+            raise SettingError(f"--data needs --protocol: {', '.join(PROTOCOLS)} or {DAY_BY_DAY}")
+        if parsed.protocol == DAY_BY_DAY:
+            return _curve_file(parsed)
+        for name in ("days", "ages"):
+            if getattr(parsed, name) is not None:
+                raise SettingError(f"--{name} belongs to --protocol {DAY_BY_DAY}")
         return CutFile(parsed.data, parsed.protocol, parsed.test_share)
     if parsed.train is None or parsed.test is None:
         raise SettingError("give --train and --test, or --data with --protocol")
     if parsed.protocol is not None or parsed.test_share is not None:
         raise SettingError("--protocol and --test-share cut --data; the split of --train and --test is given")
     return GivenSplit(parsed.train, parsed.test, parsed.negatives)
+
+
+def _curve_file(parsed: argparse.Namespace) -> CurveFile:
+    if parsed.test_share is not None:
+        raise SettingError(f"{DAY_BY_DAY} has no test share: a day is what is tested; --days says how many")
+    days = 7 if parsed.days is None else parsed.days
+    if days < 1:
+        raise SettingError(f"--days {days}: predict at least one")
+    ages = "0" if parsed.ages is None else parsed.ages
+    try:
+        return CurveFile(parsed.data, days, tuple(int(part) for part in ages.split(",")))
+    except ValueError as error:
+        raise SettingError(f"--ages {ages}: give whole days, such as 0,1,7,14") from error
 
 
 def _list_lengths(text: str) -> tuple[int, ...]:

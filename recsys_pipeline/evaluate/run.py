@@ -11,9 +11,14 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from recsys_pipeline.adapters.split_files import ReadFile, read_interactions, read_split
 from recsys_pipeline.core.folds.protocols import EvaluationSplit, cut
-from recsys_pipeline.core.reports.ranking import evaluate_ranking
-from recsys_pipeline.core.reports.ranking_result import RankingResult
-from recsys_pipeline.core.reports.resampling import Difference, Estimate, best_against_others, ranking_estimates
+from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
+from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
+from recsys_pipeline.core.reports.accuracy.resampling import (
+    Difference,
+    Estimate,
+    best_against_others,
+    ranking_estimates,
+)
 from recsys_pipeline.core.types import Progress, Ratings
 from recsys_pipeline.evaluate.request import Contender, CutFile, GivenSplit, Request
 
@@ -56,12 +61,12 @@ class Evaluation:
     seconds: float
 
 
-def evaluate(request: Request, console: Console) -> Evaluation:
+def evaluate(request: Request, files: GivenSplit | CutFile, console: Console) -> Evaluation:
     """Do what is asked for; `console` is told what goes on. Raises what reading, cutting and fitting raise."""
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        task = read_task(request, console)
+        task = read_task(request, files, console)
         judged = [_judge(contender, task, request, console) for contender in request.contenders]
         first = request.ks[0]
         results = [row.result for row in judged]
@@ -72,11 +77,10 @@ def evaluate(request: Request, console: Console) -> Evaluation:
     return Evaluation(request, task, tuple(judged), tuple(differences), notes, time.perf_counter() - started)
 
 
-def read_task(request: Request, console: Console) -> Task:
+def read_task(request: Request, files: GivenSplit | CutFile, console: Console) -> Task:
     """Read the files, and cut them where the split is not given."""
     started = time.perf_counter()
     with _Step(console, "reading the files"):
-        files = request.files
         task = _given_task(files, request) if isinstance(files, GivenSplit) else _cut_task(files, request)
     for part, file in task.files.items():
         console.print(f"{part:<10}{file.n_rows:>12,} pairs  {file.layout.describe()}", soft_wrap=True, markup=False)

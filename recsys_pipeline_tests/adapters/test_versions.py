@@ -37,8 +37,8 @@ def all_versions() -> dict[str, str]:
         ("core/learning/factorization_als.py", "learning"),
         ("core/models/popularity.py", "models"),
         ("core/neighbors/index.py", "neighbors"),
-        ("core/reports/metrics.py", "reports"),
-        ("core/reports/page.html.j2", "reports"),
+        ("core/reports/accuracy/metrics.py", "reports"),
+        ("core/reports/page/page.html.j2", "reports"),
     ],
 )
 def test_a_change_reaches_its_stage_and_those_after_it(package: Path, file: str, first_changed: str) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from recsys_pipeline.core.reports.ranking import evaluate_ranking
-from recsys_pipeline.core.reports.resampling import ranking_estimates
+from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
+from recsys_pipeline.core.reports.accuracy.resampling import ranking_estimates
 from recsys_pipeline.core.types import Ratings
 
 

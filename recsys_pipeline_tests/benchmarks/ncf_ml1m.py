@@ -25,7 +25,7 @@ from recsys_pipeline.adapters.split_files import SplitFiles, read_split
 from recsys_pipeline.core.folds import Split
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import discover
-from recsys_pipeline.core.reports.ranking import evaluate_ranking
+from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.types import Ratings
 
 N_NEGATIVES = 99

@@ -122,3 +122,10 @@ def test_the_next_day_adds_only_itself(later: Deployment, first_day: Deployment)
     assert tomorrow.user_ids.tolist()[: today.n_users] == today.user_ids.tolist()
     assert tomorrow.item_ids.tolist()[: today.n_items] == today.item_ids.tolist()
     assert tomorrow.rows == today.rows + later.artifacts(NEXT_DAY)["dataset/interactions"].manifest.metrics["rows"]
+
+    folder = later.home / "data" / "reports" / "simulator-tiny"
+    index = (folder / "index.html").read_text()
+    assert re.findall(r'href="([^"#]+)"', index) == [f"{NEXT_DAY}.html", f"{DAY}.html"]
+    page = (folder / f"{NEXT_DAY}.html").read_text()
+    assert page == (later.artifacts(NEXT_DAY)[TIMED].path / "index.html").read_text()
+    assert f"Since {DAY}: +" in page

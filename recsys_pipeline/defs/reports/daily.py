@@ -8,10 +8,10 @@ import dagster as dg
 from recsys_pipeline.adapters.report_folder import publish_page
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
-from recsys_pipeline.core.reports.page import ReportData, counts, render_page
+from recsys_pipeline.core.reports.page.page import ReportData, counts, render_page
 from recsys_pipeline.defs.production import produce, stage_asset
 from recsys_pipeline.defs.reports.day_sections import DayInputs, day_sections, headline_of
-from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
 from recsys_pipeline.settings import settings
 
 DAILY_INPUTS = {
@@ -44,7 +44,7 @@ def daily(context: dg.AssetExecutionContext, store: StoreResource, tracker: Trac
         return Built({"sections": len(sections), **headline_of(day)})
 
     def describe(artifact: Artifact) -> dict[str, Any]:
-        index = publish_page(opened, artifact, settings().home / "reports" / source, source).absolute()
+        index = publish_page(opened, artifact, report_folder(settings(), source), source).absolute()
         page = index.with_name(f"{day.day}.html")
         return {"page": dg.MetadataValue.url(page.as_uri()), "page_file": dg.MetadataValue.path(str(page)),
                 "all days": dg.MetadataValue.path(str(index))}  # fmt: skip

@@ -12,10 +12,10 @@ from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import Recommender, discover
-from recsys_pipeline.core.reports import plots
-from recsys_pipeline.core.reports.day_by_day import DayByDayConfig, DayFigure, Fit, KnownUntil, continue_curve
-from recsys_pipeline.core.reports.day_by_day_section import age_figure, curve_figure
-from recsys_pipeline.core.reports.ranking_report import load_records, save_records
+from recsys_pipeline.core.reports.accuracy.day_by_day import DayByDayConfig, DayFigure, Fit, KnownUntil, continue_curve
+from recsys_pipeline.core.reports.accuracy.day_by_day_section import age_figure, curve_figure
+from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
+from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.core.types import Ratings
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset

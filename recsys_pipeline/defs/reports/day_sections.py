@@ -17,24 +17,24 @@ from recsys_pipeline.core.folds.triplets import LookFolds
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.neighbors.index import SearchIndex
 from recsys_pipeline.core.neighbors.vectors import VectorTable
-from recsys_pipeline.core.reports.changes import DayFacts, changes_section
-from recsys_pipeline.core.reports.day_by_day import DayFigure
-from recsys_pipeline.core.reports.day_by_day_section import day_by_day_section
-from recsys_pipeline.core.reports.drift import DriftReport
-from recsys_pipeline.core.reports.drift_section import drift_section
-from recsys_pipeline.core.reports.embedding_map import neighbours_section
-from recsys_pipeline.core.reports.leaderboard import ranking_section
-from recsys_pipeline.core.reports.list_report import ListReport
-from recsys_pipeline.core.reports.list_sections import list_sections
-from recsys_pipeline.core.reports.look_scorers import tower_scorer
-from recsys_pipeline.core.reports.off_policy_report import OffPolicyReport
-from recsys_pipeline.core.reports.off_policy_section import off_policy_section
-from recsys_pipeline.core.reports.page import Section
-from recsys_pipeline.core.reports.plots import metric_label
-from recsys_pipeline.core.reports.ranking_report import PRIMARY_K, PRIMARY_METRIC, RankingReport, load_records
-from recsys_pipeline.core.reports.resampling import Estimate
-from recsys_pipeline.core.reports.samples import ItemCards, look_examples, read_titles, user_samples
-from recsys_pipeline.core.reports.sections import (
+from recsys_pipeline.core.reports.accuracy.day_by_day import DayFigure
+from recsys_pipeline.core.reports.accuracy.day_by_day_section import day_by_day_section
+from recsys_pipeline.core.reports.accuracy.leaderboard import ranking_section
+from recsys_pipeline.core.reports.accuracy.ranking_report import PRIMARY_K, PRIMARY_METRIC, RankingReport, load_records
+from recsys_pipeline.core.reports.accuracy.resampling import Estimate
+from recsys_pipeline.core.reports.lists.embedding_map import neighbours_section
+from recsys_pipeline.core.reports.lists.list_report import ListReport
+from recsys_pipeline.core.reports.lists.list_sections import list_sections
+from recsys_pipeline.core.reports.looks.look_scorers import tower_scorer
+from recsys_pipeline.core.reports.monitoring.drift import DriftReport
+from recsys_pipeline.core.reports.monitoring.drift_section import drift_section
+from recsys_pipeline.core.reports.off_policy.report import OffPolicyReport
+from recsys_pipeline.core.reports.off_policy.section import off_policy_section
+from recsys_pipeline.core.reports.page.changes import DayFacts, changes_section
+from recsys_pipeline.core.reports.page.page import Section
+from recsys_pipeline.core.reports.page.plots import metric_label
+from recsys_pipeline.core.reports.page.samples import ItemCards, look_examples, read_titles, user_samples
+from recsys_pipeline.core.reports.page.sections import (
     MEANINGS,
     LineageRow,
     index_section,

@@ -15,13 +15,13 @@ from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.folds import PARTS, Fold
 from recsys_pipeline.core.neighbors.vectors import VectorTable
-from recsys_pipeline.core.reports import plots
-from recsys_pipeline.core.reports.drift import Drift, DriftLimits, DriftReport, breach_summary, drift_report
-from recsys_pipeline.core.reports.drift_section import drift_headline, worst_plot
-from recsys_pipeline.core.reports.priors import Profile, ProfileConfig
-from recsys_pipeline.core.reports.profile_inputs import first_timers, positions, read_catalogue, read_events
-from recsys_pipeline.core.reports.profiles import activity_profile, catalogue_profile, retrieval_profile
-from recsys_pipeline.core.reports.retrieval_sample import Retrieval
+from recsys_pipeline.core.reports.monitoring.drift import Drift, DriftLimits, DriftReport, breach_summary, drift_report
+from recsys_pipeline.core.reports.monitoring.drift_section import drift_headline, worst_plot
+from recsys_pipeline.core.reports.monitoring.priors import Profile, ProfileConfig
+from recsys_pipeline.core.reports.monitoring.profile_inputs import first_timers, positions, read_catalogue, read_events
+from recsys_pipeline.core.reports.monitoring.profiles import activity_profile, catalogue_profile, retrieval_profile
+from recsys_pipeline.core.reports.monitoring.retrieval_sample import Retrieval
+from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.core.types import Window, microseconds
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.partitions import day_of

@@ -11,13 +11,13 @@ from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.folds.triplets import LookFolds, LooksTrain
 from recsys_pipeline.core.models.stl import StlModel, untrained
-from recsys_pipeline.core.reports import plots
-from recsys_pipeline.core.reports.look_scorers import look_scorers
-from recsys_pipeline.core.reports.looks import evaluate_looks
-from recsys_pipeline.core.reports.pictures import look_grid
-from recsys_pipeline.core.reports.ranking_report import load_records, save_records
-from recsys_pipeline.core.reports.resampling import Estimate, headline_figures
-from recsys_pipeline.core.reports.samples import look_examples
+from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
+from recsys_pipeline.core.reports.accuracy.resampling import Estimate, headline_figures
+from recsys_pipeline.core.reports.looks.look_scorers import look_scorers
+from recsys_pipeline.core.reports.looks.looks import evaluate_looks
+from recsys_pipeline.core.reports.page import plots
+from recsys_pipeline.core.reports.page.pictures import look_grid
+from recsys_pipeline.core.reports.page.samples import look_examples
 from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 

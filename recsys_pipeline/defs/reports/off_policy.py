@@ -14,13 +14,13 @@ from recsys_pipeline.core.dataset.snapshots import Snapshot
 from recsys_pipeline.core.dataset.sources import KnowsTruth, Source
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import discover
-from recsys_pipeline.core.reports import plots
-from recsys_pipeline.core.reports.logged_feedback import logged_feedback
-from recsys_pipeline.core.reports.off_policy_history import day_events, history_before, items_on_offer
-from recsys_pipeline.core.reports.off_policy_plots import estimates_against_truth
-from recsys_pipeline.core.reports.off_policy_report import OffPolicyReport, study_log
-from recsys_pipeline.core.reports.off_policy_section import off_policy_section
-from recsys_pipeline.core.reports.off_policy_study import LOGGED, OffPolicyConfig, Truth
+from recsys_pipeline.core.reports.off_policy.history import day_events, history_before, items_on_offer
+from recsys_pipeline.core.reports.off_policy.logged_feedback import logged_feedback
+from recsys_pipeline.core.reports.off_policy.plots import estimates_against_truth
+from recsys_pipeline.core.reports.off_policy.report import OffPolicyReport, study_log
+from recsys_pipeline.core.reports.off_policy.section import off_policy_section
+from recsys_pipeline.core.reports.off_policy.study import LOGGED, OffPolicyConfig, Truth
+from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource, configured_source

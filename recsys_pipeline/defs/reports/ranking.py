@@ -15,15 +15,21 @@ from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.models import Recommender, discover
 from recsys_pipeline.core.neighbors.vectors import VectorTable
-from recsys_pipeline.core.reports import plots
-from recsys_pipeline.core.reports.leaderboard import headline_markdown
-from recsys_pipeline.core.reports.list_facts import read_category_mix
-from recsys_pipeline.core.reports.list_report import SHOWN_K, EarlierLists, ListReport, churn_estimates, describe_lists
-from recsys_pipeline.core.reports.ranking import evaluate_ranking
-from recsys_pipeline.core.reports.ranking_report import PRIMARY_K, PRIMARY_METRIC, RankingReport, summarise
-from recsys_pipeline.core.reports.ranking_result import RankingResult
-from recsys_pipeline.core.reports.resampling import Estimate, headline_figures
-from recsys_pipeline.core.reports.responsiveness import responsiveness_estimates
+from recsys_pipeline.core.reports.accuracy.leaderboard import headline_markdown
+from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
+from recsys_pipeline.core.reports.accuracy.ranking_report import PRIMARY_K, PRIMARY_METRIC, RankingReport, summarise
+from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
+from recsys_pipeline.core.reports.accuracy.resampling import Estimate, headline_figures
+from recsys_pipeline.core.reports.lists.list_facts import read_category_mix
+from recsys_pipeline.core.reports.lists.list_report import (
+    SHOWN_K,
+    EarlierLists,
+    ListReport,
+    churn_estimates,
+    describe_lists,
+)
+from recsys_pipeline.core.reports.lists.responsiveness import responsiveness_estimates
+from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.core.types import Window, microseconds
 from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source

@@ -1,0 +1,1 @@
+"""Do people get what they went on to choose: ranking and rating metrics, their intervals and tests, the leaderboard."""

@@ -1,0 +1,233 @@
+"""The inner loops of full ranking: the best items of each user, and the place of each item that the user then chose.
+
+Two ways to one result. `rank_rows` is compiled for the CPU by numba: each user's scores are read once for the list
+and once per relevant item, with no sort, no mask and no copy. `rank_rows_jax` is its readable twin and the way on an
+accelerator: seen items are masked, `jax.lax.top_k` gives the list, and comparisons the places. A test holds them equal.
+
+On 512 × 40,981 scores and 2 cores, k = 20: 9 ms for the lists (73 ms by `jax.lax.top_k`), 16 ms for the places of
+3,584 relevant items.
+"""
+
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import NamedTuple, no_type_check
+
+import jax
+import jax.numpy as jnp
+import numba
+import numpy as np
+from jaxtyping import Float32, Float64, Int32, Int64
+
+compiled = numba.njit(nogil=True, cache=True)
+counting = numba.njit(nogil=True, cache=True, fastmath={"reassoc"})
+"""Counts as float32 that may be added in any order: twice as fast as integers, and exact in blocks this short."""
+COUNT_BLOCK = 1 << 20
+SKIP_BLOCK = 64
+CPU_THREADS = os.cpu_count() or 1
+"""Users are divided among this many threads; the result does not depend on it."""
+
+
+class Places(NamedTuple):
+    """What one batch of users gave."""
+
+    top: Int32[np.ndarray, "users places"]
+    """Items, best first; equal scores by the lower item; −1 where a user has no further candidate."""
+    top_scores: Float32[np.ndarray, "users places"]
+    """Scores of `top`; −inf where it is −1."""
+    place: Int32[np.ndarray, " rows"]
+    """Of each relevant item: 1 + the candidates above it, equal scores ordered as in `top`."""
+    mid_place: Float64[np.ndarray, " rows"]
+    """As `place`, but equal scores share their mean place."""
+
+
+class Grouped(NamedTuple):
+    """Items grouped by user: those of user row u are `items[starts[u]:starts[u + 1]]`, ascending and distinct."""
+
+    starts: Int64[np.ndarray, " users_and_end"]
+    items: Int32[np.ndarray, " rows"]
+
+
+Ranker = Callable[[np.ndarray, Grouped, Grouped, int], Places]
+
+
+def rank_rows(scores: Float32[np.ndarray, "users items"], seen: Grouped, relevant: Grouped, k: int) -> Places:
+    """Rank the candidates of each user: all items that are not in `seen` and whose score is above −inf.
+
+    `relevant` items must be candidates; `k` at most the number of items. Scores must not be NaN.
+    """
+    n_users, n_rows = len(scores), len(relevant.items)
+    found = Places(
+        np.full((n_users, k), -1, np.int32),
+        np.full((n_users, k), -np.inf, np.float32),
+        np.empty(n_rows, np.int32),
+        np.empty(n_rows, np.float64),
+    )
+    edges = np.linspace(0, n_users, min(CPU_THREADS, max(n_users, 1)) + 1).astype(np.int64)
+    tasks = [
+        _threads().submit(_rank_range, first, last, scores, *seen, *relevant, *found)
+        for first, last in itertools.pairwise(edges)
+    ]
+    for task in tasks:
+        task.result()
+    return found
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """One pool per process: starting threads anew for each batch took a tenth of the time."""
+    return ThreadPoolExecutor(CPU_THREADS, thread_name_prefix="rank")
+
+
+def rank_rows_jax(scores: Float32[np.ndarray, "users items"], seen: Grouped, relevant: Grouped, k: int) -> Places:
+    """The readable twin of `rank_rows`, and the way on an accelerator."""
+    rows = np.repeat(np.arange(len(scores)), np.diff(seen.starts))
+    # Adding zero makes -0.0 the 0.0 that it equals: lax.top_k would tell them apart.
+    masked = (jnp.asarray(scores) + 0).at[rows, seen.items].set(-jnp.inf)
+    top_scores, top = jax.lax.top_k(masked, k)
+    top = jnp.where(jnp.isneginf(top_scores), -1, top)
+    at = np.repeat(np.arange(len(scores)), np.diff(relevant.starts))
+
+    def place_of(pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        row, item = masked[pair[0]], pair[1]
+        above, equal = row > row[item], row == row[item]
+        earlier = (equal & (jnp.arange(len(row)) < item)).sum()
+        return 1 + above.sum() + earlier, 1 + above.sum() + (equal.sum() - 1) / 2
+
+    place, mid_place = jax.lax.map(place_of, (jnp.asarray(at), jnp.asarray(relevant.items)), batch_size=256)
+    found = (np.asarray(top, np.int32), np.asarray(top_scores), np.asarray(place, np.int32))
+    return Places(*found, np.asarray(mid_place, np.float64))
+
+
+def device_ranker() -> Ranker:
+    """The faster of the two where this process runs."""
+    return rank_rows if jax.default_backend() == "cpu" else rank_rows_jax
+
+
+@compiled
+@no_type_check  # numba compiles the plain function, not one that a type checker has wrapped
+def first_row_not_finite(scores):
+    """The first row that holds a NaN or an infinity; −1 where there is none."""
+    for row in range(scores.shape[0]):
+        bits = scores[row].view(np.int32)
+        bad = 0
+        for j in range(bits.shape[0]):  # exponent bits all set: an integer test, which compiles to wide instructions
+            bad += (bits[j] & 0x7F800000) == 0x7F800000
+        if bad:
+            return row
+    return -1
+
+
+@compiled
+@no_type_check
+def _rank_range(first, last, scores, seen_starts, seen_items, starts, items, top, top_scores, place, mid_place):
+    is_seen = np.zeros(scores.shape[1], np.bool_)
+    for user in range(first, last):
+        row = scores[user]
+        seen = seen_items[seen_starts[user] : seen_starts[user + 1]]
+        for item in seen:
+            is_seen[item] = True
+        _best(row, is_seen, top[user], top_scores[user])
+        for at in range(starts[user], starts[user + 1]):
+            place[at], mid_place[at] = _place(row, seen, items[at])
+        for item in seen:
+            is_seen[item] = False
+
+
+@compiled
+@no_type_check
+def _place(row, seen, item):
+    score = row[item]
+    above, equal = _count(row, score)
+    earlier = 0
+    if equal > 1:
+        for j in range(item):
+            earlier += row[j] == score
+    for j in seen:
+        above -= row[j] > score
+        equal -= row[j] == score
+        earlier -= (row[j] == score) & (j < item)
+    return 1 + above + earlier, 1 + above + (equal - 1) / 2
+
+
+@compiled
+@no_type_check
+def _count(row, score):
+    """How many scores are above this one, and how many equal it."""
+    above, equal = 0, 0
+    for start in range(0, row.shape[0], COUNT_BLOCK):
+        block_above, block_equal = _count_block(row[start : start + COUNT_BLOCK], score)
+        above += int(block_above)
+        equal += int(block_equal)
+    return above, equal
+
+
+@counting
+@no_type_check
+def _count_block(block, score):
+    one, zero = np.float32(1), np.float32(0)
+    above, equal = zero, zero
+    for j in range(block.shape[0]):
+        above += one if block[j] > score else zero
+        equal += one if block[j] == score else zero
+    return above, equal
+
+
+@counting
+@no_type_check
+def _any_above(block, score):
+    above, one, zero = np.float32(0), np.float32(1), np.float32(0)
+    for j in range(block.shape[0]):
+        above += one if block[j] > score else zero
+    return above > zero
+
+
+@compiled
+@no_type_check
+def _best(row, is_seen, top, top_scores):
+    """Fill `top` with the best unseen items, best first, through a heap whose root is the worst item kept."""
+    k, n, item = top.shape[0], 0, 0
+    while item < row.shape[0] and n < k:
+        if not is_seen[item] and row[item] > -np.inf:
+            top[n], top_scores[n] = item, row[item]
+            n += 1
+        item += 1
+    for node in range(n // 2 - 1, -1, -1):
+        _sift_down(top, top_scores, node, n)
+    while item < row.shape[0]:
+        end = min(item + SKIP_BLOCK, row.shape[0])
+        if _any_above(row[item:end], top_scores[0]):  # hardly any block has one, once the heap is good
+            for j in range(item, end):
+                if row[j] > top_scores[0] and not is_seen[j]:
+                    top[0], top_scores[0] = j, row[j]
+                    _sift_down(top, top_scores, 0, k)
+        item = end
+    for end in range(n - 1, 0, -1):  # heap sort: the worst goes to the end
+        top[0], top[end] = top[end], top[0]
+        top_scores[0], top_scores[end] = top_scores[end], top_scores[0]
+        _sift_down(top, top_scores, 0, end)
+
+
+@compiled
+@no_type_check
+def _sift_down(top, top_scores, node, n):
+    item, score = top[node], top_scores[node]
+    while True:
+        child = 2 * node + 1
+        if child >= n:
+            break
+        if child + 1 < n and _is_worse(top[child + 1], top_scores[child + 1], top[child], top_scores[child]):
+            child += 1
+        if not _is_worse(top[child], top_scores[child], item, score):
+            break
+        top[node], top_scores[node] = top[child], top_scores[child]
+        node = child
+    top[node], top_scores[node] = item, score
+
+
+@compiled
+@no_type_check
+def _is_worse(item, score, other_item, other_score):
+    return score < other_score or (score == other_score and item > other_item)

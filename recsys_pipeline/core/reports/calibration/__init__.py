@@ -1,0 +1,1 @@
+"""Scores as probabilities: fitted scaling, reliability curves, expected calibration error."""

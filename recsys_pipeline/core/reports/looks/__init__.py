@@ -1,0 +1,1 @@
+"""Ways to find products for scenes, and how well they do."""

@@ -1,0 +1,202 @@
+"""How well products are found for scenes: accuracy, AUC, hit rate, MRR and hubness, beside simple baselines.
+
+Every product of the catalogue competes, as in `ranking.py`. A scene's other products are left out of a pair's
+ranking: they are right answers too. Intervals draw scenes, since the pairs of one scene are not independent.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import jax
+import numpy as np
+import scipy.stats
+from jaxtyping import Bool, Float32, Float64, Int, Int32
+
+from recsys_pipeline.core.dataset.looks import LookData
+from recsys_pipeline.core.errors import ModelError, SettingError
+from recsys_pipeline.core.reports.accuracy.resampling import INTERVAL, N_RESAMPLES, Estimate, bootstrap_sums
+
+Scorer = Callable[[Int32[np.ndarray, " pairs"]], Float32[np.ndarray, "pairs products"]]
+"""Scores of every product for the scene of each look row, that row's product blanked out; higher is better."""
+
+PAIRS_AT_ONCE = 256
+HUB_K = 10
+"""List length whose k-occurrence tells hubness, as in Radovanović et al. 2010."""
+
+
+def evaluate_looks(
+    scorers: Mapping[str, Scorer],
+    data: LookData,
+    rows: Int32[np.ndarray, " pairs"],
+    negatives: Int32[np.ndarray, "as_many n_negatives"],
+    seed: int,
+    ks: Sequence[int] = (10, 20),
+    n_resamples: int = N_RESAMPLES,
+) -> list[Estimate]:
+    """Every figure of every model on the same pairs, with intervals over scenes.
+
+    `rows` are looks (of the test part) and `negatives` their fixed products that are not in the scene. Metrics, with
+    `category_` where only the product's own category competes:
+
+    - `same_category_accuracy`: share of fixed negatives of the same category that score below the true product
+    - `auc`, `category_auc`: the same over all products that are not in the scene
+    - `hit_rate`, `category_hit_rate` at each k, `mrr`, `category_mrr`: by the place of the true product
+    - `hubness` at 10: skewness of how often each product is in a top 10; 0 is even, and in Radovanović et al.,
+      "Hubs in space", JMLR 2010, values above about 1.4 are strong hubs. It has no interval: drawing a scene twice
+      would by itself make hubs
+
+    Equal scores share their places: ties count half in accuracy and AUC, and the middle place in ranks. Pairs whose
+    category has no other product are left out of the category metrics; a metric without pairs is NaN, with a warning.
+    Raises `ModelError` where a score is not finite.
+    """
+    if len(rows) != len(negatives):
+        raise SettingError(f"{len(rows)} pairs but negatives for {len(negatives)}: take both from the same folds")
+    if not ks or min(ks) < 1:
+        raise SettingError(f"ks = {tuple(ks)}: give at least one cut-off, each 1 or more")
+    estimates = []
+    for name, scorer in scorers.items():
+        parts = list(_score_parts(name, scorer, data, rows, negatives, ks))
+        columns = _columns(ks)
+        values = np.concatenate([part for part, _ in parts]) if parts else np.zeros((0, len(columns)))
+        estimates += _with_intervals(name, columns, values, data.scene[rows], seed, n_resamples)
+        tops = [top for _, top in parts]
+        estimates.append(_hubness(name, np.concatenate(tops) if tops else np.zeros((0, 0), np.int32), data))
+    return estimates
+
+
+def recommended_products(
+    scorer: Scorer, data: LookData, rows: Int32[np.ndarray, " pairs"], k: int, same_category: bool = True
+) -> Int32[np.ndarray, "pairs k"]:
+    """The best k products for each pair's scene, its other products left out; −1 where there are fewer than k."""
+    lists = []
+    for part in _parts(rows):
+        free, same = _competitors(data, part)
+        allowed = (free | _own(data, part)) & (same if same_category else True)
+        lists.append(_top(np.where(allowed, scorer(part), -np.inf), k))
+    return np.concatenate(lists) if lists else np.zeros((0, k), np.int32)
+
+
+def _columns(ks: Sequence[int]) -> list[tuple[str, int]]:
+    """(metric, k) of the columns of `_pair_metrics`."""
+    scopes = ["", "category_"]
+    ranked = [(f"{scope}{name}", 0) for scope in scopes for name in ("auc", "mrr")]
+    return [("same_category_accuracy", 0), *ranked, *((f"{scope}hit_rate", k) for scope in scopes for k in ks)]
+
+
+def _score_parts(
+    name: str, scorer: Scorer, data: LookData, rows: np.ndarray, negatives: np.ndarray, ks: Sequence[int]
+) -> Iterator[tuple[Float64[np.ndarray, "pairs columns"], Int32[np.ndarray, "pairs k"]]]:
+    """Metrics and top lists of some pairs at a time, so that scores of all pairs are never held at once."""
+    for start in range(0, len(rows), PAIRS_AT_ONCE):
+        part = rows[start : start + PAIRS_AT_ONCE]
+        scores = scorer(part)
+        if not np.isfinite(scores).all():
+            bad = part[np.flatnonzero(~np.isfinite(scores).all(axis=1))[0]]
+            # NaN loses every comparison, so that a broken model would come out perfect.
+            raise ModelError(f"{name}: a score of scene {data.scene_ids[data.scene[bad]]!r} is not finite: train again")
+        free, same = _competitors(data, part)
+        yield (
+            _pair_metrics(scores, data, part, negatives[start : start + PAIRS_AT_ONCE], free, same, ks),
+            _top(np.where(free | _own(data, part), scores, -np.inf), HUB_K),
+        )
+
+
+def _competitors(
+    data: LookData, rows: Int32[np.ndarray, " pairs"]
+) -> tuple[Bool[np.ndarray, "pairs products"], Bool[np.ndarray, "pairs products"]]:
+    """Products that are not in the pair's scene, and products of the pair's category."""
+    free = np.ones((len(rows), len(data.product_ids)), bool)
+    order = np.argsort(data.scene, kind="stable")
+    starts = np.searchsorted(data.scene[order], np.arange(len(data.scene_ids) + 1))
+    for number, scene in enumerate(data.scene[rows]):
+        free[number, data.product[order[starts[scene] : starts[scene + 1]]]] = False
+    return free, data.product_category == data.product_category[data.product[rows]][:, None]
+
+
+def _own(data: LookData, rows: Int32[np.ndarray, " pairs"]) -> Bool[np.ndarray, "pairs products"]:
+    """The pair's own product: in its scene, but what its list is asked for."""
+    return np.arange(len(data.product_ids)) == data.product[rows][:, None]
+
+
+def _pair_metrics(
+    scores: Float32[np.ndarray, "pairs products"],
+    data: LookData,
+    rows: Int32[np.ndarray, " pairs"],
+    negatives: Int32[np.ndarray, "pairs n_negatives"],
+    free: Bool[np.ndarray, "pairs products"],
+    same: Bool[np.ndarray, "pairs products"],
+    ks: Sequence[int],
+) -> Float64[np.ndarray, "pairs columns"]:
+    """One row of figures per pair, NaN where the category leaves no competitor."""
+    each = np.arange(len(rows))[:, None]
+    true = scores[each, data.product[rows][:, None]]
+    above = (scores > true) + 0.5 * (scores == true)
+    wins = 1 - above[each, negatives]
+    comparable = same[each, negatives]
+    columns = [_ratio((wins * comparable).sum(1), comparable.sum(1))]
+    places = []
+    for among in (free, free & same):
+        n, ahead = among.sum(1), (above * among).sum(1)
+        place = np.where(n > 0, 1 + ahead, np.nan)
+        places.append(place)
+        columns += [1 - _ratio(ahead, n), 1 / place]
+    columns += [np.where(np.isnan(place), np.nan, place <= k) for place in places for k in ks]
+    return np.stack(columns, axis=1)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> Float64[np.ndarray, " n"]:
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+
+
+def _with_intervals(
+    model: str,
+    columns: list[tuple[str, int]],
+    values: Float64[np.ndarray, "pairs columns"],
+    scenes: Int[np.ndarray, " pairs"],
+    seed: int,
+    n_resamples: int,
+) -> list[Estimate]:
+    """Means over pairs with 95% percentile intervals of resampled scenes."""
+    defined = ~np.isnan(values)
+    undefined = [columns[i] for i in np.flatnonzero(~defined.any(axis=0))]
+    if undefined:
+        warnings.warn(f"{model}: no pair defines {undefined}: reported as NaN", stacklevel=3)
+    _, cluster = np.unique(scenes, return_inverse=True)
+    stacked = np.concatenate([np.where(defined, values, 0.0), defined.astype(np.float64)], axis=1)
+    per_scene = np.zeros((int(cluster.max(initial=-1)) + 1, stacked.shape[1]))
+    np.add.at(per_scene, cluster, stacked)
+    width = len(columns)
+    total = per_scene.sum(axis=0)
+    mean = _ratio(total[:width], total[width:])
+    low, high = np.full((2, width), np.nan)
+    if len(per_scene):
+        drawn = bootstrap_sums(per_scene, seed, n_resamples)
+        for i in np.flatnonzero(defined.any(axis=0)):
+            # A resample may hold no scene that defines the metric; it then says nothing about it.
+            low[i], high[i] = np.nanquantile(_ratio(drawn[:, i], drawn[:, width + i]), INTERVAL)
+    return [
+        Estimate(model, metric, k, float(mean[i]), float(low[i]), float(high[i]), int(total[width + i]))
+        for i, (metric, k) in enumerate(columns)
+    ]
+
+
+def _hubness(model: str, top: Int32[np.ndarray, "pairs k"], data: LookData) -> Estimate:
+    """Skewness of the number of top lists that hold each product."""
+    occurrences = np.bincount(top[top >= 0], minlength=len(data.product_ids))
+    if np.ptp(occurrences) == 0:
+        warnings.warn(f"{model}: all products are recommended equally often, hubness is NaN", stacklevel=3)
+        return Estimate(model, "hubness", HUB_K, math.nan, math.nan, math.nan, len(top))
+    return Estimate(model, "hubness", HUB_K, float(scipy.stats.skew(occurrences)), math.nan, math.nan, len(top))
+
+
+def _top(scores: Float32[np.ndarray, "pairs products"], k: int) -> Int32[np.ndarray, "pairs k"]:
+    """The k best products, ties by the lower row, −1 for those that score −inf or do not exist."""
+    best, products = jax.lax.top_k(scores, min(k, scores.shape[1]))
+    products = np.where(np.isneginf(best), -1, products).astype(np.int32)
+    return np.pad(products, ((0, 0), (0, k - products.shape[1])), constant_values=-1)
+
+
+def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), PAIRS_AT_ONCE):
+        yield rows[start : start + PAIRS_AT_ONCE]

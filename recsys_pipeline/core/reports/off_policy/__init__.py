@@ -1,0 +1,1 @@
+"""What other policies would have earned, estimated from logs with propensities."""

@@ -1,0 +1,162 @@
+"""The report page: one self-contained HTML file that opens offline, on a phone, in the light or in the dark.
+
+A page is a header and a list of sections; a section is a list of blocks (text, table, plots, looks, samples, terms).
+One file adds a section: it gives a `Section`, and nothing here changes. The sections of the daily report are in
+`sections.py`. All text is escaped.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import jinja2
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from recsys_pipeline.core.reports.page.pictures import LookExample, data_uri, encode_image
+from recsys_pipeline.core.reports.page.plots import to_svg
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One table cell: its text, a smaller line below it, and how it is set."""
+
+    text: str
+    detail: str = ""
+    tone: str = ""
+    """"", "best", "good", "bad", "muted" or "code"."""
+    href: str = ""
+    """A relative address that the text leads to; only pages that stand beside others have one."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+    kind: str = "text"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells; the first column names the row, the others are set as numbers."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    caption: str = ""
+    folded: bool = False
+    """Shown only when the reader opens it."""
+    textual: bool = False
+    """All columns hold text, set to the left."""
+    kind: str = "table"
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One plot: a title that says what to see, the figure, and the same in words for those who cannot see it."""
+
+    title: str
+    figure: Figure
+    alt: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Plots:
+    """Plots side by side where there is room."""
+
+    plots: tuple[Plot, ...]
+    kind: str = "plots"
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Scenes with the products that were recommended for them."""
+
+    examples: tuple[LookExample, ...]
+    kind: str = "looks"
+
+
+@dataclass(frozen=True)
+class ItemCard:
+    """One item as people see it; `image` is an encoded PNG or JPEG."""
+
+    title: str
+    image: bytes | None = None
+    is_hit: bool = False
+    """Whether the user chose it in the test window."""
+
+
+@dataclass(frozen=True)
+class UserSample:
+    """One user's history and what was recommended to them."""
+
+    user: str
+    history: tuple[ItemCard, ...]
+    recommended: tuple[ItemCard, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Users with history and recommendations, or anything else that leads to a list of items."""
+
+    users: tuple[UserSample, ...]
+    titles: tuple[str, str] = ("Chose before", "Recommended")
+    kind: str = "samples"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Words and what they mean."""
+
+    terms: tuple[tuple[str, str], ...]
+    kind: str = "terms"
+
+
+Block = Text | Table | Plots | Looks | Samples | Terms
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the page; `headline` is its one-sentence result, repeated at the top of the page."""
+
+    anchor: str
+    title: str
+    blocks: tuple[Block, ...]
+    headline: str = ""
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything on the page. A source without looks, or without interactions, leaves that section out."""
+
+    dataset: str
+    day: str
+    digest: str
+    """Of the data that the page is made from; empty on a page about several days."""
+    facts: tuple[tuple[str, str], ...]
+    """(what, how many) for the tiles on top: users, items, rows."""
+    sections: tuple[Section, ...]
+    warnings: tuple[str, ...] = ()
+    """What the reader must know before trusting a figure."""
+
+
+def render_page(data: ReportData) -> str:
+    """The whole report as one HTML document without external references; the same data gives the same text."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["data_uri"] = data_uri
+    environment.filters["picture"] = lambda pixels: data_uri(encode_image(pixels))
+    environment.globals["svg"] = _svg
+    source = files("recsys_pipeline.core.reports.page").joinpath("page.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(source).render(data=data)
+
+
+def _svg(plot: Plot, name: str) -> Markup:
+    # Matplotlib escapes the texts that it writes, so its SVG is markup already.
+    return Markup(to_svg(plot.figure, name))
+
+
+def counts(facts: Sequence[tuple[str, int]]) -> tuple[tuple[str, str], ...]:
+    """Counts as `facts`, with thousands separated."""
+    return tuple((name, f"{number:,}") for name, number in facts)
