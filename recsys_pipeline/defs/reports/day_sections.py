@@ -124,7 +124,7 @@ def _interaction_sections(day: DayInputs) -> Iterator[Section]:
         "models rank every item that the user has not seen. Per user nothing learned from is later than what is "
         "tested; across users it may be."
     )
-    yield ranking_section(report.estimates, report.differences, protocol, report.shown)
+    yield ranking_section(report.estimates, report.differences, protocol, report.shown, by_value=report.by_value)
     yield day_by_day_section(load_records(DayFigure, artifacts["reports/day_by_day"].path / FIGURES))
     yield from list_sections(ListReport.load(artifacts["reports/ranking"].path / LISTS), report.best)
     yield off_policy_section(OffPolicyReport.load(artifacts["reports/off_policy"].path))

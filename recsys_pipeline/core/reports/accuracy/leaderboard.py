@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Num
 
+from recsys_pipeline.core.reports.accuracy.hit_rates import ValueHitRate
 from recsys_pipeline.core.reports.accuracy.resampling import Difference, Estimate
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.core.reports.page.page import Block, Cell, Plot, Plots, Section, Table, Text
@@ -29,11 +30,13 @@ def ranking_section(
     shown: Mapping[str, Num[np.ndarray, " items"]] | None = None,
     metric: str = "ndcg",
     k: int = 10,
+    by_value: Sequence[ValueHitRate] = (),
 ) -> Section:
     """The leaderboard: who ranks best, by how much, with what certainty.
 
     `differences` are those of the best model against the others; `protocol` says in a sentence how folds were cut;
-    `shown[model][item]` counts recommendations. `metric` and `k` choose the figure that orders the models.
+    `shown[model][item]` counts recommendations. `metric` and `k` choose the figure that orders the models. `by_value`
+    says how often what people valued at each value was found.
     """
     pictures = [
         Plot(
@@ -67,6 +70,8 @@ def ranking_section(
     if differences:
         blocks.append(_difference_table(differences, metric, k))
     blocks.append(figures_table(estimates))
+    if len({row.value for row in by_value}) > 1:
+        blocks.append(value_table(by_value))
     return Section("leaderboard", "Leaderboard", tuple(blocks), ranking_headline(estimates, differences, metric, k))
 
 
@@ -154,6 +159,26 @@ def figures_table(estimates: Sequence[Estimate], folded: bool = True) -> Table:
         n = max(row.n for row in estimates if (row.metric, row.k) == name)
         rows.append((Cell(sentence(metric_label(*name))), *cells, Cell(f"{n:,}")))
     return Table(("figure", *models, "n"), tuple(rows), "All figures with 95% intervals", folded=folded)
+
+
+def value_table(by_value: Sequence[ValueHitRate]) -> Table:
+    """Of the relevant rows of each value, and of each value or more, the share that was found; models by columns."""
+    models = list(dict.fromkeys(row.model for row in by_value))
+    figures = {(row.is_cumulative, row.value, row.model): row for row in by_value}
+    rows = []
+    for is_cumulative, value in dict.fromkeys((row.is_cumulative, row.value) for row in by_value):
+        found = [figures.get((is_cumulative, value, model)) for model in models]
+        cells = [_share_cell(row) for row in found]
+        n = max(row.n for row in found if row is not None)
+        rows.append((Cell(f"{value:g} or more" if is_cumulative else f"{value:g}"), *cells, Cell(f"{n:,}")))
+    title = f"Found in the first {by_value[0].k} places, by the value that people gave"
+    return Table(("value", *models, "rows"), tuple(rows), title, folded=True)
+
+
+def _share_cell(row: ValueHitRate | None) -> Cell:
+    if row is None or math.isnan(row.hit_rate):
+        return Cell("–")
+    return Cell(f"{row.hit_rate:.3f}", f"{row.low:.3f}–{row.high:.3f}")
 
 
 def _figure_cell(row: Estimate | None, best: float) -> Cell:

@@ -197,6 +197,14 @@ def test_ties_go_to_the_lower_item_and_zero_has_no_sign() -> None:
     assert result.recommended(0).tolist() == [2, 0, 1, 3, 4]
 
 
+def test_users_and_items_that_train_never_saw_are_ranked_by_their_scores() -> None:
+    train, test = ratings([(0, 0, 1.0)]), ratings([(3, 4, 1.0)])  # neither user 3 nor item 4 is in train
+    result = evaluate_ranking(TableModel(np.tile(np.arange(5.0), (4, 1))), train, test, (1,))
+    assert result.users.tolist() == [3]
+    assert result.n_candidates.tolist() == [5]
+    assert result.mean("ndcg", 1) == 1.0
+
+
 def test_short_lists_are_filled_with_minus_one() -> None:
     train = ratings([(0, item, 1.0) for item in range(4)])
     result = evaluate_ranking(TableModel(np.ones((4, 5))), train, ratings([(0, 4, 1.0)]), (3,))

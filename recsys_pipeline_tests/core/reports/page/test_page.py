@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from recsys_pipeline.core.reports.accuracy.hit_rates import ValueHitRate
 from recsys_pipeline.core.reports.accuracy.leaderboard import (
     headline_markdown,
     leaderboard_table,
@@ -170,6 +171,18 @@ def test_distances_within_chance_are_grey() -> None:
     page = render_page(report(ranking_section(ESTIMATES, gaps, "p")))
     assert page.count('class="muted"') == 3  # distance, difference, verdict
     assert "0.0300" in page  # the detectable difference
+
+
+def test_what_people_valued_most_has_its_own_table() -> None:
+    rates = [
+        ValueHitRate("als", value, above, 10, 0.25 * value, 0.1, 0.9, 40)
+        for above in (False, True)
+        for value in (1.0, 3.0)
+    ]
+    page = render_page(report(ranking_section(ESTIMATES, [], "p", by_value=rates)))
+    assert "Found in the first 10 places, by the value that people gave" in page
+    assert "3 or more" in page
+    assert "by the value" not in render_page(report(ranking_section(ESTIMATES, [], "p", by_value=rates[:1])))
 
 
 def test_headline_markdown_is_a_table_that_bars_cannot_break() -> None:
