@@ -125,7 +125,8 @@ def _interaction_sections(day: DayInputs) -> Iterator[Section]:
         "tested; across users it may be."
     )
     yield ranking_section(report.estimates, report.differences, protocol, report.shown, by_value=report.by_value)
-    yield day_by_day_section(load_records(DayFigure, artifacts["reports/day_by_day"].path / FIGURES))
+    figures = load_records(DayFigure, artifacts["reports/day_by_day"].path / FIGURES)
+    yield day_by_day_section(figures, [row.model for row in report.estimates])
     yield from list_sections(ListReport.load(artifacts["reports/ranking"].path / LISTS), report.best)
     yield off_policy_section(OffPolicyReport.load(artifacts["reports/off_policy"].path))
     yield drift_section(DriftReport.load(artifacts["reports/drift"].path), day.day)

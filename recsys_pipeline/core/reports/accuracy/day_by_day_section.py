@@ -15,8 +15,11 @@ PROTOCOL = (
 )
 
 
-def day_by_day_section(figures: Sequence[DayFigure]) -> Section:
-    """The curve day by day, and for the last day how figures fall with the age of the model."""
+def day_by_day_section(figures: Sequence[DayFigure], models: Sequence[str] = ()) -> Section:
+    """The curve day by day, and for the last day how figures fall with the age of the model.
+
+    `models` in the order of the leaderboard keep the colours that they have there.
+    """
     curve = [row for row in figures if row.age_days == 0]
     last_day = max((row.day for row in figures), default="")
     aged = [row for row in figures if row.day == last_day]
@@ -24,7 +27,7 @@ def day_by_day_section(figures: Sequence[DayFigure]) -> Section:
     plots = [
         Plot(
             f"{name} day by day",
-            curve_figure(curve),
+            curve_figure(curve, models),
             "; ".join(f"{row.day} {row.model} {row.value:.3f}" for row in curve),
             "Each day by the models of the day before. Band: 95% interval over that day's users.",
         )
@@ -33,7 +36,7 @@ def day_by_day_section(figures: Sequence[DayFigure]) -> Section:
         plots.append(
             Plot(
                 "What an old model costs",
-                age_figure(aged),
+                age_figure(aged, models),
                 "; ".join(f"{_age_name(row)} {row.value:.3f}" for row in aged),
                 f"Predicting {last_day}. Dashed: the old model with today's histories folded in.",
             )
@@ -46,11 +49,11 @@ def day_by_day_section(figures: Sequence[DayFigure]) -> Section:
     )
 
 
-def curve_figure(curve: Sequence[DayFigure]) -> Figure:
+def curve_figure(curve: Sequence[DayFigure], models: Sequence[str] = ()) -> Figure:
     """One line per model over days, with intervals as bands."""
     figure, axes = new_figure()
     days = sorted({row.day for row in curve})
-    for model, (color, marker) in model_styles([row.model for row in curve]).items():
+    for model, color, marker in _styles(curve, models):
         rows = sorted((row for row in curve if row.model == model), key=lambda row: row.day)
         x = [days.index(row.day) for row in rows]
         axes.plot(x, [row.value for row in rows], color=color, marker=marker, label=model, linewidth=2, markersize=5)
@@ -63,10 +66,10 @@ def curve_figure(curve: Sequence[DayFigure]) -> Figure:
     return figure
 
 
-def age_figure(aged: Sequence[DayFigure]) -> Figure:
+def age_figure(aged: Sequence[DayFigure], models: Sequence[str] = ()) -> Figure:
     """One line per model over the age of the model, dashed where today's histories were folded in."""
     figure, axes = new_figure()
-    for model, (color, marker) in model_styles([row.model for row in aged]).items():
+    for model, color, marker in _styles(aged, models):
         for is_folded_in in (False, True):
             own = [row for row in aged if row.model == model]
             rows = [row for row in own if row.age_days == 0 or row.is_folded_in == is_folded_in]
@@ -84,6 +87,12 @@ def age_figure(aged: Sequence[DayFigure]) -> Figure:
     axes.set_ylabel(metric_label(aged[0].metric, aged[0].k) if aged else "")
     add_legend(axes)
     return figure
+
+
+def _styles(figures: Sequence[DayFigure], models: Sequence[str]) -> list[tuple[str, str, str]]:
+    shown = list(dict.fromkeys(row.model for row in figures))
+    styles = model_styles([*models, *shown])
+    return [(model, *styles[model]) for model in shown]
 
 
 def _headline(curve: Sequence[DayFigure], aged: Sequence[DayFigure], name: str) -> str:

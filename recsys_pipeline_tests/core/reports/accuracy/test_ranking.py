@@ -133,7 +133,7 @@ def test_figures_agree_with_scikit_learn(tied: bool) -> None:
     np.testing.assert_allclose(column(result, "mrr", 40), first, atol=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_compiled_kernel_equals_its_jax_twin(seed: int, tied: bool) -> None:
     rng = np.random.default_rng(seed)
