@@ -10,7 +10,7 @@ export DAGSTER_HOME ?= $(CURDIR)
 export RECSYS_TEST_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test check clean
+.PHONY: help install demo ui test check bench-mf clean
 
 help: ## Print every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ check: $(STAMP) ## ruff, pyright, import-linter and the definitions check
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 	@RECSYS_HOME=$$(mktemp -d) RECSYS_SIZE=tiny $(BIN)/dg check defs
+
+bench-mf: $(STAMP) ## Time matrix factorisation beside its peers (.venv/bin/pip install -e .[peers]); 15 minutes
+	@$(BIN)/python -m recsys_pipeline_tests.benchmarks.bench_mf --out data/bench-mf.json
 
 clean: ## Delete .venv and caches; data/ is yours and stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

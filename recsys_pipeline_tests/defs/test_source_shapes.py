@@ -17,7 +17,8 @@ OF_LOOKS = {
 }  # fmt: skip
 OF_INTERACTIONS = {
     "dataset/interactions", "dataset/snapshot", "folds/prequential", "learning/als_sweep", "models/random",
-    "models/popularity", "models/cooccurrence", "models/ease", "models/als", "neighbors/als_vectors",
+    "models/popularity", "models/cooccurrence", "models/ease", "models/als", "models/bayesian_mf", "models/sampled_mf",
+    "models/svdpp", "neighbors/als_vectors",
     "neighbors/als_index", "reports/ranking", "reports/day_by_day", "reports/drift", "reports/off_policy",
 }  # fmt: skip
 

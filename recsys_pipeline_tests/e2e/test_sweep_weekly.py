@@ -79,6 +79,35 @@ def test_the_form_can_be_pinned(swept: Deployment) -> None:
     assert (recipe.config["reg"], recipe.config["embedding_size"]) == (0.7, 3)
 
 
+HALVED = """
+name: halved
+method: random
+metric: {name: ndcg@10, goal: maximize}
+early_terminate: {type: hyperband, min_iter: 1, eta: 2}
+parameters:
+  solver: {value: als}
+  reg: {values: [0.05, 0.1, 50.0, 100.0]}
+  embedding_size: {value: 7}
+  epochs: {value: 3}
+"""
+
+
+def test_bad_trials_stop_early_and_folds_are_averaged(swept: Deployment, tmp_path: Path) -> None:
+    file = tmp_path / "halved.yaml"
+    file.write_text(HALVED)
+    form = {"file": str(file), "n_trials": 6, "trials_at_once": 3, "validation": "cross_validation", "n_folds": 2}
+    assert swept.materialize("learning/als_sweep", learning__als_sweep=form).success
+    artifact = swept.artifacts(DAY)["learning/als_sweep"]
+    trials = pd.read_parquet(artifact.path / "trials.parquet")
+    assert set(trials["state"]) == {"finished", "stopped"}
+    assert artifact.manifest.metrics["stopped"] == (trials["state"] == "stopped").sum()
+    assert set(trials.loc[trials["state"] == "stopped", "stopped_at"]) <= {1, 2}
+    assert trials.loc[trials["state"] == "finished", "stopped_at"].isna().all()
+    assert (trials["ndcg@10_min"] <= trials["ndcg@10"]).all()
+    assert (trials["ndcg@10"] <= trials["ndcg@10_max"]).all()
+    assert list((swept.home / "data" / "checkpoints" / "als_sweep").glob("*")) == []
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -46,7 +46,7 @@ def test_one_file_to_be_cut() -> None:
         ([*GIVEN, "--data", "a", "--models", "als"], "leave out --train"),
         ([*GIVEN, "--protocol", "prequential", "--models", "als"], "the split of --train and --test is given"),
         ([*GIVEN, "--test-share", "0.5", "--models", "als"], "the split of --train and --test is given"),
-        ([*GIVEN, "--models", "svd"], "'svd' is no model of interactions; there are als, cooccurrence"),
+        ([*GIVEN, "--models", "svd"], "'svd' is no model of interactions; there are als, bayesian_mf, cooccurrence"),
         ([*GIVEN, "--models", "stl"], "'stl' is no model of interactions"),
         ([*GIVEN, "--models", "als,als"], "als stands there twice"),
         ([*GIVEN, "--models", "als", "--set", "als.reg"], "write model.field=value"),

@@ -32,6 +32,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int32, Int64
 
+from recsys_pipeline.core.learning.factorization_rows import row_lengths, summed_weights
 from recsys_pipeline.core.types import Ratings
 
 CHUNK = 1 << 16
@@ -128,7 +129,7 @@ def observe(ratings: Ratings, weight: Weight) -> Observations:
 
 def counts(ids: Int32[np.ndarray, " n"], weight: Weight, size: int) -> Float32[np.ndarray, " size"]:
     """The summed weight of each of `size` ids."""
-    return np.bincount(ids, weight, minlength=size).astype(np.float32)
+    return summed_weights(ids, weight, size)
 
 
 def recency(timestamp_us: Int64[np.ndarray, " n"], end_us: int, half_life_days: float) -> Weight:
@@ -139,11 +140,15 @@ def recency(timestamp_us: Int64[np.ndarray, " n"], end_us: int, half_life_days: 
     return np.maximum(0.5 ** (age_days / half_life_days), 1e-6).astype(np.float32)
 
 
+def transposed(ratings: Ratings) -> Ratings:
+    """The same ratings with users and items exchanged."""
+    return Ratings(ratings.item, ratings.user, ratings.value, ratings.timestamp_us, ratings.n_items, ratings.n_users)
+
+
 def totals_of(ratings: Ratings) -> Totals:
     """|Ω|, N and M; at least 1 each, so that an empty training set divides by nothing."""
-    return Totals(
-        *(float(max(n, 1)) for n in (len(ratings), len(np.unique(ratings.user)), len(np.unique(ratings.item))))
-    )
+    users, items = row_lengths(ratings.user, ratings.n_users), row_lengths(ratings.item, ratings.n_items)
+    return Totals(*(float(max(n, 1)) for n in (len(ratings), np.count_nonzero(users), np.count_nonzero(items))))
 
 
 @partial(jax.jit, static_argnames="embedding_size")

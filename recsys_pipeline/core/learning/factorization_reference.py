@@ -1,5 +1,7 @@
 """The readable NumPy twin of the factorisation: one row at a time, every pair written out, float64.
 
+`conjugate_gradients` and `subspaces` are one row's steps of the ways that do not solve it exactly.
+
 Far too slow for real data (it holds the whole users × items matrix); tests hold the fast solvers equal to it.
 """
 
@@ -99,3 +101,27 @@ def epoch(model: Reference, ratings: Ratings, objective: Objective, weight: Arra
     solve_users(*transposed(model, ratings), objective.transposed(), weight)
     solve_global(model, ratings, objective, weight)
     solve_users(model, ratings, objective, weight)
+
+
+def conjugate_gradients(matrix: Array, right: Array, x: Array, steps: int) -> Array:
+    """`steps` of conjugate gradients from x, preconditioned by the diagonal (Nocedal & Wright, algorithm 5.3)."""
+    residual = right - matrix @ x
+    scaled = residual / np.diag(matrix)
+    direction = scaled.copy()
+    for _ in range(steps):
+        size = residual @ scaled
+        length = size / (direction @ matrix @ direction)
+        x = x + length * direction
+        residual = residual - length * matrix @ direction
+        scaled = residual / np.diag(matrix)
+        direction = scaled + (residual @ scaled) / size * direction
+    return x
+
+
+def subspaces(matrix: Array, right: Array, x: Array, block: int) -> Array:
+    """One exact minimisation over each block of coordinates in turn, the others as they are (iALS++, section 3)."""
+    x = x.copy()
+    for first in range(0, len(x), block):
+        own = slice(first, first + block)
+        x[own] += np.linalg.solve(matrix[own, own], right[own] - matrix[own] @ x)
+    return x

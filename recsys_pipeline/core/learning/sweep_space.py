@@ -13,14 +13,14 @@ import yaml
 from scipy import stats
 
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.learning.successive_halving import EarlyTermination, parse_early_termination
 from recsys_pipeline.core.types import check_setting
 
 KEYS = frozenset(
     {"command", "controller", "description", "early_terminate", "entity", "imports", "job", "method", "metric"}
     | {"name", "parameters", "prior_runs", "program", "project", "run_cap"}
 )
-"""Top-level keys of W&B's schema. Those that this module does not read pass untouched to W&B; `early_terminate` is one
-of them, since offline a trial reports its metrics once, at its end, and there is nothing to stop early."""
+"""Top-level keys of W&B's schema. Those that this module does not read pass untouched to W&B."""
 
 METHODS = ("grid", "random", "bayes")
 
@@ -44,6 +44,7 @@ class Sweep:
     goal: Literal["minimize", "maximize"]
     parameters: Mapping[str, Parameter]
     run_cap: int | None
+    early_terminate: EarlyTermination | None
     config: type
     definition: Mapping[str, Any]
     """The mapping as it was written, for W&B, which reads the same schema."""
@@ -68,6 +69,7 @@ def parse_sweep(text: str, config: type, source: str = "sweep") -> Sweep:
         goal=cast(Any, _one_of(metric.get("goal", "minimize"), ("minimize", "maximize"), f"{source}: metric.goal")),
         parameters=_parameters(definition, config, source),
         run_cap=_run_cap(definition.get("run_cap"), f"{source}: run_cap"),
+        early_terminate=parse_early_termination(definition.get("early_terminate"), f"{source}: early_terminate"),
         config=config,
         definition=definition,
     )

@@ -1,35 +1,46 @@
-"""Runs a sweep offline: draws configs by grid, at random or by Bayesian search, and keeps a record of every trial."""
+"""Runs a sweep offline: asks a search for trials, runs them alone or many at once, and keeps a record of every one."""
 
-import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
-import optuna
 
 from recsys_pipeline.core.errors import ModelError
 from recsys_pipeline.core.learning.configs import parse_config
-from recsys_pipeline.core.learning.sweep_space import Parameter, Sweep, parse_sweep
+from recsys_pipeline.core.learning.successive_halving import Halving
+from recsys_pipeline.core.learning.sweep_search import Search, open_search
+from recsys_pipeline.core.learning.sweep_space import Sweep, parse_sweep
+from recsys_pipeline.core.learning.sweep_trials import FAILED, FINISHED, STOPPED, Trial, reusable
 
-__all__ = ["Sweep", "SweepResult", "Trial", "parse_sweep", "run_sweep"]
+__all__ = ["Outcome", "Proposal", "Sweep", "SweepResult", "Trial", "parse_sweep", "run_batches", "run_sweep"]
 
 Objective = Callable[[Any, int], Mapping[str, float]]
 """`objective(config, trial_number) -> metrics`, among them the sweep's metric."""
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One trial: what was tried, what came out, whether it `finished` or `failed` and why, and how long it took."""
+class Proposal:
+    """A trial to run."""
 
     number: int
     params: Mapping[str, Any]
-    metrics: Mapping[str, float]
-    state: str
-    seconds: float
+    config: Any
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of a trial: metrics, whether it was stopped early, the sweep's metric at each rung, or an error."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    stopped: bool = False
+    rungs: Mapping[int, float] = field(default_factory=dict)
     error: str = ""
+
+
+RunTrials = Callable[[Sequence[Proposal], Halving | None], Iterator[Mapping[int, Outcome]]]
+"""Runs proposals and yields outcomes by number, those together that ran together. Where there is a `Halving`, it is to
+be asked at its rungs; values of what ran together are recorded together."""
 
 
 @dataclass(frozen=True)
@@ -50,43 +61,108 @@ def run_sweep(
     on_trial: Callable[[Trial], None] | None = None,
     timer: Callable[[], float] = time.perf_counter,
 ) -> SweepResult:
-    """Run up to `n_trials` trials (fewer where the grid or `run_cap` ends first); the same seed draws the same params.
+    """Run up to `n_trials` trials, one after the other (fewer where the grid or `run_cap` ends first).
 
-    Fields that the sweep does not set keep their defaults. A trial that raises, or whose metric is missing or not
-    finite, is recorded as failed and the sweep goes on; `ModelError` if none finishes.
+    The same seed draws the same params. Fields that the sweep does not set keep their defaults. A trial that raises,
+    or whose metric is missing or not finite, is recorded as failed and the sweep goes on; `ModelError` if none
+    finishes. `early_terminate` is not acted on: an objective reports its metrics once, at its end.
+    """
+
+    def run(proposals: Sequence[Proposal], _: Halving | None) -> Iterator[Mapping[int, Outcome]]:
+        for proposal in proposals:
+            yield {proposal.number: outcome_of(lambda one=proposal: objective(one.config, one.number))}
+
+    return run_batches(sweep, run, n_trials, seed, at_once=1, on_trial=on_trial, timer=timer)
+
+
+def run_batches(
+    sweep: Sweep,
+    run: RunTrials,
+    n_trials: int,
+    seed: int,
+    at_once: int,
+    earlier: Sequence[Trial] = (),
+    on_trial: Callable[[Trial], None] | None = None,
+    timer: Callable[[], float] = time.perf_counter,
+) -> SweepResult:
+    """As `run_sweep`, with `at_once` trials proposed together and run by `run`, and `early_terminate` acted on.
+
+    `earlier` are trials of the same sweep that was interrupted: those that would be tried again, with the same number
+    and params, are taken as they are and not run. The result is the same as that of a sweep without interruption.
     """
     limit = min(n_trials, sweep.run_cap or n_trials)
+    search = open_search(sweep, seed, at_once)
+    halving = Halving(sweep.early_terminate, sweep.goal == "minimize") if sweep.early_terminate else None
     trials: list[Trial] = []
-    proposals = SEARCHES[sweep.method](sweep, trials, seed)
-    for number, params in enumerate(itertools.islice(proposals, limit)):
-        trials.append(_run_trial(sweep, objective, number, params, timer))
-        if on_trial is not None:
-            on_trial(trials[-1])
+    while len(trials) < limit and (asked := _ask(search, len(trials), min(at_once, limit - len(trials)))):
+        done = _taken(asked, earlier, halving)
+        for trial in _run(sweep, run, {n: asked[n] for n in asked if n not in done}, halving, timer):
+            done[trial.number] = trial
+            if on_trial is not None:
+                on_trial(trial)
+        for number in asked:
+            trials.append(done[number])
+            search.tell(done[number])
     best = _best(sweep, trials)
     return SweepResult(sweep, tuple(trials), best, _configure(sweep, best.params))
 
 
-def _run_trial(
-    sweep: Sweep, objective: Objective, number: int, params: dict[str, Any], timer: Callable[[], float]
-) -> Trial:
-    start = timer()
+def outcome_of(objective: Callable[[], Mapping[str, float]]) -> Outcome:
+    """The metrics that a call returns, or the error that it raises."""
     try:
-        metrics = dict(objective(_configure(sweep, params), number))
+        return Outcome(dict(objective()))
     except Exception as error:  # noqa: BLE001 - one broken trial must not lose the others; the record keeps the reason
-        return Trial(number, params, {}, "failed", timer() - start, f"{type(error).__name__}: {error}")
-    value = metrics.get(sweep.metric, math.nan)
-    error = (
-        ""
-        if math.isfinite(value)
-        else f"{sweep.metric} is {value}"
-        if sweep.metric in metrics
-        else _missing(sweep, metrics)
-    )
-    return Trial(number, params, metrics, "failed" if error else "finished", timer() - start, error)
+        return Outcome(error=f"{type(error).__name__}: {error}")
 
 
-def _missing(sweep: Sweep, metrics: Mapping[str, float]) -> str:
-    return f"no metric {sweep.metric!r} among {', '.join(sorted(metrics)) or 'none'}"
+def _ask(search: Search, first: int, count: int) -> dict[int, dict[str, Any]]:
+    asked: dict[int, dict[str, Any]] = {}
+    for number in range(first, first + count):
+        if (params := search.ask()) is None:
+            break
+        asked[number] = params
+    return asked
+
+
+def _taken(asked: Mapping[int, dict[str, Any]], earlier: Sequence[Trial], halving: Halving | None) -> dict[int, Trial]:
+    found = {number: reusable(earlier, number, params) for number, params in asked.items()}
+    taken = {number: trial for number, trial in found.items() if trial is not None}
+    if halving is not None:
+        for trial in taken.values():
+            for rung, value in trial.rungs.items():
+                halving.record(rung, value)
+    return taken
+
+
+def _run(
+    sweep: Sweep,
+    run: RunTrials,
+    asked: Mapping[int, dict[str, Any]],
+    halving: Halving | None,
+    timer: Callable[[], float],
+) -> Iterator[Trial]:
+    proposals, start = [], timer()
+    for number, params in asked.items():
+        try:
+            proposals.append(Proposal(number, params, _configure(sweep, params)))
+        except Exception as error:  # noqa: BLE001 - as in `outcome_of`: values of a config may exclude one another
+            yield _record(sweep, number, params, Outcome(error=f"{type(error).__name__}: {error}"), 0.0)
+    for outcomes in run(proposals, halving) if proposals else ():
+        end = timer()
+        for number, outcome in outcomes.items():
+            yield _record(sweep, number, asked[number], outcome, (end - start) / len(outcomes))
+        start = end
+
+
+def _record(sweep: Sweep, number: int, params: Mapping[str, Any], outcome: Outcome, seconds: float) -> Trial:
+    value = outcome.metrics.get(sweep.metric)
+    error = outcome.error
+    if not error and value is None:
+        error = f"no metric {sweep.metric!r} among {', '.join(sorted(outcome.metrics)) or 'none'}"
+    elif not error and not math.isfinite(value or 0.0):
+        error = f"{sweep.metric} is {value}"
+    state = FAILED if error else STOPPED if outcome.stopped else FINISHED
+    return Trial(number, params, outcome.metrics, state, seconds, error, outcome.rungs)
 
 
 def _configure(sweep: Sweep, params: Mapping[str, Any]) -> Any:
@@ -94,52 +170,9 @@ def _configure(sweep: Sweep, params: Mapping[str, Any]) -> Any:
 
 
 def _best(sweep: Sweep, trials: list[Trial]) -> Trial:
-    finished = [trial for trial in trials if trial.state == "finished"]
+    finished = [trial for trial in trials if trial.state == FINISHED]
     if not finished:
         reason = trials[0].error if trials else "n_trials is 0"
         raise ModelError(f"no trial of sweep {sweep.name!r} finished; the first: {reason}")
     sign = 1 if sweep.goal == "minimize" else -1
     return min(finished, key=lambda trial: (sign * trial.metrics[sweep.metric], trial.number))
-
-
-def _grid(sweep: Sweep, trials: list[Trial], seed: int) -> Iterator[dict[str, Any]]:  # noqa: ARG001 - as the others
-    names = list(sweep.parameters)
-    for values in itertools.product(*(sweep.parameters[name].choices for name in names)):
-        yield dict(zip(names, values, strict=True))
-
-
-def _random(sweep: Sweep, trials: list[Trial], seed: int) -> Iterator[dict[str, Any]]:  # noqa: ARG001 - as the others
-    generator = np.random.default_rng(seed)
-    while True:
-        yield {name: _draw(parameter, float(generator.random())) for name, parameter in sweep.parameters.items()}
-
-
-def _draw(parameter: Parameter, share: float) -> Any:
-    if parameter.quantile is not None:
-        return parameter.quantile(share)
-    weights = parameter.probabilities or (1 / len(parameter.choices),) * len(parameter.choices)
-    index = int(np.searchsorted(np.cumsum(weights), share, side="right"))
-    return parameter.choices[min(index, len(parameter.choices) - 1)]
-
-
-def _bayes(sweep: Sweep, trials: list[Trial], seed: int) -> Iterator[dict[str, Any]]:
-    """Tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011) over the quantiles of the parameters."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction=sweep.goal, sampler=optuna.samplers.TPESampler(seed=seed))
-    while True:
-        asked = study.ask()
-        yield {name: _suggest(asked, name, parameter) for name, parameter in sweep.parameters.items()}
-        if trials[-1].state == "finished":
-            study.tell(asked, trials[-1].metrics[sweep.metric])
-        else:
-            study.tell(asked, state=optuna.trial.TrialState.FAIL)
-
-
-def _suggest(asked: optuna.Trial, name: str, parameter: Parameter) -> Any:
-    if parameter.quantile is not None:
-        return parameter.quantile(asked.suggest_float(name, 0.0, 1.0))
-    # Indices, because Optuna accepts only scalars as choices.
-    return parameter.choices[asked.suggest_categorical(name, range(len(parameter.choices)))]
-
-
-SEARCHES = {"grid": _grid, "random": _random, "bayes": _bayes}

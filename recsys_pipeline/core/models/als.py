@@ -6,16 +6,28 @@ which is what ranks. The objective is written out in `core/learning/factorizatio
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from recsys_pipeline.core.errors import ModelError, SettingError
-from recsys_pipeline.core.learning.factorization import Objective, Totals, counts, recency, totals_of, vectors
-from recsys_pipeline.core.learning.factorization_als import fit_als, solve_new_users
+from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
+from recsys_pipeline.core.learning.factorization import (
+    Objective,
+    Totals,
+    Weight,
+    counts,
+    recency,
+    totals_of,
+    transposed,
+    vectors,
+)
+from recsys_pipeline.core.learning.factorization_als import first_factors, fit_als, solve_new_rows
 from recsys_pipeline.core.learning.factorization_optax import fit_optax
+from recsys_pipeline.core.learning.factorization_rows import row_lengths
+from recsys_pipeline.core.learning.factorization_start import Start
 from recsys_pipeline.core.learning.model_files import check_items, check_users, load_model, save_model
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.types import Progress, Ratings, check_settings, setting
@@ -47,8 +59,18 @@ class AlsConfig:
     half_life_days: float = setting(
         180.0, "Observations weigh half as much for each such age before the last one; 0 weighs all the same.", ge=0.0
     )
-    epochs: int = setting(10, "Sweeps over items and users (solver als) or L-BFGS steps (solver optax).", ge=0)
-    solver: Literal["als", "optax"] = setting("als", "Exact alternating least squares, or Optax L-BFGS.")
+    inverse_frequency: float = setting(
+        0.0,
+        "Observations of an item weigh (count / mean count)^−this: 0 all the same, 1 each item the same.",
+        ge=0.0,
+        le=1.0,
+    )
+    epochs: int = setting(10, "Sweeps over items and users (als, cg, subspace) or L-BFGS steps (optax).", ge=0)
+    solver: Literal["als", "cg", "subspace", "optax"] = setting(
+        "cg",
+        "Alternating least squares, rows solved exactly (als), by a few conjugate gradient steps from where they were "
+        "(cg), or by blocks of coordinates (subspace); or L-BFGS by Optax. Accelerators solve rows exactly.",
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -62,6 +84,24 @@ class AlsConfig:
         return Objective(*(float(getattr(self, name)) for name in Objective._fields))
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What folding in must know of the training set: weights summed by row, totals, the last instant, μ."""
+
+    user_count: Float32[np.ndarray, " users"]
+    item_count: Float32[np.ndarray, " items"]
+    item_weight: Float32[np.ndarray, " items"]
+    """What `inverse_frequency` makes of an item's observations."""
+    totals: Totals
+    end_us: int
+    weight_scale: float
+    global_bias: float
+
+    def weight(self, ratings: Ratings, config: AlsConfig) -> Weight:
+        """`a` of the objective for other ratings than the training set's."""
+        return recency(ratings.timestamp_us, self.end_us, config.half_life_days) * np.float32(self.weight_scale)
+
+
 class AlsModel:
     """User and item vectors `[u, b_u, 1]` and `[v, 1, c_i + μ]`, whose dot product is the score."""
 
@@ -70,13 +110,9 @@ class AlsModel:
         config: AlsConfig,
         user_vectors: Float32[np.ndarray, "users dim"],
         item_vectors: Float32[np.ndarray, "items dim"],
-        item_count: Float32[np.ndarray, " items"],
-        totals: Totals,
-        end_us: int = 0,
-        weight_scale: float = 1.0,
+        trained: Trained,
     ) -> None:
-        self.config, self.totals, self.item_count = config, totals, item_count
-        self.end_us, self.weight_scale = end_us, weight_scale
+        self.config, self.trained = config, trained
         self._user_vectors, self._item_vectors = user_vectors, item_vectors
 
     @property
@@ -105,36 +141,65 @@ class AlsModel:
         """
         check_items(histories, len(self._item_vectors))
         # Items that training never saw say nothing, and must not count towards the user's frequency either.
-        histories = histories.take(self.item_count[histories.item] > 0)
-        weight = recency(histories.timestamp_us, self.end_us, self.config.half_life_days)
-        weight = weight * np.float32(self.weight_scale)
-        ratings, objective = _with_target(histories, self.config), self.config.objective()
-        return solve_new_users(ratings, self._item_vectors, self.item_count, objective, self.totals, weight)
+        histories = histories.take(self.trained.item_count[histories.item] > 0)
+        weight = self.trained.weight(histories, self.config) * self.trained.item_weight[histories.item]
+        return self._solve(histories, self._item_vectors, self.trained.item_count, weight)
+
+    def fold_in_items(self, histories: Ratings) -> Float32[np.ndarray, "items dim"]:
+        """The vectors `[v, 1, c_i + μ]` that a half-sweep over items would give new items, users fixed.
+
+        `histories` has the model's user ids and the new items' own. An item with no known user gets `[0, 1, μ]`.
+
+        Raises:
+            ModelError: `histories` has another number of users than the model.
+        """
+        if histories.n_users != len(self._user_vectors):
+            raise ModelError(
+                f"histories have {histories.n_users} users, the model {len(self._user_vectors)}: use its user id map"
+            )
+        histories = histories.take(self.trained.user_count[histories.user] > 0)
+        weight, bias = self.trained.weight(histories, self.config), np.float32(self.trained.global_bias)
+        user, user_bias = self._user_vectors[:, :-2], self._user_vectors[:, -2]
+        fixed = np.column_stack([user, np.ones_like(user_bias), user_bias + bias])
+        solved = self._solve(transposed(histories), fixed, self.trained.user_count, weight, of_items=True)
+        return np.column_stack([solved[:, :-2], np.ones(len(solved), np.float32), solved[:, -2] + bias])
+
+    def _solve(
+        self, histories: Ratings, fixed: np.ndarray, count: np.ndarray, weight: Weight, of_items: bool = False
+    ) -> Float32[np.ndarray, "rows dim"]:
+        objective, totals = self.config.objective(), self.trained.totals
+        if of_items:
+            objective, totals = objective.transposed(), totals.transposed()
+        solver = "als" if self.config.solver == "als" else "cg"
+        return solve_new_rows(_with_target(histories, self.config), fixed, count, objective, totals, weight, solver)
 
     def for_users(self, histories: Ratings) -> "AlsModel":
         """The same items, with the users of `histories` folded in."""
-        return AlsModel(
-            self.config,
-            self.fold_in(histories),
-            self._item_vectors,
-            self.item_count,
-            self.totals,
-            self.end_us,
-            self.weight_scale,
-        )
+        count = counts(histories.user, self.trained.weight(histories, self.config), histories.n_users)
+        trained = dataclasses.replace(self.trained, user_count=count)
+        return AlsModel(self.config, self.fold_in(histories), self._item_vectors, trained)
+
+    def as_start(self, users: Int32[np.ndarray, " users"], items: Int32[np.ndarray, " items"]) -> Start:
+        """What `fit` takes to go on from this model: of each new user and item its row here, or −1."""
+        return Start(self._user_vectors, self._item_vectors, self.trained.global_bias, users, items)
 
     def save(self, directory: Path) -> None:
-        """Write the vectors and what `fold_in` needs: the items' weights, the totals and the last instant."""
-        arrays = {"user_vectors": self._user_vectors, "item_vectors": self._item_vectors, "item_count": self.item_count}
-        facts = {"end_us": self.end_us, "weight_scale": self.weight_scale, **self.totals._asdict()}
-        save_model(directory, "als", self.config, arrays, **facts)
+        """Write the vectors and what folding in needs."""
+        facts = dict(vars(self.trained))
+        arrays = {name: facts.pop(name) for name in ("user_count", "item_count", "item_weight")}
+        arrays |= {"user_vectors": self._user_vectors, "item_vectors": self._item_vectors}
+        save_model(directory, "als", self.config, arrays, **facts.pop("totals")._asdict(), **facts)
 
     @classmethod
     def load(cls, directory: Path) -> "AlsModel":
-        """Read back what `save` wrote."""
+        """Read back what `save` wrote; raises `ArtifactError` for a model of an earlier version."""
         config, arrays, facts = load_model(directory, "als", AlsConfig)
-        end = {name: facts.pop(name) for name in ("end_us", "weight_scale")}
-        return cls(config, totals=Totals(**facts), **arrays, **end)
+        try:
+            user_vectors, item_vectors = arrays.pop("user_vectors"), arrays.pop("item_vectors")
+            totals = Totals(*(facts.pop(name) for name in Totals._fields))
+            return cls(config, user_vectors, item_vectors, Trained(**arrays, totals=totals, **facts))
+        except (KeyError, TypeError) as error:
+            raise ArtifactError(f"{directory} holds an als model of another version ({error}): fit it again") from error
 
 
 def _with_target(ratings: Ratings, config: AlsConfig) -> Ratings:
@@ -143,30 +208,54 @@ def _with_target(ratings: Ratings, config: AlsConfig) -> Ratings:
     return dataclasses.replace(ratings, value=np.ones_like(ratings.value))
 
 
-def fit(train: Ratings, config: AlsConfig, seed: int, progress: Progress | None = None) -> AlsModel:
+def fit(
+    train: Ratings, config: AlsConfig, seed: int, progress: Progress | None = None, start: Start | None = None
+) -> AlsModel:
     """Minimise the objective; `progress` hears its value after each epoch (one more pass over the ratings).
 
-    Where `half_life_days` is set, ages count back from the last event of `train`, never from a clock.
+    Where `half_life_days` is set, ages count back from the last event of `train`, never from a clock. With `start` the
+    fit goes on from an earlier model, on the full histories of `train`, and needs fewer epochs.
 
     Raises:
-        ModelError: The penalties are too small for float32 to solve the normal equations.
+        ModelError: The penalties are too small for float32 to solve the normal equations; or `start` does not suit.
     """
 
     def report(number: int, value: float) -> None:
         if progress is not None:
             progress(f"epoch {number}/{config.epochs}", {"objective": value})
 
-    solve = fit_als if config.solver == "als" else fit_optax
-    end_us = int(train.timestamp_us.max()) if len(train) else 0
-    age_weight = recency(train.timestamp_us, end_us, config.half_life_days)
-    scale = 1 / float(age_weight.mean()) if len(train) else 1.0
-    weight = age_weight * np.float32(scale)
-    ratings, on_epoch = _with_target(train, config), report if progress is not None else None
-    factors = solve(ratings, config.objective(), config.embedding_size, config.epochs, seed, on_epoch, weight)
+    weight, item_weight, end_us, scale = _weights(train, config)
+    ratings, objective = _with_target(train, config), config.objective()
+    solve = fit_optax
+    if config.solver != "optax":
+        drawn = first_factors(ratings, weight, objective, config.embedding_size, seed)
+        solve = partial(
+            fit_als, solver=config.solver, start=start.factors(drawn, config.embedding_size) if start else drawn
+        )
+    factors = solve(
+        ratings, objective, config.embedding_size, config.epochs, seed, report if progress is not None else None, weight
+    )
     left, right = vectors(factors, config.embedding_size, train.n_users, train.n_items)
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
         raise ModelError(f"als did not stay finite with reg {config.reg} and bias_reg {config.bias_reg}: raise them")
-    return AlsModel(config, left, right, counts(train.item, weight, train.n_items), totals_of(train), end_us, scale)
+    count = counts(train.user, weight, train.n_users), counts(train.item, weight, train.n_items)
+    trained = Trained(*count, item_weight, totals_of(train), end_us, scale, float(factors.global_bias))
+    return AlsModel(config, left, right, trained)
+
+
+def _weights(train: Ratings, config: AlsConfig) -> tuple[Weight, Float32[np.ndarray, " items"], int, float]:
+    """Each rating's weight, 1 on average; each item's part in it; the last instant; what made the mean 1."""
+    if not len(train):
+        return np.ones(0, np.float32), np.ones(train.n_items, np.float32), 0, 1.0
+    end_us, count = int(train.timestamp_us.max()), row_lengths(train.item, train.n_items)
+    relative = np.maximum(count, 1) / count[count > 0].mean()
+    item_weight = (relative**-config.inverse_frequency).astype(np.float32)
+    weight = recency(train.timestamp_us, end_us, config.half_life_days)
+    if config.inverse_frequency:
+        weight *= item_weight[train.item]
+    scale = 1 / float(weight.mean(dtype=np.float64))
+    weight *= np.float32(scale)
+    return weight, item_weight, end_us, scale
 
 
 SPEC = ModelSpec("als", AlsConfig, fit, AlsModel.load)

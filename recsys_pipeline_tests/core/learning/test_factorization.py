@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_pipeline.core.learning import factorization_als, factorization_optax
+from recsys_pipeline.core.learning import factorization_als, factorization_jax, factorization_optax
 from recsys_pipeline.core.learning import factorization_reference as reference
 from recsys_pipeline.core.learning.factorization import (
     Factors,
@@ -22,6 +22,7 @@ from recsys_pipeline.core.learning.factorization import (
     padded_size,
     totals_of,
 )
+from recsys_pipeline.core.learning.factorization_cpu import Solver
 from recsys_pipeline.core.types import Ratings
 
 VALUES = Objective(0.02, 0.03, 0.0, 0.0, 1.0, 1.0, 1.0)
@@ -55,7 +56,7 @@ def as_reference(factors: Factors, ratings: Ratings) -> reference.Reference:
 
 
 def compilations() -> int:
-    return cast(Any, factorization_als.epoch)._cache_size()
+    return cast(Any, factorization_jax.epoch)._cache_size()
 
 
 def scores(factors: Factors, ratings: Ratings) -> np.ndarray:
@@ -63,15 +64,18 @@ def scores(factors: Factors, ratings: Ratings) -> np.ndarray:
     return np.asarray(left @ right.T)[: ratings.n_users, : ratings.n_items]
 
 
+@pytest.mark.parametrize("on_cpu", [True, False])
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_als_takes_the_same_steps_as_the_twin(objective: Objective) -> None:
+def test_als_takes_the_same_steps_as_the_twin(objective: Objective, on_cpu: bool) -> None:
     ratings = some_ratings()
     twin = as_reference(initial_factors(observe(ratings, WEIGHT[: len(ratings)]), SIZE, 0.0, seed=5), ratings)
     twin.global_bias = float(ratings.value.mean()) * float(objective.use_global_bias)
     reference.solve_users(twin, ratings, objective, WEIGHT[: len(ratings)])
     for _ in range(3):
         reference.epoch(twin, ratings, objective, WEIGHT[: len(ratings)])
-    fitted = factorization_als.fit_als(ratings, objective, SIZE, 3, seed=5, weight=WEIGHT[: len(ratings)])
+    fitted = factorization_als.fit_als(
+        ratings, objective, SIZE, 3, seed=5, weight=WEIGHT[: len(ratings)], on_cpu=on_cpu
+    )
     np.testing.assert_allclose(scores(fitted, ratings), twin.scores(), atol=2e-4)
     np.testing.assert_allclose(np.asarray(fitted.user)[: ratings.n_users], twin.user, atol=2e-4)
     assert not np.asarray(fitted.item)[:, SIZE:].any(), "padding columns stay zero"
@@ -99,9 +103,11 @@ def test_objective_equals_the_twin(objective: Objective) -> None:
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_als_never_raises_the_objective(objective: Objective) -> None:
+@pytest.mark.parametrize("solver", ["als", "cg", "subspace"])
+def test_als_never_raises_the_objective(objective: Objective, solver: Solver) -> None:
     values: list[float] = []
-    factorization_als.fit_als(some_ratings(3), objective, SIZE, 8, 0, lambda _, value: values.append(value))
+    ratings = some_ratings(3, 900, 60, 50)
+    factorization_als.fit_als(ratings, objective, 40, 8, 0, lambda _, value: values.append(value), solver=solver)
     assert len(values) == 8
     assert all(after <= before * (1 + 1e-6) for before, after in itertools.pairwise(values))
 
@@ -119,18 +125,19 @@ def test_als_and_optax_reach_the_same_optimum(objective: Objective) -> None:
     np.testing.assert_allclose(found["optax"][1], found["als"][1], atol=0.02)
 
 
-def test_rows_longer_than_a_block_and_chunks_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_rows_longer_than_a_block_and_chunks_of_rows(monkeypatch: pytest.MonkeyPatch, on_cpu: bool) -> None:
     generator = np.random.default_rng(6)
     n_users, n_items, n = 40, 300, 1500
     user = np.concatenate([np.zeros(200, np.int32), generator.integers(0, n_users, n - 200)]).astype(np.int32)
     item = generator.integers(0, n_items, n).astype(np.int32)
     ratings = Ratings(user, item, generator.random(n).astype(np.float32), np.zeros(n, np.int64), n_users, n_items)
-    monkeypatch.setattr(factorization_als, "SHORT_ROWS", 16)
+    monkeypatch.setattr(factorization_jax, "SHORT_ROWS", 16)
     start = initial_factors(observe(ratings, WEIGHT[: len(ratings)]), SIZE, 0.0, seed=1)
     twin = as_reference(start, ratings)
     reference.solve_users(twin, ratings, RANKING, WEIGHT[:n])
     reference.epoch(twin, ratings, RANKING, WEIGHT[:n])
-    fitted = factorization_als.fit_als(ratings, RANKING, SIZE, 1, seed=1, weight=WEIGHT[:n])
+    fitted = factorization_als.fit_als(ratings, RANKING, SIZE, 1, seed=1, weight=WEIGHT[:n], on_cpu=on_cpu)
     np.testing.assert_allclose(scores(fitted, ratings), twin.scores(), atol=1e-4)
 
 
@@ -159,10 +166,10 @@ def test_rows_without_ratings_are_zero() -> None:
 
 def test_trials_of_a_sweep_share_one_compilation() -> None:
     ratings = some_ratings(9)
-    factorization_als.fit_als(ratings, VALUES, 8, 1, 0)
+    factorization_als.fit_als(ratings, VALUES, 8, 1, 0, on_cpu=False)
     before = compilations()
     for embedding_size, gravity in ((8, 0.3), (5, 0.0), (3, 0.7)):
-        factorization_als.fit_als(ratings, VALUES._replace(gravity=gravity), embedding_size, 1, 0)
+        factorization_als.fit_als(ratings, VALUES._replace(gravity=gravity), embedding_size, 1, 0, on_cpu=False)
     assert compilations() == before
 
 

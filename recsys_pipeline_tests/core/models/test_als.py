@@ -1,13 +1,17 @@
 """The registered factorisation model; its solvers are tested in core/learning."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from recsys_pipeline.core.errors import ModelError, SettingError
+from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
+from recsys_pipeline.core.learning import factorization_reference as reference
+from recsys_pipeline.core.learning.factorization_start import Start
 from recsys_pipeline.core.models import als
+from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.core.learning.test_factorization import some_ratings
 from recsys_pipeline_tests.model_battery import ModelBattery, planted_blocks
 
@@ -15,6 +19,7 @@ RANKING = als.AlsConfig(embedding_size=7, epochs=5, half_life_days=0.0)
 VALUES = als.AlsConfig(
     embedding_size=7, gravity=0.0, target="value", bias_reg=1.0, use_user_bias=True, use_global_bias=True, epochs=5
 )
+SEVERAL = dataclasses.replace(RANKING, inverse_frequency=0.5, solver="subspace")
 RECENT = dataclasses.replace(RANKING, half_life_days=2e-9)  # the planted rows are 1 µs = 1.2e-11 days apart
 
 
@@ -41,7 +46,7 @@ def test_scores_are_the_dot_products_of_the_vectors(config: als.AlsConfig) -> No
     assert model.item_vectors().shape == (train.n_items, config.embedding_size + 2)
 
 
-@pytest.mark.parametrize("config", [RANKING, VALUES, RECENT])
+@pytest.mark.parametrize("config", [RANKING, VALUES, RECENT, SEVERAL])
 def test_fold_in_gives_trained_users_their_vectors(config: als.AlsConfig, tmp_path: Path) -> None:
     train = planted_blocks()[0]
     model = als.fit(train, config, seed=0)
@@ -116,7 +121,7 @@ def test_constant_target_without_gravity_is_refused() -> None:
         als.AlsConfig(gravity=0.0)
 
 
-@pytest.mark.parametrize("solver", ["als", "optax"])
+@pytest.mark.parametrize("solver", ["als", "cg", "subspace", "optax"])
 def test_progress_hears_each_epoch(solver: str) -> None:
     heard: list[tuple[str, float]] = []
     # The same shapes as in the solvers' tests, where L-BFGS takes seconds to compile.
@@ -124,3 +129,82 @@ def test_progress_hears_each_epoch(solver: str) -> None:
     als.fit(some_ratings(), config, 0, lambda step, metrics: heard.append((step, metrics["objective"])))
     assert [step for step, _ in heard] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
     assert heard[0][1] > heard[2][1]
+
+
+@pytest.mark.parametrize("solver", ["als", "cg", "subspace"])
+@pytest.mark.parametrize("config", [RANKING, VALUES])
+def test_warm_start_needs_fewer_epochs(config: als.AlsConfig, solver: str) -> None:
+    # Yesterday's model knew neither the last users nor the last items, numbered otherwise, nor a tenth of the ratings.
+    train = planted_blocks()[0]
+    config = dataclasses.replace(config, solver=solver, embedding_size=35)
+    order = np.random.default_rng(0).permutation(38).astype(np.int32)
+    known = (train.user < 55) & (train.item < 38) & (np.arange(len(train)) % 10 != 0)
+    number_of = np.argsort(order).astype(np.int32)
+    some = train.take(known)
+    earlier = dataclasses.replace(some, item=number_of[some.item], n_users=55, n_items=38)
+    model = als.fit(earlier, dataclasses.replace(config, epochs=12), seed=0)
+    users = np.where(np.arange(train.n_users) < 55, np.arange(train.n_users), -1).astype(np.int32)
+    items = np.append(number_of, [-1, -1]).astype(np.int32)
+    warm = objectives(train, dataclasses.replace(config, epochs=2), model.as_start(users, items))
+    cold = objectives(train, dataclasses.replace(config, epochs=6), None)
+    assert warm[1] < cold[3]
+
+
+def objectives(train: Ratings, config: als.AlsConfig, start: Start | None) -> list[float]:
+    heard: list[float] = []
+    als.fit(train, config, 1, lambda _, metrics: heard.append(metrics["objective"]), start)
+    return heard
+
+
+def test_a_start_of_another_size_or_id_space_is_an_error() -> None:
+    train = planted_blocks()[0]
+    model = als.fit(train, RANKING, seed=0)
+    users, items = (np.arange(n, dtype=np.int32) for n in (train.n_users, train.n_items))
+    with pytest.raises(ModelError, match="embedding size 7, the config 9"):
+        als.fit(train, dataclasses.replace(RANKING, embedding_size=9), 0, start=model.as_start(users, items))
+    with pytest.raises(ModelError, match=r"Start\.items spans 1\.\.40, outside -1\.\.39"):
+        model.as_start(users, items + 1)
+    smaller = dataclasses.replace(train.take(train.user < 20), n_users=20)
+    with pytest.raises(ModelError, match="maps 60 users"):
+        als.fit(smaller, RANKING, 0, start=model.as_start(users, items))
+
+
+@pytest.mark.parametrize("config", [RANKING, VALUES, RECENT])
+def test_new_items_get_the_vectors_of_a_half_sweep_over_items(config: als.AlsConfig) -> None:
+    train = planted_blocks()[0]
+    model = als.fit(train, config, seed=0)
+    found = model.fold_in_items(train)
+    ratings = train if config.target == "value" else dataclasses.replace(train, value=np.ones_like(train.value))
+    user, item, bias = model.user_vectors(), model.item_vectors(), model.trained.global_bias
+    twin = reference.Reference(user[:, :-2], item[:, :-2].copy(), user[:, -2], item[:, -1] - bias, bias)
+    objective, weight = config.objective(), model.trained.weight(train, config)
+    reference.solve_users(*reference.transposed(twin, ratings), objective.transposed(), weight)
+    np.testing.assert_allclose(found[:, :-2], twin.item, atol=1e-4)
+    np.testing.assert_allclose(found[:, -1], twin.item_bias + bias, atol=1e-4)
+
+
+def test_an_item_that_no_known_user_had_scores_by_the_global_bias_alone() -> None:
+    train = planted_blocks()[0]
+    model = als.fit(train, VALUES, seed=0)
+    histories = dataclasses.replace(train.take(train.item < 3), n_items=4)
+    np.testing.assert_allclose(model.fold_in_items(histories)[3], [0] * 7 + [1, model.trained.global_bias], rtol=1e-6)
+    with pytest.raises(ModelError, match="61 users, the model 60"):
+        model.fold_in_items(dataclasses.replace(train, n_users=61))
+
+
+def test_inverse_frequency_weighs_each_item_the_same() -> None:
+    train = planted_blocks()[0]
+    config = dataclasses.replace(RANKING, inverse_frequency=1.0)
+    trained = als.fit(train, config, seed=0).trained
+    seen = trained.item_count > 0
+    np.testing.assert_allclose(trained.item_count[seen], len(train) / seen.sum(), rtol=1e-4)
+    assert als.fit(train, RANKING, seed=0).trained.item_count[seen].std() > 1
+
+
+def test_a_model_of_another_version_is_an_error(tmp_path: Path) -> None:
+    als.fit(planted_blocks()[0], RANKING, seed=0).save(tmp_path)
+    document = json.loads((tmp_path / "model.json").read_text())
+    del document["facts"]["global_bias"]
+    (tmp_path / "model.json").write_text(json.dumps(document))
+    with pytest.raises(ArtifactError, match="another version"):
+        als.AlsModel.load(tmp_path)
