@@ -8,11 +8,8 @@ On 512 × 40,981 scores and one thread, k = 20: 6 ms for the lists (73 ms by `ja
 the places of 3,584 relevant items.
 """
 
-import itertools
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from typing import NamedTuple, no_type_check
 
 import jax
@@ -21,13 +18,13 @@ import numba
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64
 
+from recsys_pipeline.core.learning.row_threads import CPU_THREADS, run_over_ranges
+
 compiled = numba.njit(nogil=True, cache=True)
 counting = numba.njit(nogil=True, cache=True, fastmath={"reassoc"})
 """Counts as float32 that may be added in any order: twice as fast as integers, and exact in blocks this short."""
 COUNT_BLOCK = 1 << 20
 SKIP_BLOCK = 64
-CPU_THREADS = os.cpu_count() or 1
-"""Users are divided among this many threads; the result does not depend on it."""
 
 
 class Places(NamedTuple):
@@ -66,19 +63,8 @@ def rank_rows(scores: Float32[np.ndarray, "users items"], seen: Grouped, relevan
         np.empty(n_rows, np.float64),
     )
     edges = np.linspace(0, n_users, min(CPU_THREADS, max(n_users, 1)) + 1).astype(np.int64)
-    tasks = [
-        _threads().submit(_rank_range, first, last, scores, *seen, *relevant, *found)
-        for first, last in itertools.pairwise(edges)
-    ]
-    for task in tasks:
-        task.result()
+    run_over_ranges(_rank_range, edges, scores, *seen, *relevant, *found)
     return found
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    """One pool per process: starting threads anew for each batch took a tenth of the time."""
-    return ThreadPoolExecutor(CPU_THREADS, thread_name_prefix="rank")
 
 
 def rank_rows_jax(scores: Float32[np.ndarray, "users items"], seen: Grouped, relevant: Grouped, k: int) -> Places:
