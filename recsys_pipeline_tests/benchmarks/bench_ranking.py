@@ -83,8 +83,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def peer_task(model: RandomFactors, train: Ratings, test: Ratings) -> Callable[[], object]:
     """The same factors by `implicit.evaluation.ranking_metrics_at_k`: precision, MAP, NDCG and AUC at 20."""
-    from implicit.cpu.als import AlternatingLeastSquares
-    from implicit.evaluation import ranking_metrics_at_k
+    from implicit.cpu.als import AlternatingLeastSquares  # pyright: ignore[reportMissingImports] - a peer, for benchmarks only
+    from implicit.evaluation import ranking_metrics_at_k  # pyright: ignore[reportMissingImports] - a peer, for benchmarks only
     from scipy.sparse import csr_matrix
 
     peer = AlternatingLeastSquares(factors=model.users.shape[1])

@@ -49,7 +49,7 @@ def ours_implicit(
 
 def peer_implicit(matrix: Any, alpha: float, reg: float) -> Vectors:
     """`implicit`'s fit with its default solver, epochs and threads."""
-    from implicit.cpu.als import AlternatingLeastSquares
+    from implicit.cpu.als import AlternatingLeastSquares  # pyright: ignore[reportMissingImports] - a peer, for benchmarks only
 
     peer = AlternatingLeastSquares(
         factors=SIZE, regularization=reg, alpha=alpha, iterations=PEER_EPOCHS, random_state=0
