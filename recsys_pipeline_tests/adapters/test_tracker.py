@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -189,7 +190,12 @@ def test_an_alert_is_in_the_record_of_an_offline_run(tmp_path: Path) -> None:
     with tracker.run("reports/drift@2026-01-02", "reports", {}) as run:
         run.alert("Drift on 2026-01-02", "price: median 45 → 135")
     (record,) = records(tracker)
-    assert "price: median 45 → 135".encode() in record.read_bytes()
+    told, deadline = "price: median 45 → 135".encode(), time.monotonic() + 20
+    while (
+        told not in record.read_bytes() and time.monotonic() < deadline
+    ):  # W&B's own process writes, when it comes to it
+        time.sleep(0.2)
+    assert told in record.read_bytes()
 
 
 def _raise(*_: Any, **__: Any) -> Any:
