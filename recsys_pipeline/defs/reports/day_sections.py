@@ -96,8 +96,8 @@ def day_sections(day: DayInputs) -> Iterator[Section]:
     """Every section that the day's inputs feed."""
     if "reports/ranking" in day.artifacts:
         yield from _interaction_sections(day)
-    if "reports/looks" in day.artifacts:
-        yield _looks(day)
+    if day.looks is not None:
+        yield _looks(day, day.looks)
     indexes = {key: SearchIndex.load(day.artifacts[key].path).report for key in day.artifacts if key.endswith("_index")}
     yield index_section({key.split("/")[1].removesuffix("_index"): report for key, report in indexes.items()})
     yield lineage_section([LineageRow(a.manifest.ref, a.manifest.recipe.inputs[-5:]) for a in day.artifacts.values()])
@@ -167,8 +167,7 @@ def _categories(day: DayInputs) -> dict[str, str]:
     return {name: str(categories[0]) for name, categories in named if categories is not None and len(categories)}
 
 
-def _looks(day: DayInputs) -> Section:
-    data = LookData.load(day.artifacts["dataset/looks"].path)
+def _looks(day: DayInputs, data: LookData) -> Section:
     folds = LookFolds.load(day.artifacts["folds/triplets"].path)
     scorer = tower_scorer(StlModel.load(day.artifacts["models/stl"].path), data)
     estimates = load_records(Estimate, day.artifacts["reports/looks"].path / "estimates.parquet")

@@ -9,7 +9,8 @@ from jaxtyping import Float32
 
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
-from recsys_pipeline.core.reports.accuracy.resampling import INTERVAL, N_RESAMPLES, bootstrap_sums
+from recsys_pipeline.core.reports.accuracy.ratios import ratio_intervals
+from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES
 
 MAX_VALUES = 10
 
@@ -57,15 +58,12 @@ def hit_rates_by_value(result: RankingResult, k: int, seed: int, n_resamples: in
 def _rates(
     model: str, levels: np.ndarray, counts: np.ndarray, is_cumulative: bool, k: int, seed: int, n_resamples: int
 ) -> list[ValueHitRate]:
-    drawn = bootstrap_sums(np.concatenate([counts[0], counts[1]], axis=1), seed, n_resamples)
-    n_rows, hits = drawn[:, : len(levels)], drawn[:, len(levels) :]
-    shares = np.divide(hits, n_rows, out=np.full(hits.shape, np.nan), where=n_rows > 0)
-    low, high = np.nanquantile(shares, INTERVAL, axis=0)
-    totals, found = counts.sum(axis=1)
+    found, low, high = ratio_intervals(counts[1], counts[0], seed, n_resamples)
+    n_rows = counts[0].sum(axis=0)
     return [
         ValueHitRate(
             model, float(levels[i]), is_cumulative, k,
-            float(found[i] / totals[i]), float(low[i]), float(high[i]), int(totals[i]),
+            float(found[i]), float(low[i]), float(high[i]), int(n_rows[i]),
         )
         for i in range(len(levels))
     ]  # fmt: skip

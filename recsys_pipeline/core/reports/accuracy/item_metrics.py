@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float64, Int32
 
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
-from recsys_pipeline.core.reports.accuracy.resampling import INTERVAL, N_RESAMPLES, Estimate, bootstrap_means
+from recsys_pipeline.core.reports.accuracy.ratios import mean_estimates
+from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES, Estimate
 
 RowMetric = Callable[[np.ndarray], np.ndarray]
 
@@ -41,10 +42,6 @@ def item_estimates(result: RankingResult, seed: int, n_resamples: int = N_RESAMP
     """Each row metric at each k as a mean over items, with its bootstrap interval over items; none without rows."""
     if not len(result.rows.item):
         return []
-    items, values = item_values(result.rows.item, result.rows.place, result.ks)
-    low, high = np.quantile(bootstrap_means(values, seed, n_resamples), INTERVAL, axis=0)
-    names = [(metric, k) for metric in ROW_METRICS for k in result.ks]
-    return [
-        Estimate(result.model, metric, k, float(values[:, i].mean()), float(low[i]), float(high[i]), len(items))
-        for i, (metric, k) in enumerate(names)
-    ]
+    _, values = item_values(result.rows.item, result.rows.place, result.ks)
+    columns = [(result.model, metric, k) for metric in ROW_METRICS for k in result.ks]
+    return mean_estimates(columns, values, seed, n_resamples)
