@@ -19,10 +19,10 @@ from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds import Fold, Split
 from recsys_pipeline.core.folds.k_fold import k_fold
 from recsys_pipeline.core.learning.configs import parse_config
-from recsys_pipeline.core.learning.fused_sweep import FusedTrials
-from recsys_pipeline.core.learning.sweep_importance import importance
-from recsys_pipeline.core.learning.sweep_trials import FAILED, FINISHED, STOPPED, load_trials, save_trial
-from recsys_pipeline.core.learning.sweeps import SweepResult, Trial, parse_sweep, run_batches
+from recsys_pipeline.core.learning.sweeps.fused import FusedTrials
+from recsys_pipeline.core.learning.sweeps.importance import importance
+from recsys_pipeline.core.learning.sweeps.sweep import SweepResult, Trial, parse_sweep, run_batches
+from recsys_pipeline.core.learning.sweeps.trials import FAILED, FINISHED, STOPPED, load_trials, save_trial
 from recsys_pipeline.core.models import ModelSpec, discover
 from recsys_pipeline.core.reports.accuracy.validation import validation_metrics
 from recsys_pipeline.core.reports.page import plots, sweep_plots

@@ -34,7 +34,7 @@ def all_versions() -> dict[str, str]:
         ("core/dataset/schema.py", "dataset"),
         ("adapters/sources/files.py", "dataset"),
         ("core/folds/prequential.py", "folds"),
-        ("core/learning/factorization_als.py", "learning"),
+        ("core/learning/factorization/als.py", "learning"),
         ("core/models/popularity.py", "models"),
         ("core/neighbors/index.py", "neighbors"),
         ("core/reports/accuracy/metrics.py", "reports"),

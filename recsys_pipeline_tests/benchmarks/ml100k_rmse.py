@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from recsys_pipeline.core.learning.sweeps import SweepResult, parse_sweep, run_sweep
+from recsys_pipeline.core.learning.sweeps.sweep import SweepResult, parse_sweep, run_sweep
 from recsys_pipeline.core.models import als
 from recsys_pipeline.core.types import Ratings
 

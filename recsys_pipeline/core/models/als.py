@@ -1,7 +1,7 @@
 """Regularised matrix factorisation, solved exactly by alternating least squares or by Optax for the same objective.
 
 With `gravity = 0` it fits values and is judged by RMSE; with `gravity > 0` unobserved pairs are also pulled to zero,
-which is what ranks. The objective is written out in `core/learning/factorization.py`.
+which is what ranks. The objective is written out in `core/learning/factorization/objective.py`.
 """
 
 import dataclasses
@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
-from recsys_pipeline.core.learning.factorization import (
+from recsys_pipeline.core.learning.factorization.als import first_factors, fit_als, solve_new_rows
+from recsys_pipeline.core.learning.factorization.objective import (
     Objective,
     Totals,
     Weight,
@@ -24,10 +25,9 @@ from recsys_pipeline.core.learning.factorization import (
     transposed,
     vectors,
 )
-from recsys_pipeline.core.learning.factorization_als import first_factors, fit_als, solve_new_rows
-from recsys_pipeline.core.learning.factorization_optax import fit_optax
-from recsys_pipeline.core.learning.factorization_rows import row_lengths
-from recsys_pipeline.core.learning.factorization_start import Start
+from recsys_pipeline.core.learning.factorization.optax_solver import fit_optax
+from recsys_pipeline.core.learning.factorization.rows import row_lengths
+from recsys_pipeline.core.learning.factorization.start import Start
 from recsys_pipeline.core.learning.model_files import check_items, check_users, load_model, save_model
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.types import Progress, Ratings, check_settings, setting

@@ -1,8 +1,8 @@
 """Bayesian matrix factorisation by Gibbs sampling: ratings with history terms and time bins, and how sure each one is.
 
-The model and its sources are written out in `core/learning/gibbs.py`. There is no penalty to tune: precisions have
-weak hyperpriors and are drawn with all else, and predictions are averaged over states of the chain. What remains to be
-chosen is the number of dimensions and the length of the chain.
+The model and its sources are written out in `core/learning/gibbs/sampler.py`. There is no penalty to tune: precisions
+have weak hyperpriors and are drawn with all else, and predictions are averaged over states of the chain. What remains
+to be chosen is the number of dimensions and the length of the chain.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from recsys_pipeline.core.errors import ModelError
-from recsys_pipeline.core.learning.gibbs import Schedule, Terms
-from recsys_pipeline.core.learning.gibbs_model import RatingModel
-from recsys_pipeline.core.learning.gibbs_posterior import sample_posterior
-from recsys_pipeline.core.learning.gibbs_time import BinSettings
+from recsys_pipeline.core.learning.gibbs.model import RatingModel
+from recsys_pipeline.core.learning.gibbs.posterior import sample_posterior
+from recsys_pipeline.core.learning.gibbs.sampler import Schedule, Terms
+from recsys_pipeline.core.learning.gibbs.time import BinSettings
 from recsys_pipeline.core.learning.model_files import check_users
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.types import Progress, Ratings, check_settings, setting

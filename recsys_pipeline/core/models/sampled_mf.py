@@ -1,8 +1,8 @@
 """Matrix factorisation learned from sampled pairs: logistic, BPR, WARP, softmax or squared loss, by small steps.
 
 Where alternating least squares weighs all unobserved pairs at once, this draws a few for each observed one, so the loss
-need not be a square and can look at the top of the list. The losses are in `core/learning/sampled_losses.py`, the
-trainer in `core/learning/sampled_trainer.py`.
+need not be a square and can look at the top of the list. The losses are in `core/learning/sampled/losses.py`, the
+trainer in `core/learning/sampled/trainer.py`.
 """
 
 from pathlib import Path
@@ -12,9 +12,9 @@ from jaxtyping import Float32, Int32
 from scipy.special import expit
 
 from recsys_pipeline.core.learning.model_files import check_items, check_users, load_model, save_model
-from recsys_pipeline.core.learning.sampled_problem import DataFacts, Factors, Table
-from recsys_pipeline.core.learning.sampled_settings import SampledMfConfig
-from recsys_pipeline.core.learning.sampled_trainer import fit_sampled, fold_in_sampled
+from recsys_pipeline.core.learning.sampled.problem import DataFacts, Factors, Table
+from recsys_pipeline.core.learning.sampled.settings import SampledMfConfig
+from recsys_pipeline.core.learning.sampled.trainer import fit_sampled, fold_in_sampled
 from recsys_pipeline.core.learning.user_histories import history_matrix
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.types import Progress, Ratings

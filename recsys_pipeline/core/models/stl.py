@@ -14,10 +14,15 @@ from jaxtyping import Float32, UInt8
 
 from recsys_pipeline.core.errors import ModelError
 from recsys_pipeline.core.folds.triplets import LooksTrain
+from recsys_pipeline.core.learning.looks.pixels import Colours
+from recsys_pipeline.core.learning.looks.towers import embed, tower_graph
+from recsys_pipeline.core.learning.looks.triplet_training import (
+    StlConfig,
+    TrainedTowers,
+    train_towers,
+    untrained_towers,
+)
 from recsys_pipeline.core.learning.model_files import load_model, save_model
-from recsys_pipeline.core.learning.pixels import Colours
-from recsys_pipeline.core.learning.towers import embed, tower_graph
-from recsys_pipeline.core.learning.triplet_training import StlConfig, TrainedTowers, train_towers, untrained_towers
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.types import Progress
 

@@ -1,7 +1,7 @@
 """SVD++ and its flipped twin with time bins, as one regularised least-squares problem solved block by block.
 
 The mode of what `bayesian_mf` samples, under penalties that are chosen and not learned: a fraction of the time and of
-the size. The objective is written out in `core/learning/gibbs_modes.py`.
+the size. The objective is written out in `core/learning/gibbs/modes.py`.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from recsys_pipeline.core.learning.gibbs import Sampler, Schedule, Terms, in_rating_units, run_chain
-from recsys_pipeline.core.learning.gibbs_model import RatingModel
-from recsys_pipeline.core.learning.gibbs_modes import Modes, objective_value
-from recsys_pipeline.core.learning.gibbs_posterior import centre, collect
-from recsys_pipeline.core.learning.gibbs_time import BinSettings
+from recsys_pipeline.core.learning.gibbs.model import RatingModel
+from recsys_pipeline.core.learning.gibbs.modes import Modes, objective_value
+from recsys_pipeline.core.learning.gibbs.posterior import centre, collect
+from recsys_pipeline.core.learning.gibbs.sampler import Sampler, Schedule, Terms, in_rating_units, run_chain
+from recsys_pipeline.core.learning.gibbs.time import BinSettings
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.types import Progress, Ratings, check_settings, setting
 

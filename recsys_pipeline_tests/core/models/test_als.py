@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
-from recsys_pipeline.core.learning import factorization_reference as reference
-from recsys_pipeline.core.learning.factorization_start import Start
+from recsys_pipeline.core.learning.factorization import reference
+from recsys_pipeline.core.learning.factorization.start import Start
 from recsys_pipeline.core.models import als
 from recsys_pipeline.core.types import Ratings
-from recsys_pipeline_tests.core.learning.test_factorization import some_ratings
+from recsys_pipeline_tests.core.learning.factorization.test_objective import some_ratings
 from recsys_pipeline_tests.model_battery import ModelBattery, planted_blocks
 
 RANKING = als.AlsConfig(embedding_size=7, epochs=5, half_life_days=0.0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.learning.sweeps import parse_sweep
+from recsys_pipeline.core.learning.sweeps.sweep import parse_sweep
 from recsys_pipeline.core.models import VectorRecommender, discover, sampled_mf
 from recsys_pipeline.core.models.sampled_mf import SampledMfConfig
 from recsys_pipeline_tests.model_battery import ModelBattery, own_share, planted_blocks

@@ -9,8 +9,8 @@ import pytest
 
 from recsys_pipeline.core.errors import ArtifactError, ModelError
 from recsys_pipeline.core.folds.triplets import LooksTrain
+from recsys_pipeline.core.learning.looks.towers import EMBED_BATCH
 from recsys_pipeline.core.learning.model_files import ARRAYS, DOCUMENT
-from recsys_pipeline.core.learning.towers import EMBED_BATCH
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.models.stl import SPEC, StlConfig, StlModel, fit, untrained
 from recsys_pipeline_tests.look_fixtures import look_data

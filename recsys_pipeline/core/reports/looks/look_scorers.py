@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
 from recsys_pipeline.core.dataset.looks import LookData
-from recsys_pipeline.core.learning.pixels import box_pixels
+from recsys_pipeline.core.learning.looks.pixels import box_pixels
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.reports.looks.looks import Scorer
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from recsys_pipeline.core.learning.sweep_importance import is_numeric
+from recsys_pipeline.core.learning.sweeps.importance import is_numeric
 from recsys_pipeline.core.reports.page.plots import GRID, INK, MUTED, SERIES, new_figure
 
 BEST_SHARE = 0.1

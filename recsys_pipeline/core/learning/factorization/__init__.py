@@ -1,0 +1,1 @@
+"""Matrix factorisation with one objective: exact and blockwise alternating least squares, Optax, and their twins."""

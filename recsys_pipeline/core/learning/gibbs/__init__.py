@@ -1,0 +1,1 @@
+"""Bayesian matrix factorisation by Gibbs sampling: factors, biases, implicit histories and time."""

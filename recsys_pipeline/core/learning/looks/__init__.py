@@ -1,0 +1,1 @@
+"""Training of the shop-the-look towers: pixels, triplets, losses, checkpoints."""

@@ -1,0 +1,1 @@
+"""Matrix factorisation by sampled losses: mini-batches, negatives drawn anew, sparse updates."""

@@ -1,0 +1,1 @@
+"""Search of settings: sweep files, trials that train together, early stopping, importance."""
