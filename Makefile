@@ -10,7 +10,7 @@ export DAGSTER_HOME ?= $(CURDIR)
 export RECSYS_TEST_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test check bench-mf clean
+.PHONY: help install demo ui test check bench-mf bench-stl clean
 
 help: ## Print every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ check: $(STAMP) ## ruff, pyright, import-linter and the definitions check
 
 bench-mf: $(STAMP) ## Time matrix factorisation beside its peers (.venv/bin/pip install -e .[peers]); 15 minutes
 	@$(BIN)/python -m recsys_pipeline_tests.benchmarks.bench_mf --out data/bench-mf.json
+
+bench-stl: $(STAMP) ## Time training of shop the look beside the book's code; 3 minutes
+	@$(BIN)/python -m recsys_pipeline_tests.benchmarks.bench_stl --out data/bench-stl.json
 
 clean: ## Delete .venv and caches; data/ is yours and stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

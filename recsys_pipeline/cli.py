@@ -4,9 +4,11 @@ import argparse
 import logging
 import sys
 import time
+from collections.abc import Mapping
 
 from dotenv import load_dotenv
 from rich.console import Console
+from rich.markup import escape
 
 from recsys_pipeline.core.errors import RecsysError
 from recsys_pipeline.evaluate.arguments import add_evaluate
@@ -28,13 +30,28 @@ def main(arguments: list[str] | None = None) -> int:
                      help="a Launchpad field, e.g. models/als.embedding_size=32")  # fmt: skip
     run.add_argument("--recompute", action="store_true", help="make again what is up to date; digests must not change")
     run.set_defaults(run=_run)
+    fetch = verbs.add_parser("fetch-looks", help="bring the images of a source's looks from their addresses; resumable")
+    fetch.add_argument("--limit", type=int, metavar="N", help="ask for no more than N images in this call")
+    fetch.set_defaults(run=_fetch_looks)
+    look = verbs.add_parser("look", help="recommend a look for a scene: one product of each category that it lacks")
+    look.add_argument("scene", help="a scene's id")
+    look.add_argument("--budget", type=float, metavar="AMOUNT", help="what the look may cost, in the unit of prices")
+    look.add_argument("--products", type=int, default=5, metavar="N", help="at most so many (default: 5)")
+    look.set_defaults(run=_look)
+    similar = verbs.add_parser("similar", help="products on sale that look most like a product")
+    similar.add_argument("product", help="a product's id")
+    similar.add_argument("--k", type=int, default=10, metavar="N", help="how many (default: 10)")
+    similar.add_argument("--same-category", action="store_true", help="only products of its category")
+    similar.set_defaults(run=_similar)
+    for verb in (look, similar):
+        verb.add_argument("--day", help="YYYY-MM-DD; default: the newest day that has a model of looks")
     add_evaluate(verbs).set_defaults(run=_evaluate)
     parsed = parser.parse_args(arguments)
     load_dotenv(".env")  # all of it, as Dagster does for its processes; what the shell has set wins here
     try:
         return parsed.run(parsed)
     except RecsysError as error:
-        console.print(f"[red]{type(error).__name__}[/red]: {error}")
+        console.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}")
         return 1
 
 
@@ -63,6 +80,36 @@ def _run(parsed: argparse.Namespace) -> int:
     console.print(
         f"{parsed.job} {day}: {outcome.made} made, {outcome.reused} up to date, {time.monotonic() - started:.1f} s"
     )
+    return 0
+
+
+def _fetch_looks(parsed: argparse.Namespace) -> int:
+    from recsys_pipeline.adapters.sources import open_source
+    from recsys_pipeline.adapters.sources.fetch_looks import fetch_looks
+    from recsys_pipeline.settings import settings
+
+    def show(label: str, counts: Mapping[str, float | int]) -> None:
+        console.print(f"{label}  {'  '.join(f'{name} {count:g}' for name, count in counts.items())}")
+
+    found = fetch_looks(open_source(settings()), parsed.limit, show)
+    console.print(
+        f"{found.present} were there, {found.fetched} fetched, {found.dead} gone from the server, "
+        f"{found.failed} failed (run again), {found.left} left by --limit"
+    )
+    return 0
+
+
+def _look(parsed: argparse.Namespace) -> int:
+    from recsys_pipeline.defs.look import look_table, open_showroom
+
+    console.print(look_table(open_showroom(parsed.day), parsed.scene, parsed.budget, parsed.products))
+    return 0
+
+
+def _similar(parsed: argparse.Namespace) -> int:
+    from recsys_pipeline.defs.look import open_showroom, similar_table
+
+    console.print(similar_table(open_showroom(parsed.day), parsed.product, parsed.k, parsed.same_category))
     return 0
 
 

@@ -27,6 +27,19 @@ def publish_page(store: ArtifactStore, artifact: Artifact, folder: Path, dataset
     return folder / INDEX
 
 
+def beside(day: str, suffix: str) -> str:
+    """The name of another page of a day in the folder, which is the address by which the day's page links to it."""
+    return f"{day}-{suffix}.html"
+
+
+def publish_beside(artifact: Artifact, file: str, folder: Path, suffix: str) -> Path:
+    """Copy another page of a day into `folder`, whole or not at all, and give its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / beside(artifact.manifest.recipe.partition, suffix)
+    _write(path, (artifact.path / file).read_bytes())
+    return path
+
+
 def _entry(artifact: Artifact) -> DayEntry:
     metrics, day = artifact.manifest.metrics, artifact.manifest.recipe.partition
     value, low, high = (float(metrics.get(name, math.nan)) for name in ("value", "low", "high"))

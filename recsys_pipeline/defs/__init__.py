@@ -18,7 +18,7 @@ def build_definitions() -> dg.Definitions:
     provided = configured_source().provides | {"reports"}
     found = dg.load_assets_from_modules([dataset, folds, learning, models, neighbors, *_modules_of(reports)])
     assets = [asset for asset in found if isinstance(asset, dg.AssetsDefinition) and _needs(asset, NEEDS) <= provided]
-    jobs = build_jobs(sweeps="interactions" in provided)
+    jobs = build_jobs(sweeps=bool({"interactions", "looks"} & provided))
     return dg.Definitions(
         assets=assets,
         jobs=jobs,

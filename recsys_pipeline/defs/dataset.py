@@ -42,6 +42,9 @@ class LooksConfig(dg.Config):
     """How looks are decoded."""
 
     image_size: int = Field(64, ge=16, le=512, multiple_of=16, description="Pixels per side of the decoded images.")
+    max_quarantine_share: float = Field(
+        0.5, ge=0, le=1, description="Fail where a larger share of looks cannot be used, for want of an image say."
+    )
 
 
 @stage_asset("dataset/interactions", needs="interactions", kinds={"duckdb", "parquet"})
@@ -92,13 +95,20 @@ def looks(
     context: dg.AssetExecutionContext, config: LooksConfig, source: SourceResource, store: StoreResource,
     tracker: TrackerResource,
 ) -> dg.MaterializeResult:  # fmt: skip
-    """One row is a product that stands in a scene; every image of the looks and of the catalogue is decoded once."""
+    """One row is a product that stands in a scene; every image of the looks and of the catalogue is decoded once.
+
+    Images that did not change since an earlier day are taken from it, as they are.
+    """
     opened, window = source.open(), Window.of_day(day_of(context))
     catalogue = store.input(context, "dataset/items")
+    earlier = None if store.recompute else store.open().latest("dataset/looks", before=context.partition_key)
 
     def build(directory: Path, _: TrackedRun) -> Built:
         table = pq.read_table(catalogue.path / "items.parquet")
-        summary = write_looks(opened, opened.looks(window.end), table, directory, config.image_size, log_progress)
+        summary = write_looks(
+            opened, opened.looks(window.end), table, directory, config.image_size, log_progress,
+            earlier.path if earlier and earlier.has_all_files() else None, config.max_quarantine_share,
+        )  # fmt: skip
         return Built(vars(summary))
 
     settings = {**config.model_dump(), "source": opened.fingerprint(window)}

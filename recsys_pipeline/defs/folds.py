@@ -76,8 +76,13 @@ def triplets(
     data = store.input(context, "dataset/looks")
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        folds = split_looks(LookData.load(data.path), from_form(TripletConfig, config), config.seed)
+        looks = LookData.load(data.path)
+        folds = split_looks(looks, from_form(TripletConfig, config), config.seed)
         folds.save(directory)
-        return Built({f"{part}_pairs": len(getattr(folds, part)) for part in PARTS})
+        return Built(
+            {f"{part}_pairs": len(getattr(folds, part)) for part in PARTS}
+            | {"test_pairs_of_unseen_products": int(folds.is_unseen(looks, folds.test).sum())}
+            | {"products_held_out": len(folds.held_out)}
+        )
 
     return produce(context, store, tracker, inputs=[data], config=config, build=build)

@@ -14,7 +14,7 @@ from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.folds import Fold
-from recsys_pipeline.core.folds.triplets import LookFolds, LooksTrain
+from recsys_pipeline.core.folds.triplets import LookFolds
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import ModelSpec, discover
 from recsys_pipeline.core.reports.page import plots
@@ -100,7 +100,7 @@ def _fit_looks(
     spec: ModelSpec, config: Any, seed: int, inputs: list[Artifact], directory: Path, run: TrackedRun
 ) -> Built:
     folds, data = LookFolds.load(inputs[0].path), LookData.load(inputs[1].path)
-    train = LooksTrain(data, folds.train, folds.validation)
+    train = folds.for_training(data)
     history: list[dict[str, float | int]] = []
 
     def progress(label: str, metrics: dict[str, float | int]) -> None:

@@ -1,5 +1,8 @@
 """Neighbors: embeddings out of models, and indexes that find the nearest of them."""
 
+import hashlib
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,14 @@ from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.models.stl import StlModel
+from recsys_pipeline.core.neighbors.exports import export_vectors
 from recsys_pipeline.core.neighbors.index import IndexConfig, SearchIndex, build_index
 from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.config_form import config_form, from_form
-from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset
+from recsys_pipeline.defs.production import make_recipe, picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
+from recsys_pipeline.settings import settings
 
 IndexForm = config_form(IndexConfig, seed=(int, seed_field("Seed of query sample and clustering.")))
 SUBJECTS = {"als": ("items", "users"), "stl": ("products", "scenes")}
@@ -66,9 +71,21 @@ def stl_vectors(
 
     def build(directory: Path, _: TrackedRun) -> Built:
         fitted, looks = StlModel.load(model.path), LookData.load(data.path)
-        products = VectorTable(looks.product_ids, fitted.embed_products(looks.product_images))
-        scenes = VectorTable(looks.scene_ids, fitted.embed_scenes(looks.scene_images))
-        return _save_tables(directory, products=products, scenes=scenes)
+        categories = [looks.categories[row] for row in looks.product_category]
+        recipe = make_recipe("neighbors/stl_vectors", context.partition_key, [model, data], {})
+        # Only an interrupted export has use for its shards, which hold for this model, these images and this code.
+        shards = settings().home / "exports" / "stl_vectors" / context.partition_key / recipe.digest()[:16]
+        products = export_vectors(
+            looks.product_ids,
+            lambda rows: fitted.embed_products(looks.product_images[rows], categories[rows]),
+            shards / "products",
+        )
+        scenes = export_vectors(
+            looks.scene_ids, lambda rows: fitted.embed_scenes(looks.scene_images[rows]), shards / "scenes"
+        )
+        built = _save_tables(directory, products=products, scenes=scenes)
+        shutil.rmtree(shards.parent, ignore_errors=True)
+        return built
 
     return produce(context, store, tracker, inputs=[model, data], config={}, build=build, blocking=[vectors_are_finite])
 
@@ -106,11 +123,13 @@ def index_asset(model: str, needs: str) -> dg.AssetsDefinition:
 
 
 def _save_tables(directory: Path, **tables: VectorTable) -> Built:
+    """Store the tables; the digest is of their content, in whatever order the rows stand."""
     metrics: dict[str, int] = {}
     for name, table in tables.items():
         table.save(directory / name)
         metrics |= {name: len(table), "dimensions": table.dim}
-    return Built(metrics)
+    digests = json.dumps({name: table.digest() for name, table in tables.items()}, sort_keys=True)
+    return Built(metrics, digest=hashlib.sha256(digests.encode()).hexdigest())
 
 
 def _index_built(directory: Path, index: SearchIndex) -> Built:
@@ -123,6 +142,8 @@ def _index_built(directory: Path, index: SearchIndex) -> Built:
         "recall_target": report.recall_target,
         "queries_per_second": report.queries_per_second,
         "vectors": report.n_vectors,
+        "hubness": report.hubness,
+        "hubness_uncorrected": report.hubness_uncorrected,
     }
     return Built(metrics, digest=content_digest(files))
 

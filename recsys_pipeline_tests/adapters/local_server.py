@@ -15,6 +15,7 @@ class Server:
     files: dict[str, bytes] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     etag: str | None = '"one"'
+    retry_after: str | None = None
     requests: list[tuple[str, str | None]] = field(default_factory=list)
 
     @property
@@ -26,6 +27,11 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             """Quiet: the tests look at `server.requests`."""
+
+        def end_headers(self) -> None:
+            if server.retry_after:
+                self.send_header("Retry-After", server.retry_after)
+            super().end_headers()
 
         def do_GET(self) -> None:
             name, asked = self.path.lstrip("/"), self.headers.get("Range")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.report_folder import publish_page
+from recsys_pipeline.adapters.report_folder import beside, publish_beside, publish_page
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 
 KEY = "reports/daily"
@@ -51,3 +51,12 @@ def test_a_day_made_again_replaces_its_page(store: ArtifactStore, tmp_path: Path
     for text in ("first", "second"):
         publish_page(store, page(store, "2026-01-01", text), tmp_path / "reports", "shop")
     assert (tmp_path / "reports" / "2026-01-01.html").read_text() == "second"
+
+
+def test_a_page_beside_the_day_is_where_the_day_links_to(store: ArtifactStore, tmp_path: Path) -> None:
+    folder = tmp_path / "reports"
+    path = publish_beside(page(store, "2026-01-01", "looks"), "index.html", folder, "looks")
+    assert path == folder / beside("2026-01-01", "looks") == folder / "2026-01-01-looks.html"
+    assert path.read_text() == "looks"
+    index = publish_page(store, page(store, "2026-01-01", "the day"), folder, "shop")
+    assert re.findall(r'href="([^"#]+)"', index.read_text()) == ["2026-01-01.html"]

@@ -30,6 +30,8 @@ TRIALS: dict[str, list[dict[str, Any]]] = {
         {**LOGISTIC, "embedding_size": 192, "reg": 0.007},
         {**CYCLE, "embedding_size": 64, "reg": 0.006},
         {**CYCLE, "embedding_size": 192, "reg": 0.006, "epochs": 60},
+        {**CYCLE, "embedding_size": 256, "reg": 0.0065, "epochs": 80},
+        {**CYCLE, "embedding_size": 256, "reg": 0.0075, "epochs": 80, "n_negatives": 16},
     ],
 }
 

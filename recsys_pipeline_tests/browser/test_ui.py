@@ -21,9 +21,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from recsys_pipeline.core.reports.accuracy.leaderboard import ranking_section
 from recsys_pipeline.core.reports.accuracy.resampling import Estimate
+from recsys_pipeline.core.reports.looks.looks_section import looks_section
 from recsys_pipeline.core.reports.page.page import ReportData, render_page
 from recsys_pipeline.core.reports.page.pictures import LookExample, LookMatch
-from recsys_pipeline.core.reports.page.sections import looks_section
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [

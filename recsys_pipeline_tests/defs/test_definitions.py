@@ -64,9 +64,10 @@ def test_every_field_of_a_form_is_described_and_has_a_default(key: str) -> None:
 
 def test_forms_are_found_where_people_look_for_them() -> None:
     assert {"embedding_size", "reg", "gravity", "seed", "use_sweep"} <= set(fields_of("models/als"))
-    assert {"image_size"} == set(fields_of("dataset/looks"))
+    assert {"image_size", "max_quarantine_share"} == set(fields_of("dataset/looks"))
     sweep = {"file", "n_trials", "trials_at_once", "validation", "n_folds", "seed"}
     assert sweep == set(fields_of("learning/als_sweep"))
+    assert {"file", "n_trials", "seed"} == set(fields_of("learning/stl_sweep"))
 
 
 @pytest.mark.parametrize("key", sorted(key for key in SPECS if fields_of(key)))
@@ -129,8 +130,10 @@ def test_jobs_hold_their_stages() -> None:
     sweep = {key.to_user_string() for key in _selected("sweep_weekly")}
     assert {key.split("/")[0] for key in batch} == BATCH_GROUPS
     on_request = {f"models/{name}" for name in ("bayesian_mf", "ease", "sampled_mf", "svdpp")}
-    assert batch == set(SPECS) - {"learning/als_sweep", *on_request}
-    assert sweep == {"dataset/interactions", "dataset/snapshot", "folds/prequential", "learning/als_sweep"}
+    sweeps = {"learning/als_sweep", "learning/stl_sweep"}
+    assert batch == set(SPECS) - {*sweeps, *on_request}
+    of_interactions = {"dataset/interactions", "dataset/snapshot", "folds/prequential"}
+    assert sweep == {*of_interactions, "dataset/items", "dataset/looks", "folds/triplets", *sweeps}
 
 
 def _selected(job: str) -> set[dg.AssetKey]:

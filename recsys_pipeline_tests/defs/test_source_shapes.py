@@ -13,7 +13,8 @@ from recsys_pipeline_tests.processes import exit_code
 CONF = Path(__file__).parents[2] / "conf" / "sources"
 BOTH = {"dataset/items", "reports/daily"}
 OF_LOOKS = {
-    "dataset/looks", "folds/triplets", "models/stl", "neighbors/stl_vectors", "neighbors/stl_index", "reports/looks",
+    "dataset/looks", "folds/triplets", "learning/stl_sweep", "models/stl", "neighbors/stl_vectors",
+    "neighbors/stl_index", "reports/looks",
 }  # fmt: skip
 OF_INTERACTIONS = {
     "dataset/interactions", "dataset/snapshot", "folds/prequential", "learning/als_sweep", "models/random",
@@ -60,7 +61,7 @@ def test_a_source_of_looks_loads_looks_only(tmp_path: Path) -> None:
     found = loaded(tmp_path, RECSYS_SOURCE_CONFIG=str(CONF / "ikea-looks.toml"), RECSYS_DATA_DIR=str(tmp_path))
     assert set(found["assets"]) == OF_LOOKS | BOTH
     assert set(found["deps"]) <= set(found["assets"]), "no asset waits for one that is not there"
-    assert found["schedules"] == ["batch_daily"]
+    assert found["schedules"] == ["batch_daily", "sweep_weekly"]
     assert found["first"] == "2018-01-01"
 
 

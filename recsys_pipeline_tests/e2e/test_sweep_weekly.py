@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, Deployment, failure
+from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, Deployment, as_flags, failure
 
 SWEEP = """
 name: tiny
@@ -17,6 +17,15 @@ parameters:
   embedding_size: {value: 7}
   epochs: {value: 2}
 """
+STL_SWEEP = """
+name: tiny_looks
+method: grid
+metric: {name: validation_accuracy, goal: maximize}
+parameters:
+  learning_rate: {values: [0.002, 0.0001]}
+  embedding_size: {value: 6}
+  epochs: {value: 1}
+"""
 INPUTS = ["folds/prequential", "learning/als_sweep"]
 
 
@@ -25,12 +34,14 @@ def swept(first_day: Deployment, tmp_path_factory: pytest.TempPathFactory) -> De
     home = tmp_path_factory.mktemp("swept") / "home"
     shutil.copytree(first_day.home / "data" / "store", home / "data" / "store")
     deployment = Deployment(home)
-    file = home / "sweep.yaml"
-    file.write_text(SWEEP)
-    outcome = deployment.recsys("run", "sweep_weekly", DAY, "--set", f"learning/als_sweep.file={file}",
-                                "--set", "learning/als_sweep.n_trials=3")  # fmt: skip
+    files = {"als": home / "als.yaml", "stl": home / "stl.yaml"}
+    files["als"].write_text(SWEEP)
+    files["stl"].write_text(STL_SWEEP)
+    fields = {"dataset/looks.image_size": 16, "learning/als_sweep.n_trials": 3, "learning/stl_sweep.n_trials": 2}
+    fields |= {f"learning/{model}_sweep.file": str(file) for model, file in files.items()}
+    outcome = deployment.recsys("run", "sweep_weekly", DAY, *as_flags(fields))
     assert outcome.code == 0, outcome.text
-    assert "1 made, 3 up to date" in outcome.text
+    assert "2 made, 6 up to date" in outcome.text
     return deployment
 
 
@@ -54,6 +65,18 @@ def test_the_next_models_take_the_winner(swept: Deployment) -> None:
     assert [ref.key for ref in recipe.inputs] == INPUTS
     assert recipe.inputs[1].digest == best.digest
     assert recipe.config == {**best.metrics["best_config"], "seed": 0}
+
+
+def test_the_next_stl_takes_the_winner_on_validation_scenes(swept: Deployment) -> None:
+    artifact = swept.artifacts(DAY)["learning/stl_sweep"]
+    trials = pd.read_parquet(artifact.path / "trials.parquet")
+    assert trials["learning_rate"].tolist() == [0.002, 0.0001]
+    best = artifact.manifest.metrics["best_config"]
+    assert best["learning_rate"] == trials["learning_rate"].iloc[trials["validation_accuracy"].argmax()]
+    assert swept.materialize("models/stl").success
+    recipe = swept.artifacts(DAY)["models/stl"].manifest.recipe
+    assert [ref.key for ref in recipe.inputs] == ["folds/triplets", "dataset/looks", "learning/stl_sweep"]
+    assert recipe.config == {**best, "seed": 0}
 
 
 def test_a_later_day_takes_the_newest_sweep_before_it(swept: Deployment) -> None:

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
 RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
+LONGEST_WAIT_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Patience:
     timeout_s: float = 30.0
     attempts: int = 5
     backoff_s: float = 1.0
-    """Wait before the second attempt; it doubles with each further one."""
+    """Wait before the second attempt; it doubles with each further one, and is at least what `Retry-After` asks for."""
 
 
 class _InterruptedError(Exception):
@@ -92,10 +93,16 @@ def _persist(url: str, patience: Patience, attempt: Callable[[float], None]) -> 
                 f"{url} did not arrive in {patience.attempts} attempts, the last ended with: {failure}; "
                 "what has arrived is kept, run again to continue"
             ) from failure
-        wait_s = patience.backoff_s * 2 ** (number - 1)
+        wait_s = max(patience.backoff_s * 2 ** (number - 1), _asked_wait_s(failure))
         logger.warning("attempt %d at %s: %s; again in %.1f s", number, url, failure, wait_s)
         time.sleep(wait_s)
     raise SourceError(f"{url}: attempts is {patience.attempts}; it must be 1 or more")
+
+
+def _asked_wait_s(failure: Exception) -> float:
+    """The seconds of a `Retry-After`, no more than `LONGEST_WAIT_S`; 0 where there is none (or a date)."""
+    asked = failure.headers.get("Retry-After", "") if isinstance(failure, urllib.error.HTTPError) else ""
+    return min(float(asked), LONGEST_WAIT_S) if asked.isdecimal() else 0.0
 
 
 def _continue(url: str, part: Path, timeout_s: float, trusted: bool) -> None:

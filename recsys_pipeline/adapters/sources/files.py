@@ -23,8 +23,16 @@ import duckdb
 import pyarrow as pa
 
 from recsys_pipeline.adapters.sources.catalogue_files import image_items, table_items, table_looks
-from recsys_pipeline.adapters.sources.files_config import FilesConfig, InteractionFiles, ItemImages, load_files_config
+from recsys_pipeline.adapters.sources.files_config import (
+    FilesConfig,
+    InteractionFiles,
+    ItemFiles,
+    ItemImages,
+    load_files_config,
+)
 from recsys_pipeline.adapters.sources.interaction_files import interaction_rows
+from recsys_pipeline.adapters.sources.stl_config import StlFiles, StlItems
+from recsys_pipeline.adapters.sources.stl_files import image_folders, stl_categories, stl_items, stl_looks
 from recsys_pipeline.core.dataset.schema import INTERACTIONS, TRACE, open_duckdb
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SourceError
@@ -92,6 +100,9 @@ class FilesSource:
         config = self.config.items
         if config is None:
             raise SourceError(f"source {self.name} declares no [items]")
+        if isinstance(config, StlItems):
+            assert isinstance(self.config.looks, StlFiles)  # FilesConfig sees to it
+            return stl_items(self._stl_categories(self.config.looks), self.config.looks)
         paths = self._paths(config.path, "items.path")
         if isinstance(config, ItemImages):
             return image_items(self.config.root, paths, config)
@@ -104,6 +115,8 @@ class FilesSource:
         if config is None:
             raise SourceError(f"source {self.name} declares no [looks]")
         paths = self._paths(config.path, "looks.path")
+        if isinstance(config, StlFiles):
+            return stl_looks(self.config.root, paths, self._stl_categories(config), config)
         with _failures_named(paths[0]), open_duckdb() as con:
             return table_looks(con, self.config.root, paths, config)
 
@@ -119,16 +132,25 @@ class FilesSource:
             raise SourceError(f"cannot read image {reference!r} below {self.config.root}: {error.strerror}") from error
 
     def fingerprint(self, window: Window) -> str:
-        """Digest of the config and of name, size and modification time of the files that the window reads."""
+        """Digest of the config and of name, size and modification time of the files that the window reads.
+
+        Images of an STL layout are not looked at one by one: a folder's time tells when one was added or removed.
+        """
         paths = [share.path for share in self._shares(window)] if self.config.interactions else []
-        if self.config.items:
+        if isinstance(self.config.items, ItemFiles | ItemImages):
             paths += self._paths(self.config.items.path, "items.path")
         if self.config.looks:
             paths += self._paths(self.config.looks.path, "looks.path")
+        if isinstance(self.config.looks, StlFiles):
+            paths += self._paths(self.config.looks.categories, "looks.categories")
+            paths += image_folders(self.config.root, self.config.looks)
         stats = [(str(path.relative_to(self.config.root)), path.stat()) for path in paths]
         files = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
-        document = [self.config.model_dump(mode="json", exclude={"root"}), files]
+        document = [self.config.model_dump(mode="json", exclude={"root": True, "looks": {"fetch"}}), files]
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+    def _stl_categories(self, config: StlFiles) -> dict[str, str]:
+        return stl_categories(self._paths(config.categories, "looks.categories"), config.category_levels)
 
     @property
     def _interactions(self) -> InteractionFiles:

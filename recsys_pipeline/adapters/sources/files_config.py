@@ -6,33 +6,19 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from recsys_pipeline.adapters.sources.config_fields import Column, PathBelowRoot, Strict
+from recsys_pipeline.adapters.sources.stl_config import ImageFetch, StlFiles, StlItems
 from recsys_pipeline.core.errors import SettingError
-
-Column = Annotated[int, Field(ge=1)] | str
-"""A header name, or a 1-based position where the file has no header."""
-
-
-def _below_root(path: str) -> str:
-    if Path(path).is_absolute() or ".." in Path(path).parts:
-        raise ValueError(f"{path!r} must be relative and below root: set root to a folder that holds the files")
-    return path
-
-
-PathBelowRoot = Annotated[str, AfterValidator(_below_root)]
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".dat": "::"}
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TextTable(_Strict):
+class TextTable(Strict):
     """Where a table's files are and how their lines are read; Parquet files need only `path` and `columns`."""
 
     path: PathBelowRoot = Field(
@@ -65,7 +51,7 @@ class TextTable(_Strict):
         return self.separator or SEPARATORS.get(Path(self.path.removesuffix(".gz")).suffix, "")
 
 
-class InteractionColumns(_Strict):
+class InteractionColumns(Strict):
     user_id: Column
     item_id: Column
     timestamp: Column
@@ -108,7 +94,7 @@ class InteractionFiles(TextTable):
         return self
 
 
-class ItemColumns(_Strict):
+class ItemColumns(Strict):
     item_id: Column
     title: Column | None = None
     categories: Column | None = None
@@ -137,7 +123,7 @@ class ItemFiles(TextTable):
         return self
 
 
-class ItemImages(_Strict):
+class ItemImages(Strict):
     """`[items]` with `kind = "images"`: each image file is an item, its folder is its category."""
 
     kind: Literal["images"]
@@ -148,7 +134,7 @@ class ItemImages(_Strict):
     )
 
 
-class LookColumns(_Strict):
+class LookColumns(Strict):
     scene_image: Column
     product_image: Column
     scene_id: Column | None = None
@@ -170,18 +156,27 @@ class LookColumns(_Strict):
 class LookFiles(TextTable):
     """`[looks]`: scene-product pairs. Ids default to `<folder>/<name without suffix>`, the category to the folder."""
 
+    kind: Literal["table"] = "table"
     columns: LookColumns
 
 
-class FilesConfig(_Strict):
+class FilesConfig(Strict):
     """Everything that a files source needs to know. Relative paths of `root` start at the TOML's own folder."""
 
     name: str = Field(pattern=r"^[a-z0-9-]+$", description="Names the storage namespace")
     root: Path
     first_day: date | None = Field(default=None, description="First day, where there are no interactions to tell it")
     interactions: InteractionFiles | None = None
-    items: Annotated[ItemFiles | ItemImages, Field(discriminator="kind")] | None = None
-    looks: LookFiles | None = None
+    items: Annotated[ItemFiles | ItemImages | StlItems, Field(discriminator="kind")] | None = None
+    looks: Annotated[LookFiles | StlFiles, Field(discriminator="kind")] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tables_by_default(cls, document: Any) -> Any:
+        if not isinstance(document, dict):
+            return document
+        sections = {name: document[name] for name in ("items", "looks") if isinstance(document.get(name), dict)}
+        return {**document, **{name: {"kind": "table", **section} for name, section in sections.items()}}
 
     @model_validator(mode="after")
     def _days_are_known(self) -> "FilesConfig":
@@ -189,6 +184,8 @@ class FilesConfig(_Strict):
             raise ValueError("declare [interactions] or [looks]: there is nothing to learn from")
         if self.interactions is None and self.first_day is None:
             raise ValueError("set first_day: without [interactions] nothing else tells when this source begins")
+        if isinstance(self.items, StlItems) and not isinstance(self.looks, StlFiles):
+            raise ValueError('items of kind "stl" need looks of kind "stl", whose categories name them')
         return self
 
 
@@ -205,8 +202,6 @@ def load_files_config(path: Path, environment: Mapping[str, str] | None = None) 
         raise SettingError(f"{path} is not valid TOML: {error}") from error
     if isinstance(document.get("root"), str):
         document["root"] = path.parent / _expand(document["root"], path, environment or os.environ)
-    if isinstance(document.get("items"), dict):
-        document["items"].setdefault("kind", "table")
     try:
         return FilesConfig.model_validate(document)
     except ValidationError as error:
@@ -232,15 +227,18 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     ("items", "table"): ItemFiles,
     ("items", "table", "columns"): ItemColumns,
     ("items", "images"): ItemImages,
-    ("looks",): LookFiles,
-    ("looks", "columns"): LookColumns,
+    ("items", "stl"): StlItems,
+    ("looks", "table"): LookFiles,
+    ("looks", "table", "columns"): LookColumns,
+    ("looks", "stl"): StlFiles,
+    ("looks", "stl", "fetch"): ImageFetch,
 }
 
 
 def _explain(found: ErrorDetails) -> str:
     """One line for one of pydantic's errors: the key as it stands in the TOML, and the valid keys."""
     place = tuple(str(part) for part in found["loc"])
-    key = ".".join(part for part in place if part not in ("table", "images"))
+    key = ".".join(part for part in place if part not in ("table", "images", "stl"))
     section = _SECTIONS.get(place[:-1])
     if found["type"] == "extra_forbidden" and section is not None:
         return f"unknown key {key}; valid keys here are {', '.join(section.model_fields)}"

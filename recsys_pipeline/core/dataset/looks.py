@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float32, Int32, UInt8
 
-from recsys_pipeline.core.dataset.image_files import ImageReader, write_images
+from recsys_pipeline.core.dataset.image_files import Frames, ImageReader, WrittenImages, write_images
 from recsys_pipeline.core.dataset.schema import LOOKS as LOOKS_CONTRACT
 from recsys_pipeline.core.dataset.schema import TRACE, check_columns, quarantine_rows, validate_looks
 from recsys_pipeline.core.errors import ArtifactError, DataError
@@ -28,8 +28,8 @@ LOOKS = pa.schema(
     + [("scene_row", pa.int32()), ("product_row", pa.int32())]
     + [(side, pa.float32()) for side in ("left", "top", "right", "bottom")]
 )
-SCENES = pa.schema([("scene_id", pa.string()), ("scene_image", pa.string())])
-PRODUCTS = pa.schema([("product_id", pa.string()), ("category", pa.string()), ("product_image", pa.string())])
+SCENES = pa.schema([(name, pa.string()) for name in ("scene_id", "scene_image", "image_digest")])
+PRODUCTS = pa.schema([(name, pa.string()) for name in ("product_id", "category", "product_image", "image_digest")])
 REJECTED = pa.schema([*TRACE, *((name, pa.string()) for name in ("reason", "scene_id", "product_id", "reference"))])
 """One row is a scene or product that is put aside for its images; `QUARANTINE` keeps its ids and reference as JSON."""
 
@@ -44,6 +44,7 @@ class LooksSummary:
     categories: int
     pairs_with_box: int
     quarantined: int
+    images_decoded: int
     image_size: int
 
 
@@ -103,6 +104,8 @@ def write_looks(
     directory: Path,
     image_size: int = 64,
     progress: Progress | None = None,
+    earlier: Path | None = None,
+    max_quarantine_share: float = 0.5,
 ) -> LooksSummary:
     """Decode every image of the looks and of the catalogue, and write tables and arrays that `LookData` reads.
 
@@ -110,42 +113,73 @@ def write_looks(
     an item that is in no look takes the first of its categories. Rows are sorted by id, so the files do not depend
     on the order of the input; only of two rows with one pair the first stays. What cannot be used (rows that break
     the contract of `validate_looks`, ids that contradict one another, missing or broken images, scenes left with no
-    product) goes to `quarantine.parquet` with its reason. Raises `SourceError` for wrong columns, and `DataError`
-    where nothing is left.
+    product) goes to `quarantine.parquet` with its reason.
+
+    Frames of images that have not changed are copied from the looks in the folder `earlier`, so that a day costs the
+    decoding of its new images only; the files do not depend on it. Raises `SourceError` for wrong columns,
+    `ArtifactError` for an `earlier` that cannot be read, and `DataError` where a larger share of the looks than
+    `max_quarantine_share` is put aside, or nothing is left.
     """
     directory.mkdir(parents=True, exist_ok=True)
     check_columns(looks.schema, LOOKS_CONTRACT, "looks")
     checked = validate_looks(_with_contradictions(looks))
     sound: list[Row] = checked.clean.to_pylist()
     catalogue = _catalogue(sound, items)
-    rows, scene_images, product_ids, rejected = _write_images(source, sound, catalogue, directory, image_size, progress)
+    known = known_frames(earlier, image_size) if earlier else {}
+    rows, scenes, products, rejected = _write_images(source, sound, catalogue, directory, image_size, progress, known)
     bad_images = quarantine_rows(pa.Table.from_pylist(rejected, schema=REJECTED))
     quarantine = pa.concat_tables([checked.quarantine, bad_images])
-    if not rows:
+    unused = looks.num_rows - len(rows)
+    if not rows or unused > max_quarantine_share * looks.num_rows:
         first = quarantine.slice(0, 1).to_pylist()
         reason = f"{first[0]['reason']}, in {first[0]['raw']}" if first else "there are none"
-        raise DataError(f"none of {looks.num_rows} looks can be used; first reason: {reason}")
+        raise DataError(
+            f"{unused} of {looks.num_rows} looks cannot be used, more than max_quarantine_share = "
+            f"{max_quarantine_share:g} allows; first reason: {reason}. Repair the source, or raise max_quarantine_share"
+        )
 
-    _write(directory / "looks.parquet", LOOKS, _with_row_numbers(rows, list(scene_images), product_ids))
+    _write(directory / "looks.parquet", LOOKS, _with_row_numbers(rows, list(scenes.digests), list(products.digests)))
+    scene_image = {row["scene_id"]: row["scene_image"] for row in rows}
     _write(
         directory / "scenes.parquet",
         SCENES,
-        ({"scene_id": key, "scene_image": image} for key, image in scene_images.items()),
+        (
+            {"scene_id": key, "scene_image": scene_image[key], "image_digest": digest}
+            for key, digest in scenes.digests.items()
+        ),
     )
-    products = [
-        {"product_id": key, "category": catalogue[key][0], "product_image": catalogue[key][1]} for key in product_ids
+    product_rows = [
+        {"product_id": key, "category": catalogue[key][0], "product_image": catalogue[key][1], "image_digest": digest}
+        for key, digest in products.digests.items()
     ]
-    _write(directory / "products.parquet", PRODUCTS, products)
+    _write(directory / "products.parquet", PRODUCTS, product_rows)
     pq.write_table(quarantine, directory / "quarantine.parquet", compression="zstd")
     return LooksSummary(
-        scenes=len(scene_images),
-        products=len(product_ids),
+        scenes=len(scenes.digests),
+        products=len(product_rows),
         pairs=len(rows),
-        categories=len({row["category"] for row in products}),
+        categories=len({row["category"] for row in product_rows}),
         pairs_with_box=sum(row["bbox"] is not None for row in rows),
         quarantined=quarantine.num_rows,
+        images_decoded=scenes.decoded + products.decoded,
         image_size=image_size,
     )
+
+
+def known_frames(directory: Path, image_size: int) -> dict[str, UInt8[np.ndarray, "size size 3"]]:
+    """Frames of looks by the digest of their image, memory-mapped; none where they have another size.
+
+    Raises `ArtifactError` where the looks cannot be read.
+    """
+    data = LookData.load(directory)
+    if data.scene_images.shape[1] != image_size:
+        return {}
+    frames: dict[str, UInt8[np.ndarray, "size size 3"]] = {}
+    for table, images in (("scenes", data.scene_images), ("products", data.product_images)):
+        stored = pq.read_table(directory / f"{table}.parquet")
+        if "image_digest" in stored.column_names:  # looks of older versions have none
+            frames.update(zip(stored["image_digest"].to_pylist(), np.asarray(images), strict=True))
+    return frames
 
 
 def _write_images(
@@ -155,33 +189,34 @@ def _write_images(
     directory: Path,
     image_size: int,
     progress: Progress | None,
-) -> tuple[list[Row], dict[str, str], list[str], list[Row]]:
+    known: Frames,
+) -> tuple[list[Row], WrittenImages, WrittenImages, list[Row]]:
     """Decode products, then the scenes that still have one.
 
-    Gives the rows whose both images are there, the scenes (id → reference) and product ids that were kept, in the
-    order of the images, and what was put aside.
+    Gives the rows whose both images are there, what was written of scenes and of products, and what was put aside.
     """
     rejected: list[Row] = []
 
-    def store(name: str, references: dict[str, str], column: str) -> list[str]:
-        """Write one stack of images; put aside those that fail; return the ids that were kept."""
-        failures = write_images(source, references, directory / f"{name}_images.npy", image_size, progress)
-        rejected.extend({column: key, "reference": references[key], "reason": why} for key, why in failures.items())
-        return [key for key in sorted(references) if key not in failures]
+    def store(name: str, references: dict[str, str], column: str) -> WrittenImages:
+        """Write one stack of images, and put aside those that fail."""
+        path = directory / f"{name}_images.npy"
+        written = write_images(source, references, path, image_size, progress, known)
+        failures = written.failures.items()
+        rejected.extend({column: key, "reference": references[key], "reason": why} for key, why in failures)
+        return written
 
-    product_ids = store("product", {key: image for key, (_, image) in catalogue.items()}, "product_id")
-    kept_products = set(product_ids)
-    scenes = {row["scene_id"]: row["scene_image"] for row in rows}
-    alive = {row["scene_id"] for row in rows if row["product_id"] in kept_products}
+    products = store("product", {key: image for key, (_, image) in catalogue.items()}, "product_id")
+    all_scenes = {row["scene_id"]: row["scene_image"] for row in rows}
+    alive = {row["scene_id"] for row in rows if row["product_id"] in products.digests}
     rejected.extend(
         {"scene_id": key, "reference": image, "reason": "no product of this scene could be used"}
-        for key, image in scenes.items()
+        for key, image in all_scenes.items()
         if key not in alive
     )
-    kept_scenes = {key: scenes[key] for key in store("scene", {key: scenes[key] for key in alive}, "scene_id")}
-    rows = [row for row in rows if row["product_id"] in kept_products and row["scene_id"] in kept_scenes]
+    scenes = store("scene", {key: all_scenes[key] for key in alive}, "scene_id")
+    rows = [row for row in rows if row["product_id"] in products.digests and row["scene_id"] in scenes.digests]
     rejected.sort(key=lambda row: tuple(str(row.get(name)) for name in REJECTED.names))
-    return rows, kept_scenes, product_ids, rejected
+    return rows, scenes, products, rejected
 
 
 def _with_contradictions(looks: pa.Table) -> pa.Table:

@@ -5,27 +5,34 @@ from training. The part follows from the scene's id and the seed alone, so a sce
 """
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Int32
+from jaxtyping import Bool, Int32
 
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.errors import ArtifactError, DataError, SettingError
 from recsys_pipeline.core.folds import PARTS
+from recsys_pipeline.core.folds.negatives import Negatives, draw_negatives
 from recsys_pipeline.core.types import check_settings, setting
+
+TRAIN, VALIDATION, TEST = range(len(PARTS))
+"""Numbers of the parts, as `split_scenes` gives them."""
 
 
 @dataclass(frozen=True)
 class TripletConfig:
-    """How scenes are shared out, and how many fixed negatives each evaluated pair gets."""
+    """How scenes and products are shared out, and how many fixed negatives each evaluated pair gets."""
 
     validation_share: float = setting(0.1, "Share of scenes for choosing settings.", ge=0, lt=1)
     test_share: float = setting(0.2, "Share of scenes for the report.", gt=0, lt=1)
     n_negatives: int = setting(10, "Fixed negatives per validation or test pair.", ge=1)
+    unseen_products: float = setting(
+        0.0, "Share of products kept out of training, to judge on products that were never seen.", ge=0, lt=1
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -49,16 +56,28 @@ class Triplets:
 
 @dataclass(frozen=True)
 class LookFolds:
-    """Rows of `LookData` by part, and the fixed negatives of the validation and test rows (`[pairs, n_negatives]`)."""
+    """Rows of `LookData` by part, and the fixed negatives of the validation and test rows (`[pairs, n_negatives]`).
+
+    `held_out` are the products that training never shows, neither as a positive nor as a negative.
+    """
 
     train: Int32[np.ndarray, " train"]
     validation: Int32[np.ndarray, " validation"]
     test: Int32[np.ndarray, " test"]
     validation_negatives: Int32[np.ndarray, "validation n_negatives"]
     test_negatives: Int32[np.ndarray, "test n_negatives"]
+    held_out: Int32[np.ndarray, " held_out"] = field(default_factory=lambda: np.zeros(0, np.int32))
+
+    def for_training(self, data: LookData) -> "LooksTrain":
+        """What a model may learn from."""
+        return LooksTrain(data, self.train, self.validation, self.held_out)
+
+    def is_unseen(self, data: LookData, rows: Int32[np.ndarray, " pairs"]) -> Bool[np.ndarray, " pairs"]:
+        """Whether each row's product is in no train row: all that are held out, and those that happen to be in none."""
+        return ~np.isin(data.product[rows], data.product[self.train])
 
     def save(self, directory: Path) -> None:
-        """Write `parts.parquet` (look, part) and `negatives.parquet` (look, negatives)."""
+        """Write `parts.parquet` (look, part), `negatives.parquet` (look, negatives), `held_out.parquet` (product)."""
         directory.mkdir(parents=True, exist_ok=True)
         looks = [self.train, self.validation, self.test]
         part = [name for name, rows in zip(PARTS, looks, strict=True) for _ in rows]
@@ -67,6 +86,7 @@ class LookFolds:
         rows = pa.FixedSizeListArray.from_arrays(pa.array(negatives.ravel()), negatives.shape[1])
         table = pa.table({"look": np.concatenate(looks[1:]), "negatives": rows})
         pq.write_table(table, directory / "negatives.parquet")
+        pq.write_table(pa.table({"product": self.held_out}), directory / "held_out.parquet")
 
     @classmethod
     def load(cls, directory: Path) -> "LookFolds":
@@ -74,34 +94,53 @@ class LookFolds:
         try:
             parts = pq.read_table(directory / "parts.parquet")
             stored = pq.read_table(directory / "negatives.parquet")["negatives"].combine_chunks()
+            held_out = pq.read_table(directory / "held_out.parquet")["product"].to_numpy()
         except (OSError, KeyError, pa.ArrowInvalid) as error:
             raise ArtifactError(f"triplets in {directory} cannot be read ({error}): write them again") from error
         look, part = parts["look"].to_numpy(), np.array(parts["part"].to_pylist())
         rows = {name: look[part == name] for name in PARTS}
         negatives = stored.flatten().to_numpy().reshape(len(stored), stored.type.list_size)
         cut = len(rows["validation"])
-        return cls(**rows, validation_negatives=negatives[:cut], test_negatives=negatives[cut:])
+        return cls(**rows, validation_negatives=negatives[:cut], test_negatives=negatives[cut:], held_out=held_out)
 
 
 @dataclass(frozen=True)
 class LooksTrain:
-    """What a model of looks learns from: the data, the rows to train on, and rows to watch while training."""
+    """What a model of looks learns from: the data, the rows to train on, and rows to watch while training.
+
+    Products `held_out` may not be shown in training.
+    """
 
     data: LookData
     rows: Int32[np.ndarray, " train"]
     validation_rows: Int32[np.ndarray, " validation"]
+    held_out: Int32[np.ndarray, " held_out"] = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 def split_looks(data: LookData, config: TripletConfig, seed: int) -> LookFolds:
     """Share out scenes by a seeded hash of their ids and draw the negatives of the evaluated parts.
 
-    Every part with a positive share gets at least one scene; raises `DataError` where there are too few scenes.
+    With `unseen_products`, that share of products is held out of training by a hash of their ids, some for validation
+    and some for test, in the ratio of their scenes: tuning never looks at the products of the test. Pairs of a part's
+    scenes with products of another part are in no part; the photographs of train scenes may still show such products.
+
+    Every part with a positive share gets at least one scene; raises `DataError` where there are too few scenes or
+    products.
     """
-    part = split_scenes(data.scene_ids, config, seed)[data.scene]
+    scene_part = split_scenes(data.scene_ids, config, seed)[data.scene]
+    product_part = _split_products(data.product_ids, config, seed)
+    of_product = product_part[data.product]
+    part = np.where((of_product == TRAIN) | (of_product == scene_part), scene_part, -1)
     rows = [np.flatnonzero(part == number).astype(np.int32) for number in range(len(PARTS))]
-    draws = [np.random.default_rng([seed, number]) for number in range(len(PARTS))]
-    negatives = [draw_negatives(data, rows[number], config.n_negatives, draws[number]) for number in (1, 2)]
-    return LookFolds(*rows, *negatives)
+    for name, found in zip(PARTS, rows, strict=True):
+        if len(found) == 0 and (name != "validation" or config.validation_share > 0):
+            raise DataError(f"no pairs are left for {name}: lower unseen_products = {config.unseen_products}")
+    of_test = np.flatnonzero(product_part == TEST).astype(np.int32)
+    negatives = [
+        draw_negatives(data, rows[number], config.n_negatives, np.random.default_rng([seed, number]), held_out=others)
+        for number, others in ((VALIDATION, of_test), (TEST, None))
+    ]
+    return LookFolds(*rows, *negatives, held_out=np.flatnonzero(product_part != TRAIN).astype(np.int32))
 
 
 def split_scenes(scene_ids: list[str], config: TripletConfig, seed: int) -> Int32[np.ndarray, " scenes"]:
@@ -112,80 +151,42 @@ def split_scenes(scene_ids: list[str], config: TripletConfig, seed: int) -> Int3
     n_held_out = max(n_held_out, n_test + (config.validation_share > 0))
     if n_held_out >= len(scene_ids):
         raise DataError(f"{len(scene_ids)} scenes are too few to share out: {asdict(config)}")
-    part = np.zeros(len(scene_ids), np.int32)
+    part = np.full(len(scene_ids), TRAIN, np.int32)
     order = np.argsort(position, kind="stable")
-    part[order[:n_test]] = PARTS.index("test")
-    part[order[n_test:n_held_out]] = PARTS.index("validation")
+    part[order[:n_test]] = TEST
+    part[order[n_test:n_held_out]] = VALIDATION
     return part
 
 
-def _position(scene_id: str, seed: int) -> float:
-    """A number in [0, 1) that depends on the id and the seed alone."""
-    digest = hashlib.blake2b(f"{seed}:{scene_id}".encode(), digest_size=8).digest()
+def _split_products(product_ids: list[str], config: TripletConfig, seed: int) -> Int32[np.ndarray, " products"]:
+    """The part of each product: those of train may be in any scene, the others only in scenes of their part."""
+    position = np.array([_position(f"product {product_id}", seed) for product_id in product_ids])
+    of_test = config.unseen_products * config.test_share / (config.test_share + config.validation_share)
+    kind = np.where(position < of_test, TEST, VALIDATION)
+    return np.where(position < config.unseen_products, kind, TRAIN).astype(np.int32)
+
+
+def _position(key: str, seed: int) -> float:
+    """A number in [0, 1) that depends on the key and the seed alone."""
+    digest = hashlib.blake2b(f"{seed}:{key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
-def draw_triplets(train: LooksTrain, seed: int, epoch: int) -> Triplets:
+def draw_triplets(train: LooksTrain, seed: int, epoch: int, negatives: Negatives = "same_category") -> Triplets:
     """Every train pair exactly once, in the order and with the negatives of this epoch."""
     rng = np.random.default_rng([seed, epoch])
     look = rng.permutation(train.rows)
-    negative = draw_negatives(train.data, look, 1, rng)[:, 0]
+    negative = draw_train_negatives(train, look, 1, rng, negatives)[:, 0]
     return Triplets(look, train.data.scene[look], train.data.product[look], negative)
 
 
-def draw_negatives(
-    data: LookData, rows: Int32[np.ndarray, " pairs"], n_negatives: int, rng: np.random.Generator
+def draw_train_negatives(
+    train: LooksTrain,
+    rows: Int32[np.ndarray, " pairs"],
+    n_negatives: int,
+    rng: np.random.Generator,
+    strategy: Negatives,
 ) -> Int32[np.ndarray, "pairs n_negatives"]:
-    """Products of the positive's category that are not in its scene, uniformly and with replacement.
-
-    Where the scene holds its whole category, any product that is not in the scene; raises `DataError` where the
-    scene holds the whole catalogue.
-    """
-    by_category = _Exclusions(data, data.product_category)
-    anything = _Exclusions(data, np.zeros_like(data.product_category))
-    free = by_category.n_free(rows)
-    starved = free == 0
-    if (anything.n_free(rows[starved]) == 0).any():
-        scene = data.scene_ids[data.scene[rows[starved][0]]]
-        raise DataError(f"scene {scene!r} holds every product, so it has no negative: add products")
-    draws = rng.random((len(rows), n_negatives))
-    negatives = np.empty((len(rows), n_negatives), np.int32)
-    negatives[~starved] = by_category.pick(rows[~starved], draws[~starved])
-    negatives[starved] = anything.pick(rows[starved], draws[starved])
-    return negatives
-
-
-class _Exclusions:
-    """Picks the r-th product of a group that is not in a scene, without trying and rejecting.
-
-    Products are laid out group by group. A scene's own products are sorted places in that layout; stepping over
-    each of them that lies at or before r turns r into the place of the r-th free product.
-    """
-
-    def __init__(self, data: LookData, group: Int32[np.ndarray, " products"]) -> None:
-        self.layout = np.argsort(group, kind="stable").astype(np.int32)
-        place = np.argsort(self.layout)
-        self.start = np.searchsorted(group[self.layout], np.arange(group.max() + 2))
-        own = np.unique(np.stack([data.scene, group[data.product], place[data.product]], axis=1), axis=0)
-        width = int(group.max()) + 1
-        self.key = data.scene.astype(np.int64) * width + group[data.product]
-        self.group = group[data.product]
-        own_key = own[:, 0].astype(np.int64) * width + own[:, 1]
-        self.own_start = np.searchsorted(own_key, self.key, side="left")
-        self.own_end = np.searchsorted(own_key, self.key, side="right")
-        self.own_place = own[:, 2]
-
-    def n_free(self, rows: Int32[np.ndarray, " n"]) -> np.ndarray:
-        """How many products of each row's group its scene leaves."""
-        group = self.group[rows]
-        return self.start[group + 1] - self.start[group] - (self.own_end - self.own_start)[rows]
-
-    def pick(self, rows: Int32[np.ndarray, " n"], draws: np.ndarray) -> Int32[np.ndarray, "n k"]:
-        """Products for uniform `draws` in [0, 1) of shape `[n, k]`."""
-        chosen = self.start[self.group[rows]][:, None] + (draws * self.n_free(rows)[:, None]).astype(np.int64)
-        longest = int((self.own_end - self.own_start)[rows].max(initial=0))
-        for step in range(longest):
-            at = np.minimum(self.own_start[rows] + step, len(self.own_place) - 1)
-            within = self.own_start[rows] + step < self.own_end[rows]
-            chosen += within[:, None] & (self.own_place[at][:, None] <= chosen)
-        return self.layout[chosen]
+    """Negatives from products that training may show; popularity is counted in the train part alone."""
+    counts = np.bincount(train.data.product[train.rows], minlength=len(train.data.product_ids))
+    return draw_negatives(train.data, rows, n_negatives, rng, strategy, train.held_out, counts)

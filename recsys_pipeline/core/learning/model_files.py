@@ -17,8 +17,8 @@ from recsys_pipeline.core.types import Ratings
 ARRAYS, DOCUMENT = "arrays.safetensors", "model.json"
 
 
-def save_model(directory: Path, name: str, config: Any, arrays: dict[str, np.ndarray], **facts: float | int) -> None:
-    """Write a model's config, facts (numbers that are neither config nor array) and arrays into `directory`."""
+def save_model(directory: Path, name: str, config: Any, arrays: dict[str, np.ndarray], **facts: Any) -> None:
+    """Write a model's config, facts (what is neither config nor array, as JSON) and arrays into a folder."""
     directory.mkdir(parents=True, exist_ok=True)
     document = {"model": name, "config": dataclasses.asdict(config), "facts": facts}
     save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, directory / ARRAYS)

@@ -13,6 +13,7 @@ Morozov and Babenko, "Non-metric similarity graphs for maximum inner product sea
 
 import dataclasses
 import json
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from jaxtyping import Float32, Int64, Shaped
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
 from recsys_pipeline.core.learning.model_files import read_json
 from recsys_pipeline.core.neighbors import tuning
+from recsys_pipeline.core.neighbors.hubness import csls_penalty, csls_queries, csls_vectors, k_occurrence_skewness
 from recsys_pipeline.core.neighbors.tuning import Candidate
 from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.types import check_settings, setting
@@ -44,6 +46,9 @@ class IndexConfig:
     n_queries: int = setting(2000, "Queries sampled: half tune the index, half measure it.", ge=2)
     exact_below: int = setting(5000, "Below this many vectors auto keeps the exact index: it is fast enough.", ge=0)
     repeats: int = setting(3, "Timed passes per candidate; the fastest counts.", ge=1)
+    hubness: Literal["none", "csls"] = setting(
+        "none", "csls takes down vectors that are near to every query (Conneau et al. 2018); none leaves them."
+    )
 
     __post_init__ = check_settings
 
@@ -65,6 +70,12 @@ class IndexReport:
     n_queries: int
     """Held-out queries behind `recall`."""
     size_bytes: int
+    correction: str = "none"
+    """What was done about hubs."""
+    hubness: float = math.nan
+    """Skewness of how often each vector is a true neighbour of the held-out queries; 0 is even."""
+    hubness_uncorrected: float = math.nan
+    """The same for plain inner products."""
 
     @property
     def meets_target(self) -> bool:
@@ -73,7 +84,11 @@ class IndexReport:
 
 
 class SearchIndex:
-    """A built index with the ids of its vectors: `search` answers with ids and inner products."""
+    """A built index with the ids of its vectors: `search` answers with ids and inner products.
+
+    With `hubness="csls"` a score is the inner product less half of what the vector scores with the queries nearest to
+    it, which within one query orders as CSLS does.
+    """
 
     def __init__(self, index: Any, ids: list[str], report: IndexReport) -> None:
         self._index = index
@@ -101,6 +116,7 @@ class SearchIndex:
             raise ModelError(f"queries have {queries.shape[1]} dimensions, the index {self.report.dim}: rebuild it")
         if not np.isfinite(queries).all():
             raise ModelError("a query is not finite: check the model that made it")
+        queries = csls_queries(queries) if self.report.correction == "csls" else queries
         return tuning.search(self._index, queries, min(k, self.report.n_vectors))
 
     def save(self, directory: Path) -> None:
@@ -151,16 +167,22 @@ def build_index(
     if not len(table) or len(queries) < 2:
         raise ModelError(f"{len(table)} vectors and {len(queries)} queries: an index needs 1 and 2 or more")
     tuning_queries, held_out = _sample(queries, config.n_queries, seed)
-    probe = tuning.Probe(table.vectors, tuning_queries, config.k, clock)
+    vectors, plain = table.vectors, None
+    if config.hubness == "csls":
+        plain = tuning.Probe(vectors, held_out, config.k)
+        # The penalties come from the tuning half, so that the held-out half tells what they are worth.
+        vectors = csls_vectors(vectors, csls_penalty(tuning_queries @ vectors.T))
+        tuning_queries, held_out = csls_queries(tuning_queries), csls_queries(held_out)
+    probe = tuning.Probe(vectors, tuning_queries, config.k, clock)
     with tuning.one_thread():
-        indexes = {family: tuning.build(family, table.vectors, seed) for family in _families(config, table.vectors)}
+        indexes = {family: tuning.build(family, vectors, seed) for family in _families(config, vectors)}
         candidates = [
             row for family, index in indexes.items() for row in tuning.sweep(index, family, probe, config.repeats)
         ]
         chosen = tuning.choose(candidates, config.recall_target)
         index = indexes[chosen.family]
         tuning.set_parameter(index, chosen.parameter, chosen.value)
-        check = tuning.Probe(table.vectors, held_out, config.k, clock)
+        check = tuning.Probe(vectors, held_out, config.k, clock)
         report = IndexReport(
             chosen=chosen,
             candidates=tuple(candidates),
@@ -172,8 +194,15 @@ def build_index(
             dim=table.dim,
             n_queries=len(held_out),
             size_bytes=len(faiss.serialize_index(index)),
+            correction=config.hubness,
+            hubness=_hubness(check, len(vectors)),
+            hubness_uncorrected=_hubness(plain or check, len(vectors)),
         )
     return SearchIndex(index, table.ids, report)
+
+
+def _hubness(probe: tuning.Probe, n_vectors: int) -> float:
+    return k_occurrence_skewness(probe.neighbours, n_vectors)
 
 
 def _sample(queries: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

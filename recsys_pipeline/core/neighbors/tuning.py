@@ -96,7 +96,7 @@ class Probe:
 
     def __init__(self, vectors: np.ndarray, queries: np.ndarray, k: int, clock: Clock = time.perf_counter) -> None:
         self.k, self.queries, self._clock = min(k, len(vectors)), queries, clock
-        _, best = exact_top_k(queries, vectors, self.k)
+        self.neighbours, best = exact_top_k(queries, vectors, self.k)
         # Rounding differs between kernels by about 1e-7 of the norms; a neighbour equal to the last one counts too.
         scale = np.linalg.norm(queries, axis=1) * np.linalg.norm(vectors, axis=1).max()
         self._threshold = best[:, -1:] - 1e-6 * scale[:, None].astype(np.float32)

@@ -1,5 +1,6 @@
 """A table of named vectors: what a model exports and what an index is built from."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,13 @@ class VectorTable:
     def dim(self) -> int:
         """Numbers per vector."""
         return self.vectors.shape[1]
+
+    def digest(self) -> str:
+        """SHA-256 of ids and vectors that does not depend on the order of the rows."""
+        digest = hashlib.sha256(str(self.vectors.shape).encode())
+        for row in sorted(range(len(self)), key=self.ids.__getitem__):
+            digest.update(f"{self.ids[row]}\0".encode() + self.vectors[row].tobytes())
+        return digest.hexdigest()
 
     def save(self, directory: Path) -> None:
         """Write `vectors.safetensors` and `ids.parquet` (column `id`, same order)."""

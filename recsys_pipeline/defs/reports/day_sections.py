@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_pipeline.adapters.ingestion import open_snapshot
+from recsys_pipeline.adapters.report_folder import beside
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.dataset.snapshots import Snapshot
@@ -25,7 +26,9 @@ from recsys_pipeline.core.reports.accuracy.resampling import Estimate
 from recsys_pipeline.core.reports.lists.embedding_map import neighbours_section
 from recsys_pipeline.core.reports.lists.list_report import ListReport
 from recsys_pipeline.core.reports.lists.list_sections import list_sections
-from recsys_pipeline.core.reports.looks.look_scorers import tower_scorer
+from recsys_pipeline.core.reports.looks.look_report import LooksReport
+from recsys_pipeline.core.reports.looks.look_scorers import TowerScorer
+from recsys_pipeline.core.reports.looks.looks_section import looks_section
 from recsys_pipeline.core.reports.monitoring.drift import DriftReport
 from recsys_pipeline.core.reports.monitoring.drift_section import drift_section
 from recsys_pipeline.core.reports.off_policy.report import OffPolicyReport
@@ -39,11 +42,11 @@ from recsys_pipeline.core.reports.page.sections import (
     LineageRow,
     index_section,
     lineage_section,
-    looks_section,
     samples_section,
     terms_section,
 )
 from recsys_pipeline.defs.reports.day_by_day import FIGURES
+from recsys_pipeline.defs.reports.looks import BESIDE
 from recsys_pipeline.defs.reports.ranking import LISTS
 
 COUNTED = {"dataset/snapshot": ("days", "users", "items", "rows"), "dataset/looks": ("scenes", "products")}
@@ -169,10 +172,12 @@ def _categories(day: DayInputs) -> dict[str, str]:
 
 def _looks(day: DayInputs, data: LookData) -> Section:
     folds = LookFolds.load(day.artifacts["folds/triplets"].path)
-    scorer = tower_scorer(StlModel.load(day.artifacts["models/stl"].path), data)
-    estimates = load_records(Estimate, day.artifacts["reports/looks"].path / "estimates.parquet")
+    scorer = TowerScorer(StlModel.load(day.artifacts["models/stl"].path), data)
+    report = LooksReport.load(day.artifacts["reports/looks"].path)
     protocol = (
-        f"{len(folds.test):,} scene-product pairs of scenes that were not trained on; the product is blanked out of "
+        f"{len(folds.test):,} scene-product pairs of scenes that were not trained on; the product is masked out of "
         "its scene where its box is known. Intervals draw scenes."
     )
-    return looks_section(estimates, look_examples(scorer, data, folds.test, 6, 5, seed=0), protocol)
+    examples = look_examples(scorer, data, folds.test, 6, 5, seed=0)
+    book = beside(day.day, BESIDE)
+    return looks_section(report.estimates, examples, protocol, report.differences, report.groups, book)

@@ -1,70 +1,122 @@
-"""The looks report: ways to find products for unseen scenes, side by side."""
+"""The looks report: ways to find products for unseen scenes, side by side, and the look book."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
+import pyarrow.parquet as pq
 from pydantic import Field
 
+from recsys_pipeline.adapters.report_folder import publish_beside
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
+from recsys_pipeline.core.dataset.shelf import Shelf
 from recsys_pipeline.core.folds.triplets import LookFolds, LooksTrain
 from recsys_pipeline.core.models.stl import StlModel, untrained
-from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
-from recsys_pipeline.core.reports.accuracy.resampling import Estimate, headline_figures
-from recsys_pipeline.core.reports.looks.look_scorers import look_scorers
-from recsys_pipeline.core.reports.looks.looks import evaluate_looks
+from recsys_pipeline.core.reports.accuracy.resampling import headline_figures
+from recsys_pipeline.core.reports.looks.look_book import Recommend, make_look_book
+from recsys_pipeline.core.reports.looks.look_book_page import render_look_book
+from recsys_pipeline.core.reports.looks.look_report import PRIMARY, LooksReport, seen_pairs, summarise_looks
+from recsys_pipeline.core.reports.looks.look_scorers import TowerScorer, look_scorers
+from recsys_pipeline.core.reports.looks.looks import pair_figures
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.core.reports.page.pictures import look_grid
 from recsys_pipeline.core.reports.page.samples import look_examples
+from recsys_pipeline.core.serving.looks import recommend_look
 from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset
-from recsys_pipeline.defs.resources import StoreResource, TrackerResource
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
+from recsys_pipeline.settings import settings
 
-SEED = seed_field("Seed of the resampling.")
+SEED = seed_field("Seed of the resampling and of what is shown.")
+LOOK_BOOK, BESIDE = "look_book.html", "looks"
+"""The page in the artifact, and what its name ends with beside the day's page."""
+INPUTS = ["folds/triplets", "models/stl", "dataset/looks", "dataset/items"]
 
 
 class LooksReportConfig(dg.Config):
-    """How visual retrieval is judged on the pairs of unseen scenes."""
+    """How visual retrieval is judged on the pairs of unseen scenes, and what the look book shows."""
 
     ks: list[int] = Field([10, 20], description="List lengths.")
     n_resamples: int = Field(1000, ge=1, description="Bootstrap resamples of scenes.")
+    corrections: list[str] = Field(
+        ["csls", "mutual_proximity"],
+        description="Corrections of hubs to judge beside the plain scores: csls, mutual_proximity, both or none.",
+    )
     n_examples: int = Field(6, ge=1, le=40, description="Scenes shown as pictures.")
+    n_book_scenes: int = Field(8, ge=1, le=24, description="Scenes of the look book.")
+    n_products: int = Field(5, ge=1, description="Products of a look, one per category.")
+    budget: float | None = Field(None, ge=0, description="What a look may cost, in the unit of prices; none: anything.")
     seed: int = SEED
 
 
-@stage_asset(
-    "reports/looks", needs="looks", kinds={"jax", "python"}, after=["folds/triplets", "models/stl", "dataset/looks"]
-)
+@stage_asset("reports/looks", needs="looks", kinds={"jax", "python", "html"}, after=INPUTS)
 def looks_report(
     context: dg.AssetExecutionContext, config: LooksReportConfig, store: StoreResource, tracker: TrackerResource
 ) -> dg.MaterializeResult:
-    """One row is a figure of a way to find products for unseen scenes, with its interval over scenes."""
-    folds_artifact, model, data_artifact = (
-        store.input(context, key) for key in ("folds/triplets", "models/stl", "dataset/looks")
-    )
+    """One row is a figure of a way to find products for unseen scenes, with its interval over scenes.
+
+    The look book shows a few of the scenes: what is recommended for each, and why.
+    """
+    inputs = {key: store.input(context, key) for key in INPUTS}
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        folds, data = LookFolds.load(folds_artifact.path), LookData.load(data_artifact.path)
-        fitted = StlModel.load(model.path)
-        blank = untrained(LooksTrain(data, folds.train, folds.validation), fitted.config, config.seed)
-        scorers = look_scorers(fitted, blank, data, folds.train, config.seed)
-        estimates = evaluate_looks(
-            scorers, data, folds.test, folds.test_negatives, config.seed, config.ks, config.n_resamples
-        )
-        save_records(estimates, directory / "estimates.parquet")
-        examples = look_examples(scorers["stl"], data, folds.test, config.n_examples, 5, config.seed)
+        paths = {key: artifact.path for key, artifact in inputs.items()}
+        folds, data = LookFolds.load(paths["folds/triplets"]), LookData.load(paths["dataset/looks"])
+        towers = TowerScorer(StlModel.load(paths["models/stl"]), data)
+        report = _judged(towers, data, folds, config)
+        report.save(directory)
+        examples = look_examples(towers, data, folds.test, config.n_examples, 5, config.seed)
         (directory / "looks.png").write_bytes(look_grid(examples))
-        return Built({**headline_figures(estimates, "same_category_accuracy", 0, "accuracy"), "pairs": len(folds.test)})
+        shelf = Shelf.of(data, pq.read_table(paths["dataset/items"] / "items.parquet"))
+        book = make_look_book(
+            towers, data, folds.train, folds.test, _recommend(data, shelf, config), config.n_book_scenes, config.seed
+        )
+        digest = inputs["dataset/looks"].manifest.digest
+        page = render_look_book(book, data, shelf, configured_source().name, context.partition_key, digest)
+        (directory / LOOK_BOOK).write_text(page, encoding="utf-8")
+        headline = headline_figures(report.estimates, *PRIMARY, "accuracy")
+        return Built({**headline, **_hubness(report), "pairs": len(folds.test)})
 
-    inputs = [folds_artifact, model, data_artifact]
-    return produce(context, store, tracker, inputs=inputs, config=config, build=build, describe=_describe_looks)
+    return produce(
+        context, store, tracker, inputs=list(inputs.values()), config=config, build=build, describe=_describe_looks
+    )
+
+
+def _judged(towers: TowerScorer, data: LookData, folds: LookFolds, config: LooksReportConfig) -> LooksReport:
+    train = LooksTrain(data, folds.train, folds.validation)
+    blank = untrained(train, towers.model.config, config.seed)
+    scorers = look_scorers(towers, blank, folds.train, config.seed, config.corrections)
+    rows, negatives = folds.test, folds.test_negatives
+    figures = [pair_figures(name, scorer, data, rows, negatives, config.ks) for name, scorer in scorers.items()]
+    return summarise_looks(figures, "stl", seen_pairs(data, folds.train, rows), config.seed, config.n_resamples)
+
+
+def _recommend(data: LookData, shelf: Shelf, config: LooksReportConfig) -> Recommend:
+    def recommend(scores: np.ndarray, present: Sequence[int]) -> np.ndarray:
+        look = recommend_look(
+            scores, data.product_category, shelf.prices, shelf.available, config.budget, present, config.n_products
+        )
+        return look.products
+
+    return recommend
+
+
+def _hubness(report: LooksReport) -> dict[str, float]:
+    """Before and after the corrections."""
+    found = {row.model: row.value for row in report.estimates if row.metric == "hubness"}
+    return {f"{name}_hubness": value for name, value in found.items() if name.startswith("stl")}
 
 
 def _describe_looks(artifact: Artifact) -> dict[str, Any]:
-    estimates = load_records(Estimate, artifact.path / "estimates.parquet")
-    figure = plots.leaderboard(estimates, "same_category_accuracy", 0)
+    report = LooksReport.load(artifact.path)
+    figure = plots.leaderboard(report.estimates, "same_category_accuracy", 0)
+    page = publish_beside(artifact, LOOK_BOOK, report_folder(settings(), configured_source().name), BESIDE).absolute()
     return {
+        "look book": dg.MetadataValue.url(page.as_uri()),
+        "look_book_file": dg.MetadataValue.path(str(page)),
         "plot of same-category accuracy": picture(plots.to_png(figure), "same-category accuracy"),
         "recommended looks": picture((artifact.path / "looks.png").read_bytes(), "recommended looks"),
     }

@@ -135,10 +135,17 @@ def test_a_scene_without_products_is_quarantined(tmp_path: Path) -> None:
 
 
 def test_nothing_usable_and_missing_columns_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none of 1 looks can be used.*ghost"):
+    with pytest.raises(DataError, match=r"1 of 1 looks cannot be used.*first reason: no image .ghost"):
         write_looks(ImageSource(IMAGES), table([look("ghost", "chair")]), NO_ITEMS, tmp_path)
     with pytest.raises(SourceError, match=r"looks: wrong columns: missing \['category'\]"):
         write_looks(ImageSource(IMAGES), table(GOOD).drop_columns("category"), NO_ITEMS, tmp_path)
+
+
+def test_too_many_looks_without_images_are_an_error(tmp_path: Path) -> None:
+    rows = table([*GOOD, look("room", "ghost"), look("room", "phantom")])
+    with pytest.raises(DataError, match=r"2 of 5 looks cannot be used, more than max_quarantine_share = 0\.39"):
+        write_looks(ImageSource(IMAGES), rows, NO_ITEMS, tmp_path, max_quarantine_share=0.39)
+    assert write_looks(ImageSource(IMAGES), rows, NO_ITEMS, tmp_path, max_quarantine_share=0.4).pairs == 3
 
 
 def test_missing_files_say_so(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Parts of scenes and triplets: nothing lost, nothing leaked, negatives that are negative."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,11 +12,11 @@ from hypothesis import strategies as st
 
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.errors import ArtifactError, DataError, SettingError
+from recsys_pipeline.core.folds.negatives import Negatives, draw_negatives
 from recsys_pipeline.core.folds.triplets import (
     LookFolds,
     LooksTrain,
     TripletConfig,
-    draw_negatives,
     draw_triplets,
     split_looks,
     split_scenes,
@@ -88,6 +90,81 @@ def test_negatives_are_never_positives_and_share_the_category_if_they_can(world:
         assert drawn <= (kin or set(range(len(data.product_ids))))
 
 
+@given(
+    world=worlds(),
+    seed=st.integers(0, 99),
+    epoch=st.integers(0, 3),
+    strategy=st.sampled_from(get_args(Negatives)),
+    share=st.floats(0, 0.5),
+)
+def test_training_never_shows_a_held_out_product_nor_a_positive_as_a_negative(
+    world: World, seed: int, epoch: int, strategy: Negatives, share: float
+) -> None:
+    data = built(world)
+    try:
+        folds = split_looks(data, TripletConfig(unseen_products=share), seed)
+        triplets = draw_triplets(folds.for_training(data), seed, epoch, strategy)
+    except DataError as error:
+        assert re.search("no pairs are left|holds every product", str(error))  # noqa: PT017 - small worlds may starve
+        return
+    shown = {*triplets.positive.tolist(), *triplets.negative.tolist()}
+    assert not shown & set(folds.held_out.tolist())
+    assert sorted(triplets.look.tolist()) == folds.train.tolist()
+    pairs = set(zip(data.scene.tolist(), data.product.tolist(), strict=True))
+    assert not pairs & set(zip(triplets.scene.tolist(), triplets.negative.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(("seed", "validation_share"), [(0, 0.0), (1, 0.2), (2, 0.2)])
+def test_products_are_unseen_in_one_part_only(seed: int, validation_share: float) -> None:
+    data = look_data(n_scenes=60)
+    folds = split_looks(data, TripletConfig(validation_share=validation_share, unseen_products=0.4), seed)
+    train, validation, test = (set(data.product[rows]) for rows in (folds.train, folds.validation, folds.test))
+    held_out = set(folds.held_out)
+    assert not train & held_out
+    assert not validation & test & held_out
+    assert not set(folds.validation_negatives.ravel()) & test & held_out
+    unseen = folds.is_unseen(data, folds.test)
+    assert set(data.product[folds.test][unseen]) == test - train >= test & held_out
+    assert test & held_out
+    assert test & train
+
+
+def test_a_product_keeps_its_part_while_others_arrive() -> None:
+    config = TripletConfig(unseen_products=0.3)
+    small, large = look_data(n_products=100), look_data(n_products=200)
+    early, late = (split_looks(data, config, 5).held_out for data in (small, large))
+    np.testing.assert_array_equal(early, late[late < 100])
+    assert 0.2 < len(late) / 200 < 0.4
+
+
+def test_uniform_negatives_come_from_every_category() -> None:
+    data = look_data(n_scenes=4, n_products=16)
+    drawn = draw_negatives(data, np.zeros(1, np.int32), 500, np.random.default_rng(0), "uniform")
+    own = set(data.product[data.scene == data.scene[0]].tolist())
+    assert set(drawn[0].tolist()) == set(range(16)) - own
+
+
+def test_popular_negatives_are_drawn_by_the_power_of_their_counts() -> None:
+    data = look_data(n_scenes=4, n_products=12, n_categories=2)
+    kin = np.flatnonzero(data.product_category == data.product_category[data.product[0]])
+    free = np.setdiff1d(kin, data.product[data.scene == data.scene[0]])
+    counts = np.zeros(12, np.int64)
+    counts[kin], counts[free[0]] = 1, 16
+    drawn = draw_negatives(data, np.zeros(1, np.int32), 20_000, np.random.default_rng(0), "popularity", counts=counts)
+    expected = np.where(np.isin(np.arange(12), free), counts**0.75, 0)
+    np.testing.assert_allclose(np.bincount(drawn[0], minlength=12) / 20_000, expected / expected.sum(), atol=0.012)
+
+
+def test_where_no_product_of_the_category_was_popular_all_are_as_likely() -> None:
+    data = look_data(n_scenes=4, n_products=16, n_categories=1)
+    rows = np.zeros(1, np.int32)
+    by_popularity, plain = (
+        draw_negatives(data, rows, 50, np.random.default_rng(0), strategy, counts=np.zeros(16, np.int64))
+        for strategy in ("popularity", "same_category")
+    )
+    np.testing.assert_array_equal(by_popularity, plain)
+
+
 def test_every_candidate_is_equally_likely() -> None:
     data = look_data(n_scenes=4, n_products=16, n_categories=1)
     rows = np.zeros(1, np.int32)
@@ -118,13 +195,13 @@ def test_a_scene_keeps_its_part_while_others_arrive() -> None:
 
 
 def test_evaluation_negatives_are_fixed_by_the_seed(tmp_path: Path) -> None:
-    data = look_data()
-    folds, again, other = (split_looks(data, TripletConfig(n_negatives=5), seed) for seed in (1, 1, 2))
+    data, config = look_data(), TripletConfig(n_negatives=5, unseen_products=0.1)
+    folds, again, other = (split_looks(data, config, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(folds.test_negatives, again.test_negatives)
     assert folds.test.tolist() != other.test.tolist()
     folds.save(tmp_path)
     loaded = LookFolds.load(tmp_path)
-    for name in ("train", "validation", "test", "validation_negatives", "test_negatives"):
+    for name in ("train", "validation", "test", "validation_negatives", "test_negatives", "held_out"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(folds, name), strict=True)
 
 
@@ -140,6 +217,8 @@ def test_impossible_requests_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="2 scenes are too few"):
         split_scenes(["a", "b"], TripletConfig(), 0)
     everything = built(([0, 1, 1], [{0, 1, 2}, {0, 1, 2}]))
+    with pytest.raises(DataError, match=r"no pairs are left for train: lower unseen_products = 0\.999"):
+        split_looks(look_data(), TripletConfig(unseen_products=0.999), 1)
     with pytest.raises(DataError, match="holds every product"):
         draw_negatives(everything, np.arange(6, dtype=np.int32), 1, np.random.default_rng(0))
     with pytest.raises(ArtifactError, match="write them again"):

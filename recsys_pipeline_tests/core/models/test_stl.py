@@ -4,12 +4,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from recsys_pipeline.core.errors import ArtifactError, ModelError
 from recsys_pipeline.core.folds.triplets import LooksTrain
-from recsys_pipeline.core.learning.looks.towers import EMBED_BATCH
+from recsys_pipeline.core.learning.looks.embedding import EMBED_BATCH
 from recsys_pipeline.core.learning.model_files import ARRAYS, DOCUMENT
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.models.stl import SPEC, StlConfig, StlModel, fit, untrained
@@ -88,6 +89,34 @@ def test_saved_and_loaded_to_the_bit(model: StlModel, tmp_path: Path) -> None:
     loaded.save(again)
     for name in (ARRAYS, DOCUMENT):
         assert (again / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+@pytest.fixture(scope="module", params=["gated", "local"])
+def by_category(request: pytest.FixtureRequest) -> StlModel:
+    """Untrained, with one tower; gates and categories are far from where they start."""
+    config = replace(CONFIG, compatibility=request.param, shared=True)
+    model = untrained(TRAIN, config, seed=0)
+    part = "gates" if request.param == "gated" else "attention"
+    changed = jax.tree.map(lambda array: array + np.linspace(0, 2, array.size).reshape(array.shape).astype("f4"),
+                           model.towers.params[part])  # fmt: skip
+    return StlModel(config, replace(model.towers, params=model.towers.params | {part: changed}))
+
+
+def test_scores_by_category_are_dot_products_of_what_is_exported(by_category: StlModel, tmp_path: Path) -> None:
+    model, images, boxes = by_category, DATA.scene_images[:5], DATA.box[:5]
+    categories = [*(DATA.categories[row] for row in DATA.product_category[:-1]), "never heard of"]
+    products = model.embed_products(DATA.product_images, categories)
+    scores = model.score(images, boxes, products, categories)
+    for category in set(categories):
+        these = [row for row, name in enumerate(categories) if name == category]
+        expected = model.embed_scenes(images, boxes, category) @ products[these].T
+        np.testing.assert_allclose(scores[:, these], expected, rtol=1e-5, atol=1e-6)
+    without = model.score(images, boxes, model.embed_products(DATA.product_images))
+    assert np.abs(scores - without).max() > 0.01
+    np.testing.assert_allclose(scores[:, -1], without[:, -1], rtol=1e-5, atol=1e-6)
+    model.save(tmp_path)
+    loaded = StlModel.load(tmp_path)
+    np.testing.assert_array_equal(loaded.score(images, boxes, products, categories), scores)
 
 
 def test_broken_files_and_wrong_images_say_so(model: StlModel, tmp_path: Path) -> None:

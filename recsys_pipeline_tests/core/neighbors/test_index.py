@@ -9,6 +9,7 @@ import pytest
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.neighbors.exact import exact_top_k
+from recsys_pipeline.core.neighbors.hubness import fit_correction
 from recsys_pipeline.core.neighbors.index import IndexConfig, SearchIndex, build_index
 from recsys_pipeline.core.neighbors.tuning import FAMILIES, Candidate, choose, with_equal_norms
 from recsys_pipeline.core.neighbors.vectors import VectorTable
@@ -132,3 +133,23 @@ def test_equal_norms_leave_products_as_they_are(queries: np.ndarray) -> None:
     np.testing.assert_allclose(np.linalg.norm(wide, axis=1), np.linalg.norm(vectors, axis=1).max(), rtol=1e-5)
     padded = np.pad(queries, ((0, 0), (0, 1)))
     np.testing.assert_allclose(padded @ wide.T, queries @ vectors.T, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["flat", "ivf_equal_norms"])
+def test_a_corrected_index_ranks_as_csls_and_has_fewer_hubs(family: str, tmp_path: Path) -> None:
+    """Some vectors are near to every query: plain inner products put them into all lists."""
+    rng = np.random.default_rng(0)
+    vectors, queries = (
+        np.column_stack([clustered(n, seed), np.ones(n, np.float32)]) for n, seed in ((400, 5), (300, 6))
+    )
+    vectors[:, -1] = 4 * rng.exponential(size=400)
+    table = VectorTable([str(row) for row in range(400)], vectors)
+    config = dataclasses.replace(CONFIG, family=family, hubness="csls", n_queries=300, recall_target=0.9)
+    index = build_index(table, queries, config, seed=3)
+    assert index.report.hubness < 0.7 * index.report.hubness_uncorrected
+    references, held_out = np.split(queries[np.random.default_rng(3).permutation(300)], 2)
+    corrected = fit_correction("csls", references @ vectors.T)(held_out @ vectors.T)
+    index.save(tmp_path)
+    rows, _ = SearchIndex.load(tmp_path).search_rows(held_out, 10)
+    threshold = np.sort(corrected, axis=1)[:, -10, None] - 1e-4
+    assert (np.take_along_axis(corrected, rows, axis=1) >= threshold).mean() > 0.9

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -92,8 +93,16 @@ class Simulator:
             return scene_photo(self.seed, self._gallery.scene(number))
         return product_photo(self.seed, number, *self._catalogue.style_and_category(number))
 
+    def image_version(self, reference: str) -> str:
+        """Rendering takes five times as long as decoding, and nothing but the config decides what comes out."""
+        return f"{self._decides}: {reference}"
+
     def fingerprint(self, window: Window) -> str:  # noqa: ARG002 - the protocol's argument; all windows change together
         """Digest of everything that decides the data: config, seed, this module's version, NumPy's version."""
+        return self._decides
+
+    @cached_property
+    def _decides(self) -> str:
         config = dataclasses.asdict(self.config) | {"start_date": self.config.start_date.isoformat()}
         decides = json.dumps([VERSION, np.__version__, self.seed, config], sort_keys=True)
         return hashlib.sha256(decides.encode()).hexdigest()

@@ -1,5 +1,6 @@
 """Checkpoints of a training under way: saved whole or not at all, resumed to the bit (Orbax)."""
 
+import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -7,16 +8,22 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+KEPT = 2
+"""Checkpoints that stay: should the disk have lost part of the newest, there is the one before it."""
+
 
 class Checkpoints:
     """Saves and restores one pytree of arrays per training step in a folder of its own.
+
+    A checkpoint is written under a temporary name and renamed, so a process that is killed while it writes leaves the
+    checkpoint before; what it had written is swept away as the folder is opened again.
 
     Use it as a context manager: leaving it releases Orbax's threads, also after an error.
     """
 
     def __init__(self, directory: Path) -> None:
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=1, enable_async_checkpointing=False, cleanup_tmp_directories=True
+            max_to_keep=KEPT, enable_async_checkpointing=False, cleanup_tmp_directories=True
         )
         self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
 
@@ -28,15 +35,21 @@ class Checkpoints:
     ) -> None:
         self._manager.close()
 
-    def latest_step(self) -> int | None:
-        """The step of the newest complete checkpoint, or None."""
-        return self._manager.latest_step()
+    def newest(self, like: Any) -> tuple[int, Any] | None:
+        """The newest checkpoint that can be read, as (step, state), or None where there is none.
+
+        The state has the structure, shapes and types of `like`. One that cannot be read is deleted, with a warning.
+        """
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                return step, self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+            except Exception as error:  # noqa: BLE001 - files cut or gone made Orbax raise four types, this one too
+                folder = self._manager.directory / str(step)
+                warnings.warn(f"checkpoint {folder} cannot be read and is deleted: {error!r:.200}", stacklevel=2)
+                self._manager.delete(step)
+        return None
 
     def save(self, step: int, state: Any) -> None:
-        """Write the state as of `step`; the one before it goes once this one is whole."""
+        """Write the state as of `step`; older ones go once this one is whole."""
         self._manager.save(step, args=ocp.args.StandardSave(state))
-
-    def restore(self, step: int, like: Any) -> Any:
-        """The state of `step`, with the structure, shapes and types of `like`."""
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))

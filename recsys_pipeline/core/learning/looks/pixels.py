@@ -1,4 +1,4 @@
-"""How pixels enter the towers: scaled, with the product blanked out of its scene, and varied while training."""
+"""How pixels enter the towers: scaled, with the product taken out of its scene, and varied while training."""
 
 from typing import Any, NamedTuple
 
@@ -56,6 +56,76 @@ def normalise(
     pixels = (jnp.asarray(images, jnp.float32) - mean) / deviation
     grey = pixels.mean(axis=-1, keepdims=True)
     return grey + colour * (pixels - grey)
+
+
+def mask_products(
+    pixels: Float[Array, "n size size 3"], box: Float[AnyArray, "n 4"], min_crop_share: Scalar
+) -> Float[Array, "n size size 3"]:
+    """Normalised scenes from which the boxed product is gone, so that it cannot be copied.
+
+    As Kang et al. 2019 ("Complete the Look") do, the scene is cropped so that it excludes the product: of the four
+    rectangles beside the box (left, right, above, below) the largest is kept and stretched to the full size, where it
+    covers at least `min_crop_share` of the scene. Otherwise the box is blanked: always for shares above 1, and never
+    for shares of 0 unless the box fills the scene. No pixel that the box touches has any influence on the result.
+
+    `box` is [left, top, right, bottom] in 0–1; a box of NaN leaves its scene as it is.
+    """
+    size = pixels.shape[1]
+    known = jnp.isfinite(jnp.asarray(box)).all(axis=1)
+    sides = jnp.where(known[:, None], jnp.asarray(box) * size, 0.0)
+    low, high = jnp.floor(sides[:, :2]).astype(int), jnp.ceil(sides[:, 2:]).astype(int)
+    low, high = jnp.clip(low, 0, size), jnp.clip(high, 0, size)
+    depths = jnp.stack([low[:, 0], size - high[:, 0], low[:, 1], size - high[:, 1]], axis=1)
+    best, depth = jnp.argmax(depths, axis=1), depths.max(axis=1)
+    crop = known & (depth > 0) & (depth >= min_crop_share * size)
+    start = jnp.where(best % 2 == 1, size - depth, 0)
+
+    def stretched(images: Array, axis: int) -> Array:
+        """`images` with the kept span of `axis` at full size where the crop is along it."""
+        along = crop & (best // 2 == 2 - axis)
+        lower, upper, weight = _stretch(jnp.where(along, start, 0), jnp.where(along, depth, size), size)
+        shape = (len(images), size, 1, 1) if axis == 1 else (len(images), 1, size, 1)
+        near, far = (jnp.take_along_axis(images, rows.reshape(shape), axis, mode="clip") for rows in (lower, upper))
+        return near + weight.reshape(shape) * (far - near)
+
+    # Stretching takes ten times as long as blanking (3.7 against 0.4 ms for 32 scenes): not where nothing is cropped.
+    cropped = jax.lax.cond(crop.any(), lambda images: stretched(stretched(images, 1), 2), lambda images: images, pixels)
+    return jnp.where(crop[:, None, None, None], cropped, blank_boxes(pixels, box))
+
+
+def _stretch(start: Int[Array, " n"], length: Int[Array, " n"], size: int) -> tuple[Array, Array, Array]:
+    """For each of `size` pixels: the two pixels of [start, start + length) between which it lies, and how far."""
+    place = (jnp.arange(size) + 0.5) * (length[:, None] / size) - 0.5
+    place = jnp.clip(place, 0.0, (length - 1.0)[:, None])
+    lower = jnp.floor(place).astype(int)
+    upper = jnp.minimum(lower + 1, length[:, None] - 1)
+    return start[:, None] + lower, start[:, None] + upper, place - lower
+
+
+def mask_products_numpy(
+    pixels: Float32[np.ndarray, "n size size 3"], box: Float32[np.ndarray, "n 4"], min_crop_share: float
+) -> Float32[np.ndarray, "n size size 3"]:
+    """The readable twin of `mask_products`."""
+    size = pixels.shape[1]
+    masked = pixels.copy()
+    for image, sides in zip(masked, box, strict=True):
+        if not np.isfinite(sides).all():
+            continue
+        rows, columns = box_pixels(sides, size)
+        beside = image[:, : columns.start], image[:, columns.stop :], image[: rows.start], image[rows.stop :]
+        widest = max(beside, key=lambda part: part.size)
+        if widest.size > 0 and widest.shape[0] * widest.shape[1] >= min_crop_share * size**2:
+            image[:] = _stretch_numpy(_stretch_numpy(widest, 0, size), 1, size)
+        else:
+            image[rows, columns] = 0
+    return masked
+
+
+def _stretch_numpy(image: np.ndarray, axis: int, size: int) -> np.ndarray:
+    """Bilinear, as in `jax.image.resize`: pixels are areas, and the outermost half-pixels repeat the edge."""
+    centres = np.arange(image.shape[axis])
+    wanted = (np.arange(size) + 0.5) * image.shape[axis] / size - 0.5
+    return np.apply_along_axis(lambda line: np.interp(wanted, centres, line), axis, image)
 
 
 def blank_boxes(pixels: Float[Array, "n size size 3"], box: Float[AnyArray, "n 4"]) -> Float[Array, "n size size 3"]:

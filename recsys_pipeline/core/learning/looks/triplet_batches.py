@@ -1,21 +1,36 @@
-"""The endless stream of triplets that training walks along, addressable by step so that it can resume anywhere."""
+"""The endless stream of pairs that training walks along, addressable by step so that it can resume anywhere."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, Int32, UInt8
 
-from recsys_pipeline.core.dataset.looks import LookData
-from recsys_pipeline.core.folds.triplets import LooksTrain, Triplets, draw_triplets
+from recsys_pipeline.core.folds.triplets import LooksTrain, Triplets, draw_train_negatives, draw_triplets
+from recsys_pipeline.core.learning.looks.config import StlConfig
+from recsys_pipeline.core.learning.looks.objectives import DRAWN
 
 
 class Batch(NamedTuple):
-    """Pixels of one step."""
+    """Pixels of one step, and what each product is to each scene.
+
+    Products are the positive of each scene, in the order of the scenes, and then, where negatives are drawn, those
+    of the first scene, those of the second, … One that is neither positive nor negative of a scene is not compared.
+    """
 
     scene: UInt8[np.ndarray, "batch size size 3"]
     box: Float32[np.ndarray, "batch 4"]
-    positive: UInt8[np.ndarray, "batch size size 3"]
-    negative: UInt8[np.ndarray, "batch size size 3"]
+    product: UInt8[np.ndarray, "candidates size size 3"]
+    category: Int32[np.ndarray, " candidates"]
+    positive: Bool[np.ndarray, "batch candidates"]
+    negative: Bool[np.ndarray, "batch candidates"]
+
+
+class Draw(NamedTuple):
+    """The triplets of one epoch or step, and all negatives that were drawn for each (the triplets' own first)."""
+
+    triplets: Triplets
+    negatives: Int32[np.ndarray, "n n_negatives"]
 
 
 class TripletStream:
@@ -24,32 +39,84 @@ class TripletStream:
     Batches run across the end of an epoch, so no pair is dropped and every batch has one shape.
     """
 
-    def __init__(self, train: LooksTrain, seed: int, batch_size: int) -> None:
-        self._train, self._seed, self._batch_size = train, seed, batch_size
-        self._drawn: tuple[int, Triplets] | None = None
+    def __init__(self, train: LooksTrain, config: StlConfig, seed: int) -> None:
+        self._train, self._config, self._seed = train, config, seed
+        self.batch_size = batch_size_of(train, config)
+        self._drawn: tuple[int, Draw] | None = None
 
-    def step(self, step: int) -> Triplets:
+    def step(self, step: int) -> Draw:
         """The triplets of one step, whatever was asked for before."""
         n = len(self._train.rows)
-        start, stop = step * self._batch_size, (step + 1) * self._batch_size
+        start, stop = step * self.batch_size, (step + 1) * self.batch_size
         parts = []
         for epoch in range(start // n, (stop - 1) // n + 1):
-            drawn = self._epoch(epoch)
-            within = slice(max(start - epoch * n, 0), stop - epoch * n)
-            parts.append([column[within] for column in (drawn.look, drawn.scene, drawn.positive, drawn.negative)])
-        return Triplets(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+            drawn, within = self._epoch(epoch), slice(max(start - epoch * n, 0), stop - epoch * n)
+            columns = (*vars(drawn.triplets).values(), drawn.negatives)
+            parts.append([column[within] for column in columns])
+        *triplets, negatives = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        return Draw(Triplets(*triplets), negatives)
 
-    def _epoch(self, epoch: int) -> Triplets:
+    def _epoch(self, epoch: int) -> Draw:
         if self._drawn is None or self._drawn[0] != epoch:
-            self._drawn = (epoch, draw_triplets(self._train, self._seed, epoch))
+            self._drawn = (epoch, self._draw(epoch))
         return self._drawn[1]
 
+    def _draw(self, epoch: int) -> Draw:
+        config = self._config
+        triplets = draw_triplets(self._train, self._seed, epoch, config.negatives)
+        # Beside the epoch's own stream, so that the pairs and their first negatives do not depend on n_negatives.
+        rng = np.random.default_rng([self._seed, epoch, 1])
+        more = draw_train_negatives(self._train, triplets.look, config.n_negatives - 1, rng, config.negatives)
+        return Draw(triplets, np.concatenate([triplets.negative[:, None], more], axis=1))
 
-def gather(data: LookData, triplets: Triplets) -> Batch:
-    """The pixels of the triplets, read from the memory-mapped arrays."""
-    return Batch(
-        data.scene_images[triplets.scene],
-        data.box[triplets.look],
-        data.product_images[triplets.positive],
-        data.product_images[triplets.negative],
-    )
+
+class BatchReader:
+    """Turns steps into batches: pixels from the memory-mapped arrays, and masks from the ids of looks."""
+
+    def __init__(self, train: LooksTrain, config: StlConfig, seed: int) -> None:
+        self.stream = TripletStream(train, config, seed)
+        self._data, self._config = train.data, config
+        looks = train.data
+        self._pairs = np.unique(looks.scene.astype(np.int64) * len(looks.product_ids) + looks.product)
+
+    def steps(self, first: int, last: int) -> Iterator[Batch]:
+        """The batches of steps `first` to `last`, the last not included."""
+        return (self.gather(self.stream.step(step)) for step in range(first, last))
+
+    def gather(self, drawn: Draw) -> Batch:
+        """Pixels and masks of some triplets."""
+        data, triplets = self._data, drawn.triplets
+        drawn_too = self._config.mining in DRAWN
+        products = np.concatenate([triplets.positive, drawn.negatives.ravel()]) if drawn_too else triplets.positive
+        mask = self._masks_of_drawn if drawn_too else self._masks_of_batch
+        return Batch(
+            data.scene_images[triplets.scene],
+            data.box[triplets.look],
+            data.product_images[products],
+            data.product_category[products],
+            *mask(triplets, drawn.negatives.shape[1]),
+        )
+
+    def _masks_of_drawn(self, triplets: Triplets, n_negatives: int) -> tuple[np.ndarray, np.ndarray]:
+        """Each scene has its own positive and the negatives that were drawn for it, and no others."""
+        own = np.eye(len(triplets), dtype=bool)
+        none = np.zeros_like(own)
+        positive = np.concatenate([own, np.repeat(none, n_negatives, axis=1)], axis=1)
+        return positive, np.concatenate([none, np.repeat(own, n_negatives, axis=1)], axis=1)
+
+    def _masks_of_batch(self, triplets: Triplets, _: int) -> tuple[np.ndarray, np.ndarray]:
+        """Each scene has all products of the batch that stand in it; the others are its negatives.
+
+        Unless negatives are uniform, only those of the category of the scene's own positive are.
+        """
+        pairs = triplets.scene[:, None].astype(np.int64) * len(self._data.product_ids) + triplets.positive
+        positive = np.isin(pairs, self._pairs)
+        if self._config.negatives == "uniform":
+            return positive, ~positive
+        category = self._data.product_category[triplets.positive]
+        return positive, ~positive & (category[:, None] == category)
+
+
+def batch_size_of(train: LooksTrain, config: StlConfig) -> int:
+    """Pairs per step: the setting's, or fewer where there are fewer pairs, and always a multiple of the devices."""
+    return min(config.batch_size, len(train.rows) // config.n_devices * config.n_devices)

@@ -68,7 +68,7 @@ def ranking_section(
     board = leaderboard_table([row for row in estimates if row.metric in SHOWN], metric, k, differences)
     blocks: list[Block] = [Text(protocol), board, Plots(tuple(pictures))]
     if differences:
-        blocks.append(_difference_table(differences, metric, k))
+        blocks.append(difference_table(differences, metric, k))
     blocks.append(figures_table(estimates))
     if len({row.value for row in by_value}) > 1:
         blocks.append(value_table(by_value))
@@ -89,9 +89,9 @@ def ranking_headline(
         clear = [row.baseline for row in gaps if row.is_clear]
         close = [row.baseline for row in gaps if not row.is_clear]
         if clear:
-            sentences.append(f"That is clearly better than {_listed(clear)}.")
+            sentences.append(f"That is clearly better than {listed(clear)}.")
         if close:
-            sentences.append(f"The lead over {_listed(close)} is within chance.")
+            sentences.append(f"The lead over {listed(close)} is within chance.")
     hit = next((row for row in estimates if (row.model, row.metric, row.k) == (best.model, "hit_rate", k)), None)
     if hit is not None:
         sentences.append(
@@ -210,7 +210,8 @@ def with_interval(row: Estimate) -> str:
     return f"{row.value:.3f} (95% interval {row.low:.3f}–{row.high:.3f})"
 
 
-def _difference_table(differences: Sequence[Difference], metric: str, k: int) -> Table:
+def difference_table(differences: Sequence[Difference], metric: str, k: int, units: str = "users") -> Table:
+    """The lead of one model over others: with its interval, the verdict, and how small a lead could be seen."""
     shown = [row for row in differences if (row.metric, row.k) == (metric, k)]
     rows = tuple(
         (
@@ -224,11 +225,11 @@ def _difference_table(differences: Sequence[Difference], metric: str, k: int) ->
         for row in shown
     )  # fmt: skip
     caption = (
-        "Paired over the same users, with 95% intervals. Clear: p below .05 in a paired randomisation test, adjusted "
-        f"for all {len(shown)} comparisons (Holm). Detectable: the smallest true difference that a test on as many "
-        "users finds 80 times in 100; a smaller one may be missed."
+        f"Paired over the same {units}, with 95% intervals. Clear: p below .05 in a paired randomisation test, "
+        f"adjusted for all {len(shown)} comparisons (Holm). Detectable: the smallest true difference that a test on as "
+        f"many {units} finds 80 times in 100; a smaller one may be missed."
     )
-    columns = ("comparison", f"difference in {metric_label(metric, k)}", "verdict", "detectable", "users")
+    columns = ("comparison", f"difference in {metric_label(metric, k)}", "verdict", "detectable", units)
     return Table(columns, rows, caption)
 
 
@@ -245,7 +246,8 @@ def _of_hundred(value: float) -> str:
     return f"{100 * value:.0f}" if value >= 0.1 else f"{100 * value:.1f}"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: a, b and c."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

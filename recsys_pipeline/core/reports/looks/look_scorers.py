@@ -1,38 +1,79 @@
 """What the trained towers are compared with: chance, popularity, colours, and the same towers before training."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.learning.looks.pixels import box_pixels
 from recsys_pipeline.core.models.stl import StlModel
+from recsys_pipeline.core.neighbors.hubness import fit_correction
 from recsys_pipeline.core.reports.looks.looks import Scorer
 
 BINS = 4
 """Levels per channel of the colour histogram: 64 colours."""
+MAX_REFERENCES = 1024
+"""Train rows by which hubs are told: a product's mean and its ten nearest need no more."""
+
+
+class TowerScorer:
+    """Scores of the towers; the whole catalogue is embedded once, when this is made."""
+
+    def __init__(self, model: StlModel, data: LookData) -> None:
+        self.model, self.data = model, data
+        self.categories = [data.categories[row] for row in data.product_category]
+        self.products = model.embed_products(data.product_images, self.categories)
+
+    def __call__(self, rows: Int32[np.ndarray, " pairs"]) -> Float32[np.ndarray, "pairs products"]:
+        return self.score_images(self.data.scene_images[self.data.scene[rows]], self.data.box[rows])
+
+    def scenes(self, rows: Int32[np.ndarray, " pairs"]) -> Float32[np.ndarray, "pairs dim"]:
+        """Vectors of the scenes, as one compares scenes with each other; scores may look at them by category."""
+        return self.model.embed_scenes(self.data.scene_images[self.data.scene[rows]], self.data.box[rows])
+
+    def score_images(
+        self, images: UInt8[np.ndarray, "scenes size size 3"], boxes: Float32[np.ndarray, "scenes 4"]
+    ) -> Float32[np.ndarray, "scenes products"]:
+        """Scores of every product for any scenes, each with its box masked out."""
+        return self.model.score(images, boxes, self.products, self.categories)
 
 
 def look_scorers(
-    model: StlModel, untrained: StlModel, data: LookData, train_rows: Int32[np.ndarray, " train"], seed: int
+    towers: TowerScorer,
+    untrained: StlModel,
+    train_rows: Int32[np.ndarray, " train"],
+    seed: int,
+    corrections: Sequence[str] = (),
 ) -> dict[str, Scorer]:
-    """The model named `stl` and its baselines, weakest first."""
-    return {
+    """The towers named `stl` and their baselines, weakest first; then `stl` with each correction of hubs.
+
+    A correction is fitted on train rows alone, so a pair's scores do not depend on the other pairs. Raises
+    `SettingError` for a correction that does not exist.
+    """
+    data = towers.data
+    scorers: dict[str, Scorer] = {
         "random": random_scorer(data, seed),
         "popularity": popularity_scorer(data, train_rows),
         "colour_histogram": histogram_scorer(data),
-        "untrained": tower_scorer(untrained, data),
-        "stl": tower_scorer(model, data),
+        "untrained": TowerScorer(untrained, data),
+        "stl": towers,
     }
+    if corrections:
+        references = towers(spread_rows(train_rows, MAX_REFERENCES))
+        scorers |= {f"stl_{method}": corrected(towers, method, references) for method in corrections}
+    return scorers
 
 
-def tower_scorer(model: StlModel, data: LookData) -> Scorer:
-    """Dot products of embeddings; the whole catalogue is embedded once, here."""
-    products = model.embed_products(data.product_images)
+def corrected(scorer: Scorer, method: str, reference_scores: Float32[np.ndarray, "references products"]) -> Scorer:
+    """The same scores, with hubs taken down by what they score with the references."""
+    correction = fit_correction(method, reference_scores)
+    return lambda rows: correction(scorer(rows))
 
-    def score(rows: Int32[np.ndarray, " pairs"]) -> Float32[np.ndarray, "pairs products"]:
-        return model.embed_scenes(data.scene_images[data.scene[rows]], data.box[rows]) @ products.T
 
-    return score
+def spread_rows(rows: Int32[np.ndarray, " rows"], at_most: int) -> Int32[np.ndarray, " some"]:
+    """At most so many of the rows, evenly spaced."""
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), at_most)).astype(int)]
 
 
 def random_scorer(data: LookData, seed: int) -> Scorer:

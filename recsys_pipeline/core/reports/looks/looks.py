@@ -7,15 +7,17 @@ ranking: they are right answers too. Intervals draw scenes, since the pairs of o
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import jax
 import numpy as np
-import scipy.stats
-from jaxtyping import Bool, Float32, Float64, Int, Int32
+from jaxtyping import Bool, Float32, Float64, Int32
 
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.errors import ModelError, SettingError
-from recsys_pipeline.core.reports.accuracy.resampling import INTERVAL, N_RESAMPLES, Estimate, bootstrap_sums
+from recsys_pipeline.core.neighbors.hubness import k_occurrence_skewness
+from recsys_pipeline.core.reports.accuracy.ratios import ratio_intervals
+from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES, Estimate
 
 Scorer = Callable[[Int32[np.ndarray, " pairs"]], Float32[np.ndarray, "pairs products"]]
 """Scores of every product for the scene of each look row, that row's product blanked out; higher is better."""
@@ -23,6 +25,20 @@ Scorer = Callable[[Int32[np.ndarray, " pairs"]], Float32[np.ndarray, "pairs prod
 PAIRS_AT_ONCE = 256
 HUB_K = 10
 """List length whose k-occurrence tells hubness, as in Radovanović et al. 2010."""
+
+
+@dataclass(frozen=True)
+class PairFigures:
+    """Figures of one model, one row per pair; all models on the same pairs define the same ones."""
+
+    model: str
+    columns: tuple[tuple[str, int], ...]
+    """(metric, k) of each column."""
+    values: Float64[np.ndarray, "pairs columns"]
+    """NaN where a pair does not define the figure."""
+    scenes: Int32[np.ndarray, " pairs"]
+    hubness: float
+    """Skewness of how often each product is in a top 10; NaN where all are equally often."""
 
 
 def evaluate_looks(
@@ -34,7 +50,23 @@ def evaluate_looks(
     ks: Sequence[int] = (10, 20),
     n_resamples: int = N_RESAMPLES,
 ) -> list[Estimate]:
-    """Every figure of every model on the same pairs, with intervals over scenes.
+    """Every figure of every model on the same pairs, with intervals over scenes; see `pair_figures`."""
+    return [
+        row
+        for name, scorer in scorers.items()
+        for row in look_estimates(pair_figures(name, scorer, data, rows, negatives, ks), seed, n_resamples)
+    ]
+
+
+def pair_figures(
+    name: str,
+    scorer: Scorer,
+    data: LookData,
+    rows: Int32[np.ndarray, " pairs"],
+    negatives: Int32[np.ndarray, "as_many n_negatives"],
+    ks: Sequence[int] = (10, 20),
+) -> PairFigures:
+    """What one model makes of each pair.
 
     `rows` are looks (of the test part) and `negatives` their fixed products that are not in the scene. Metrics, with
     `category_` where only the product's own category competes:
@@ -47,22 +79,48 @@ def evaluate_looks(
       would by itself make hubs
 
     Equal scores share their places: ties count half in accuracy and AUC, and the middle place in ranks. Pairs whose
-    category has no other product are left out of the category metrics; a metric without pairs is NaN, with a warning.
-    Raises `ModelError` where a score is not finite.
+    category has no other product are left out of the category metrics. Raises `ModelError` where a score is not finite.
     """
     if len(rows) != len(negatives):
         raise SettingError(f"{len(rows)} pairs but negatives for {len(negatives)}: take both from the same folds")
     if not ks or min(ks) < 1:
         raise SettingError(f"ks = {tuple(ks)}: give at least one cut-off, each 1 or more")
-    estimates = []
-    for name, scorer in scorers.items():
-        parts = list(_score_parts(name, scorer, data, rows, negatives, ks))
-        columns = _columns(ks)
-        values = np.concatenate([part for part, _ in parts]) if parts else np.zeros((0, len(columns)))
-        estimates += _with_intervals(name, columns, values, data.scene[rows], seed, n_resamples)
-        tops = [top for _, top in parts]
-        estimates.append(_hubness(name, np.concatenate(tops) if tops else np.zeros((0, 0), np.int32), data))
-    return estimates
+    columns = _columns(ks)
+    parts = list(_score_parts(name, scorer, data, rows, negatives, ks))
+    values = np.concatenate([part for part, _ in parts]) if parts else np.zeros((0, len(columns)))
+    tops = np.concatenate([top for _, top in parts]) if parts else np.zeros((0, HUB_K), np.int32)
+    return PairFigures(
+        name, tuple(columns), values, data.scene[rows], k_occurrence_skewness(tops, len(data.product_ids))
+    )
+
+
+def look_estimates(figures: PairFigures, seed: int, n_resamples: int = N_RESAMPLES) -> list[Estimate]:
+    """Means over pairs with 95% percentile intervals of resampled scenes; NaN, with a warning, without such pairs."""
+    sums, counts = scene_sums(figures.values, figures.scenes)
+    undefined = [column for column, n in zip(figures.columns, counts.sum(axis=0), strict=True) if n == 0]
+    if undefined:
+        warnings.warn(f"{figures.model}: no pair defines {undefined}: reported as NaN", stacklevel=2)
+    if math.isnan(figures.hubness):
+        warnings.warn(f"{figures.model}: all products are recommended equally often, hubness is NaN", stacklevel=2)
+    value, low, high = ratio_intervals(sums, counts, seed, n_resamples)
+    n_pairs = counts.sum(axis=0)
+    rows = [
+        Estimate(figures.model, metric, k, float(value[at]), float(low[at]), float(high[at]), int(n_pairs[at]))
+        for at, (metric, k) in enumerate(figures.columns)
+    ]
+    return [*rows, Estimate(figures.model, "hubness", HUB_K, figures.hubness, math.nan, math.nan, len(figures.values))]
+
+
+def scene_sums(
+    values: Float64[np.ndarray, "pairs columns"], scenes: Int32[np.ndarray, " pairs"]
+) -> tuple[Float64[np.ndarray, "scenes columns"], Float64[np.ndarray, "scenes columns"]]:
+    """Per scene the sum of the defined values, and how many there are."""
+    _, cluster = np.unique(scenes, return_inverse=True)
+    defined = ~np.isnan(values)
+    sums, counts = np.zeros((2, int(cluster.max(initial=-1)) + 1, values.shape[1]))
+    np.add.at(sums, cluster, np.where(defined, values, 0.0))
+    np.add.at(counts, cluster, defined)
+    return sums, counts
 
 
 def recommended_products(
@@ -147,47 +205,6 @@ def _pair_metrics(
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> Float64[np.ndarray, " n"]:
     return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
-
-
-def _with_intervals(
-    model: str,
-    columns: list[tuple[str, int]],
-    values: Float64[np.ndarray, "pairs columns"],
-    scenes: Int[np.ndarray, " pairs"],
-    seed: int,
-    n_resamples: int,
-) -> list[Estimate]:
-    """Means over pairs with 95% percentile intervals of resampled scenes."""
-    defined = ~np.isnan(values)
-    undefined = [columns[i] for i in np.flatnonzero(~defined.any(axis=0))]
-    if undefined:
-        warnings.warn(f"{model}: no pair defines {undefined}: reported as NaN", stacklevel=3)
-    _, cluster = np.unique(scenes, return_inverse=True)
-    stacked = np.concatenate([np.where(defined, values, 0.0), defined.astype(np.float64)], axis=1)
-    per_scene = np.zeros((int(cluster.max(initial=-1)) + 1, stacked.shape[1]))
-    np.add.at(per_scene, cluster, stacked)
-    width = len(columns)
-    total = per_scene.sum(axis=0)
-    mean = _ratio(total[:width], total[width:])
-    low, high = np.full((2, width), np.nan)
-    if len(per_scene):
-        drawn = bootstrap_sums(per_scene, seed, n_resamples)
-        for i in np.flatnonzero(defined.any(axis=0)):
-            # A resample may hold no scene that defines the metric; it then says nothing about it.
-            low[i], high[i] = np.nanquantile(_ratio(drawn[:, i], drawn[:, width + i]), INTERVAL)
-    return [
-        Estimate(model, metric, k, float(mean[i]), float(low[i]), float(high[i]), int(total[width + i]))
-        for i, (metric, k) in enumerate(columns)
-    ]
-
-
-def _hubness(model: str, top: Int32[np.ndarray, "pairs k"], data: LookData) -> Estimate:
-    """Skewness of the number of top lists that hold each product."""
-    occurrences = np.bincount(top[top >= 0], minlength=len(data.product_ids))
-    if np.ptp(occurrences) == 0:
-        warnings.warn(f"{model}: all products are recommended equally often, hubness is NaN", stacklevel=3)
-        return Estimate(model, "hubness", HUB_K, math.nan, math.nan, math.nan, len(top))
-    return Estimate(model, "hubness", HUB_K, float(scipy.stats.skew(occurrences)), math.nan, math.nan, len(top))
 
 
 def _top(scores: Float32[np.ndarray, "pairs products"], k: int) -> Int32[np.ndarray, "pairs k"]:

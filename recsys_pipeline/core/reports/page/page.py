@@ -34,6 +34,8 @@ class Text:
     """A paragraph."""
 
     text: str
+    link: tuple[str, str] | None = None
+    """(relative address, words) of a page that stands beside this one."""
     kind: str = "text"
 
 
@@ -114,7 +116,15 @@ class Terms:
     kind: str = "terms"
 
 
-Block = Text | Table | Plots | Looks | Samples | Terms
+@dataclass(frozen=True)
+class Html:
+    """Markup of a block's own, from a template that escapes all text; for what no other page shows."""
+
+    html: Markup
+    kind: str = "html"
+
+
+Block = Text | Table | Plots | Looks | Samples | Terms | Html
 
 
 @dataclass(frozen=True)

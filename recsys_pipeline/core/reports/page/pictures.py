@@ -56,8 +56,8 @@ def encode_image(pixels: Pixels, max_side: int = 192) -> bytes:
 
 
 def data_uri(image: bytes) -> str:
-    """An encoded PNG or JPEG as a `data:` address that pages and Markdown show without a file."""
-    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+    """An encoded PNG, WebP or JPEG as a `data:` address that pages and Markdown show without a file."""
+    kind = "png" if image.startswith(b"\x89PNG") else "webp" if image.startswith(b"RIFF") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"
 
 

@@ -1,17 +1,15 @@
-"""The other sections of the daily report, built from stored figures: looks, indexes, samples, lineage, terms."""
+"""The other sections of the daily report, built from stored figures: indexes, samples, lineage, terms."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from recsys_pipeline.core.neighbors.index import IndexReport
-from recsys_pipeline.core.reports.accuracy.leaderboard import figures_table, ranked, sentence, with_interval
-from recsys_pipeline.core.reports.accuracy.resampling import Estimate
+from recsys_pipeline.core.reports.accuracy.leaderboard import sentence
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.core.reports.page.page import (
     Block,
     Cell,
-    Looks,
     Plot,
     Plots,
     Samples,
@@ -21,7 +19,6 @@ from recsys_pipeline.core.reports.page.page import (
     Text,
     UserSample,
 )
-from recsys_pipeline.core.reports.page.pictures import LookExample
 from recsys_pipeline.core.reports.page.plots import metric_label
 from recsys_pipeline.core.types import ArtifactRef
 
@@ -60,27 +57,6 @@ class LineageRow:
 
     artifact: ArtifactRef
     inputs: tuple[ArtifactRef, ...]
-
-
-def looks_section(
-    estimates: Sequence[Estimate],
-    examples: Sequence[LookExample],
-    protocol: str,
-    metric: str = "same_category_accuracy",
-) -> Section:
-    """Shop the look: visual retrieval figures and scenes with what was recommended for them."""
-    blocks: list[Block] = [Text(protocol), figures_table(estimates, folded=False)]
-    if examples:
-        blocks.append(Looks(tuple(examples)))
-    rows = ranked(estimates, metric, max((row.k for row in estimates if row.metric == metric), default=0))
-    headline = ""
-    if rows:
-        top = rows[0]
-        headline = (
-            f"{top.model} has a {metric_label(top.metric, top.k)} of {with_interval(top)} "
-            f"on {top.n:,} scene-product pairs it had not seen."
-        )
-    return Section("looks", "Shop the look", tuple(blocks), headline)
 
 
 def index_section(reports: Mapping[str, IndexReport]) -> Section:

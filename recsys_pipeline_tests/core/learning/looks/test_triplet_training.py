@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from recsys_pipeline.core.errors import ModelError, SettingError
 from recsys_pipeline.core.folds.triplets import LooksTrain
-from recsys_pipeline.core.learning.looks.checkpoints import Checkpoints
+from recsys_pipeline.core.learning.looks.config import StlConfig
 from recsys_pipeline.core.learning.looks.pixels import (
-    Colours,
     augment,
     blank_boxes,
     blank_boxes_numpy,
@@ -23,14 +22,8 @@ from recsys_pipeline.core.learning.looks.pixels import (
     normalise,
 )
 from recsys_pipeline.core.learning.looks.towers import space_to_depth
-from recsys_pipeline.core.learning.looks.triplet_batches import TripletStream
-from recsys_pipeline.core.learning.looks.triplet_training import (
-    StlConfig,
-    TrainedTowers,
-    Training,
-    colours_of,
-    train_towers,
-)
+from recsys_pipeline.core.learning.looks.triplet_batches import BatchReader, TripletStream
+from recsys_pipeline.core.learning.looks.triplet_training import TrainedTowers, Training, colours_of, train_towers
 from recsys_pipeline_tests.look_fixtures import look_data
 
 TINY = StlConfig(embedding_size=4, widths=(4, 8), epochs=3, batch_size=16, learning_rate=0.01, colour=1.0)
@@ -100,20 +93,60 @@ def test_validation_accuracy_is_told_and_rises() -> None:
     assert told[-1]["validation_accuracy"] > 0.65
 
 
-@given(batch_size=st.integers(1, 40), n=st.integers(1, 23))
+@given(batch_size=st.integers(2, 40), n=st.integers(1, 23))
 @settings(max_examples=15)
 def test_steps_show_each_pair_once_per_epoch_whatever_the_batch_size(batch_size: int, n: int) -> None:
-    stream = TripletStream(LooksTrain(TRAIN.data, TRAIN.rows[:n], TRAIN.rows[:0]), 0, batch_size)
-    looks = np.concatenate([stream.step(step).look for step in range(-(-3 * n // batch_size))])
+    train, config = LooksTrain(TRAIN.data, TRAIN.rows[:n], TRAIN.rows[:0]), replace(TINY, batch_size=batch_size)
+    stream = TripletStream(train, config, 0)
+    n_steps = -(-3 * n // stream.batch_size)
+    looks = np.concatenate([stream.step(step).triplets.look for step in range(n_steps)])
     for epoch in range(3):
         assert sorted(looks[epoch * n : (epoch + 1) * n].tolist()) == list(range(n))
 
 
 def test_a_step_does_not_depend_on_what_was_asked_before() -> None:
-    stream, fresh = (TripletStream(TRAIN, 0, 16) for _ in range(2))
+    config = replace(TINY, n_negatives=3)
+    stream, fresh = (TripletStream(TRAIN, config, 0) for _ in range(2))
     for step in range(9):
         stream.step(step)
-    np.testing.assert_array_equal(stream.step(8).negative, fresh.step(8).negative)
+    np.testing.assert_array_equal(stream.step(8).negatives, fresh.step(8).negatives)
+
+
+def test_more_negatives_change_neither_the_pairs_nor_the_first_negatives() -> None:
+    few, many = (TripletStream(TRAIN, replace(TINY, n_negatives=n), 0).step(2) for n in (1, 3))
+    np.testing.assert_array_equal(few.triplets.look, many.triplets.look)
+    np.testing.assert_array_equal(few.negatives, many.negatives[:, :1])
+    assert (many.negatives[:, 1:] != many.negatives[:, :1]).any()
+
+
+@given(seed=st.integers(0, 200), n_negatives=st.integers(1, 3))
+@settings(max_examples=15)
+def test_drawn_negatives_are_compared_with_their_own_scene_alone(seed: int, n_negatives: int) -> None:
+    reader = BatchReader(TRAIN, replace(TINY, n_negatives=n_negatives), seed)
+    drawn, batch = reader.stream.step(seed), next(reader.steps(seed, seed + 1))
+    products = np.concatenate([drawn.triplets.positive, drawn.negatives.ravel()])
+    np.testing.assert_array_equal(batch.category, TRAIN.data.product_category[products])
+    np.testing.assert_array_equal(batch.product, TRAIN.data.product_images[products])
+    for row in range(16):
+        assert products[batch.positive[row]].tolist() == [drawn.triplets.positive[row]]
+        assert products[batch.negative[row]].tolist() == drawn.negatives[row].tolist()
+
+
+@given(seed=st.integers(0, 200), negatives=st.sampled_from(["uniform", "same_category"]))
+@settings(max_examples=15)
+def test_in_a_batch_no_positive_of_a_scene_is_its_negative(seed: int, negatives: Any) -> None:
+    data = TRAIN.data
+    reader = BatchReader(TRAIN, replace(TINY, mining="in_batch", negatives=negatives), seed)
+    triplets, batch = reader.stream.step(seed).triplets, next(reader.steps(seed, seed + 1))
+    suits = {(int(scene), int(product)) for scene, product in zip(data.scene, data.product, strict=True)}
+    assert len(batch.product) == 16
+    for row, scene in enumerate(triplets.scene.tolist()):
+        wanted = data.product_category[triplets.positive[row]]
+        for column, product in enumerate(triplets.positive.tolist()):
+            positive = (scene, product) in suits
+            comparable = negatives == "uniform" or data.product_category[product] == wanted
+            assert batch.positive[row, column] == positive
+            assert batch.negative[row, column] == (comparable and not positive)
 
 
 @given(seed=st.integers(0, 500))
@@ -174,7 +207,7 @@ def test_one_step_never_sees_the_product_in_its_scene() -> None:
     config = replace(TINY, epochs=1)
     losses: list[list[float]] = []
     for scenes in (data.scene_images, repainted):
-        colours = colours_of(TRAIN)
+        colours = colours_of(TRAIN, TINY)
         training = Training(replace(TRAIN, data=replace(data, scene_images=scenes)), config, 0, colours)
         told: list[float] = []
         training.run(lambda _, metrics, told=told: told.append(metrics["loss"]), None, 100)
@@ -192,21 +225,9 @@ def test_colours_come_from_training_rows_alone() -> None:
     bright = np.array(data.scene_images)
     bright[data.scene[TRAIN.validation_rows]] = 255
     for one, other in zip(
-        colours_of(TRAIN), colours_of(replace(TRAIN, data=replace(data, scene_images=bright))), strict=True
+        colours_of(TRAIN, TINY), colours_of(replace(TRAIN, data=replace(data, scene_images=bright)), TINY), strict=True
     ):
         np.testing.assert_array_equal(one, other)
-
-
-def test_checkpoints_restore_what_was_saved(tmp_path: Path) -> None:
-    colours = Colours(*(np.full(3, value, np.float32) for value in range(4)))
-    with Checkpoints(tmp_path) as checkpoints:
-        assert checkpoints.latest_step() is None
-        checkpoints.save(3, {"colours": colours, "count": jnp.int32(7)})
-    with Checkpoints(tmp_path) as checkpoints:
-        assert checkpoints.latest_step() == 3
-        restored = checkpoints.restore(3, {"colours": colours, "count": jnp.int32(0)})
-    assert int(restored["count"]) == 7
-    np.testing.assert_array_equal(restored["colours"].product_deviation, colours.product_deviation)
 
 
 def test_weights_that_the_last_step_broke_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from recsys_pipeline.core.errors import ModelError, SettingError
 from recsys_pipeline.core.folds.triplets import LooksTrain, TripletConfig, draw_negatives, split_looks
 from recsys_pipeline.core.models.stl import StlConfig, untrained
 from recsys_pipeline.core.reports.looks.look_scorers import (
+    TowerScorer,
     colour_histograms,
     histogram_scorer,
     look_scorers,
@@ -168,7 +169,7 @@ def test_the_histogram_sees_colours_outside_the_box() -> None:
 def test_all_baselines_are_in_one_table() -> None:
     config = StlConfig(embedding_size=4, widths=(4, 8), epochs=1)
     fresh = untrained(LooksTrain(DATA, FOLDS.train, FOLDS.validation), config, 0)
-    scorers = look_scorers(fresh, fresh, DATA, FOLDS.train, 0)
+    scorers = look_scorers(TowerScorer(fresh, DATA), fresh, FOLDS.train, 0, ["csls", "mutual_proximity"])
     found = evaluate_looks(scorers, DATA, ROWS, NEGATIVES, 0, n_resamples=5)
     assert list(dict.fromkeys(row.model for row in found)) == [
         "random",
@@ -176,8 +177,10 @@ def test_all_baselines_are_in_one_table() -> None:
         "colour_histogram",
         "untrained",
         "stl",
+        "stl_csls",
+        "stl_mutual_proximity",
     ]
-    assert len({(row.metric, row.k) for row in found}) == len(found) / 5
+    assert len({(row.metric, row.k) for row in found}) == len(found) / 7
 
 
 def test_recommended_products_leave_out_the_rest_of_the_scene() -> None:

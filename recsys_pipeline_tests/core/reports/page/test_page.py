@@ -16,6 +16,7 @@ from recsys_pipeline.core.reports.accuracy.leaderboard import (
     ranking_section,
 )
 from recsys_pipeline.core.reports.accuracy.resampling import Difference, Estimate
+from recsys_pipeline.core.reports.looks.looks_section import looks_section
 from recsys_pipeline.core.reports.page.page import (
     Cell,
     ItemCard,
@@ -32,7 +33,6 @@ from recsys_pipeline.core.reports.page.sections import (
     LineageRow,
     index_section,
     lineage_section,
-    looks_section,
     samples_section,
     terms_section,
 )
