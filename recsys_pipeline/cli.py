@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from dotenv import load_dotenv
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.markup import escape
 
 from recsys_pipeline.core.errors import RecsysError
 from recsys_pipeline.evaluate.arguments import add_evaluate
+from recsys_pipeline.sweep_verb import add_sweep
 
 PIPED_COLUMNS = 110
 console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
@@ -45,7 +47,23 @@ def main(arguments: list[str] | None = None) -> int:
     similar.set_defaults(run=_similar)
     for verb in (look, similar):
         verb.add_argument("--day", help="YYYY-MM-DD; default: the newest day that has a model of looks")
+    lineage = verbs.add_parser("lineage", help="what an artifact was made from, and what was made from it")
+    lineage.add_argument("--up", action="store_true", help="only what it was made from")
+    lineage.add_argument("--down", action="store_true", help="only what was made from it")
+    lineage.add_argument("--history", action="store_true", help="follow artifacts of other days too")
+    lineage.add_argument("--html", type=Path, metavar="FILE", help="write a page with the graph and every manifest")
+    lineage.add_argument("--json", action="store_true", help="print JSON instead of the tree")
+    lineage.set_defaults(run=_lineage)
+    again = verbs.add_parser("reproduce", help="make an artifact again from its manifest and compare the digests")
+    again.add_argument("--keep", action="store_true", help="keep what was made, below <RECSYS_HOME>/reproduced")
+    again.set_defaults(run=_reproduce)
+    for verb in (lineage, again):
+        verb.add_argument("artifact", help="models/als, models/als@2026-01-05, a digest or the start of one")
+    wandb = verbs.add_parser("wandb", help="send what W&B has not acknowledged, or show what waits")
+    wandb.add_argument("what", choices=["push", "status"])
+    wandb.set_defaults(run=_wandb)
     add_evaluate(verbs).set_defaults(run=_evaluate)
+    add_sweep(verbs).set_defaults(run=_sweep)
     parsed = parser.parse_args(arguments)
     load_dotenv(".env")  # all of it, as Dagster does for its processes; what the shell has set wins here
     try:
@@ -111,6 +129,51 @@ def _similar(parsed: argparse.Namespace) -> int:
 
     console.print(similar_table(open_showroom(parsed.day), parsed.product, parsed.k, parsed.same_category))
     return 0
+
+
+def _lineage(parsed: argparse.Namespace) -> int:
+    from recsys_pipeline.defs.lineage import lineage_json, open_view, print_lineage
+
+    view = open_view(parsed.artifact, parsed.up, parsed.down, parsed.history)
+    if parsed.json:
+        print(lineage_json(view))
+    else:
+        print_lineage(console, view)
+    if parsed.html is not None:
+        from recsys_pipeline.defs.lineage_cards import write_page  # brings plots and JAX along, which take seconds
+
+        write_page(view, parsed.html)
+        if not parsed.json:
+            console.print(f"Written {parsed.html}", soft_wrap=True)
+    return 0
+
+
+def _reproduce(parsed: argparse.Namespace) -> int:
+    from recsys_pipeline.definitions import defs
+    from recsys_pipeline.defs.reproduce import print_reproduction, reproduce
+
+    _show_steps()
+
+    def warn(text: str) -> None:
+        console.print(f"[yellow]warning[/yellow]: {escape(text)}", soft_wrap=True)
+
+    outcome = reproduce(defs, parsed.artifact, parsed.keep, warn)
+    print_reproduction(console, outcome)
+    return 0 if outcome.is_same else 1
+
+
+def _wandb(parsed: argparse.Namespace) -> int:
+    from recsys_pipeline.defs.mirroring import print_push, print_status
+
+    return print_push(console) if parsed.what == "push" else print_status(console)
+
+
+def _sweep(parsed: argparse.Namespace) -> int:
+    from recsys_pipeline.definitions import defs
+    from recsys_pipeline.defs.sweeping import print_agent, print_run
+
+    _show_steps()
+    return print_run(console, defs, parsed) if parsed.kind == "run" else print_agent(console, parsed)
 
 
 def _evaluate(parsed: argparse.Namespace) -> int:

@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from recsys_pipeline_tests.wandb_double.fixtures import wandb_double
+
+__all__ = ["wandb_double"]
+
 settings.register_profile("project", max_examples=30, deadline=None, derandomize=True)
 settings.load_profile("project")
 

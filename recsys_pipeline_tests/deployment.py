@@ -25,12 +25,16 @@ TINY_MODELS = {
     "dataset/looks.image_size": 16,
     "models/als.embedding_size": 7,
     "models/als.epochs": 3,
+    "models/cold_start.hidden_size": 4,
+    "models/cold_start.epochs": 5,
+    "models/cold_start.n_folds": 2,
     "models/stl.widths": [4, 8],
     "models/stl.embedding_size": 8,
     "models/stl.epochs": 2,
     "reports/day_by_day.ages_days": [0, 7],
     "reports/day_by_day.first_days": 2,
     "reports/day_by_day.n_resamples": 50,
+    "reports/new_items.n_resamples": 50,
     "reports/ranking.n_resamples": 50,
     "reports/off_policy.n_resamples": 20,
     "reports/looks.n_resamples": 50,
@@ -144,11 +148,11 @@ def versions(root: Path) -> list[Artifact]:
 
 def failure(result: dg.ExecuteInProcessResult) -> str:
     """The message of the first step that failed."""
-    from recsys_pipeline.defs.launch import _cause
+    from recsys_pipeline.defs.launch import cause_of
 
     if result.success:
         pytest.fail("the run succeeded, and a failure was expected")
-    return str(_cause(result))
+    return str(cause_of(result))
 
 
 def _forget_settings() -> None:

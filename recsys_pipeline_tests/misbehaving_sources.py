@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32
 
+from recsys_pipeline.core.dataset.image_files import KnowsImageVersions
 from recsys_pipeline.core.dataset.schema import INTERACTIONS, TRACE
 from recsys_pipeline.core.dataset.sources import DayRange, KnowsTruth, Source
 from recsys_pipeline.core.types import Window
@@ -43,6 +44,10 @@ class Misbehaving:
 
     def image(self, reference: str) -> bytes:
         return self.source.image(reference)
+
+    def image_version(self, reference: str) -> str:
+        assert isinstance(self.source, KnowsImageVersions), "only the simulator is spoilt here"
+        return self.source.image_version(reference)
 
     def fingerprint(self, window: Window) -> str:
         return self.source.fingerprint(window)

@@ -62,12 +62,25 @@ class Manifest:
     def read(cls, path: Path) -> "Manifest":
         """Read a manifest file; raises `ArtifactError` naming the file when it is not one."""
         try:
-            raw = json.loads(path.read_text())
+            text = path.read_text()
+        except (OSError, ValueError) as error:
+            raise _no_manifest(path, error) from error
+        return cls.parse(text, path)
+
+    @classmethod
+    def parse(cls, text: str | bytes, where: Path | str) -> "Manifest":
+        """The manifest in the text of a file; raises `ArtifactError` naming the file when it holds none."""
+        try:
+            raw = json.loads(text)
             recipe = raw.pop("recipe")
             inputs = tuple(ArtifactRef(**ref) for ref in recipe.pop("inputs"))
             return cls(recipe=Recipe(inputs=inputs, **recipe), **raw)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ArtifactError(f"{path} is no manifest ({error}): delete its folder and materialize again") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _no_manifest(where, error) from error
+
+
+def _no_manifest(where: Path | str, error: Exception) -> ArtifactError:
+    return ArtifactError(f"{where} is no manifest ({error}): delete its folder and materialize again")
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

@@ -11,9 +11,7 @@ after them and the pointer last.
 import errno
 import os
 import shutil
-import socket
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,11 +30,10 @@ from recsys_pipeline.adapters.manifest import (
     describe_files,
     file_digest,
 )
+from recsys_pipeline.adapters.processes import is_abandoned, process_name
 from recsys_pipeline.core.errors import ArtifactError
 
 POINTER_NAME = "current"
-ABANDONED_S = 7 * 86_400
-"""Staging folders of other machines that share the disk are swept after this long: their processes cannot be seen."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +77,22 @@ class ArtifactStore:
         self.local_root = Path(self.root) if self.is_local else cache
         self.staging = (self.local_root if self.is_local else cache) / ".staging"
 
+    @property
+    def source(self) -> str:
+        """Name of the source whose artifacts these are."""
+        return self.root.rsplit("/", 1)[-1]
+
     # -- reading ------------------------------------------------------------------------------------------------
 
     def current(self, key: str, partition: str) -> Artifact | None:
         """The current version, or None where the partition was never materialized."""
+        version = self.current_version(key, partition)
+        return None if version is None else self.version(key, partition, version)
+
+    def current_version(self, key: str, partition: str) -> str | None:
+        """Name of the current version, which may be damaged or gone."""
         pointer = f"{self.root}/{key}/{partition}/{POINTER_NAME}"
-        if not self.fs.exists(pointer):
-            return None
-        return self.version(key, partition, self.fs.cat_file(pointer).decode().strip())
+        return self.fs.cat_file(pointer).decode().strip() if self.fs.exists(pointer) else None
 
     def get(self, key: str, partition: str) -> Artifact:
         """The current version; raises `ArtifactError` with the way out where there is none."""
@@ -162,7 +167,7 @@ class ArtifactStore:
         relative = f"{recipe.key}/{recipe.partition}/{manifest.version}"
         path = self.local_root / relative
         if path.exists() and not _is_intact(path):  # a damaged copy of the same content from the same recipe
-            path.rename(self.staging / f"{_process_name()}-damaged")
+            path.rename(self.staging / f"{process_name()}-damaged")
         self._move(staged, path)
         if not self.is_local:
             for name in [*files, MANIFEST_NAME]:
@@ -175,9 +180,9 @@ class ArtifactStore:
         """A fresh folder on the store's own disk, gone afterwards; those that dead processes left behind go too."""
         self.staging.mkdir(parents=True, exist_ok=True)
         for left_over in self.staging.iterdir():
-            if _is_abandoned(left_over):
+            if is_abandoned(left_over.name, left_over):
                 shutil.rmtree(left_over, ignore_errors=True)
-        folder = self.staging / _process_name()
+        folder = self.staging / process_name()
         folder.mkdir()
         try:
             yield folder
@@ -201,11 +206,32 @@ class ArtifactStore:
         if not self.is_local:
             self.fs.pipe_file(f"{self.root}/{folder}/{POINTER_NAME}", version.encode())
             return
-        temporary = self.local_root / folder / f".{POINTER_NAME}-{_process_name()}"
+        temporary = self.local_root / folder / f".{POINTER_NAME}-{process_name()}"
         temporary.write_text(version)
         _sync(temporary)
         temporary.replace(self.local_root / folder / POINTER_NAME)
         _sync(self.local_root / folder)
+
+
+@dataclass(frozen=True)
+class SourceStores:
+    """The stores below one URL, one per source: sources never share artifacts, as their partitions mean other data."""
+
+    url: str
+    cache: Path
+
+    def __call__(self, source: str) -> ArtifactStore:
+        """The store of a source."""
+        return ArtifactStore(f"{self.url}/{source}", cache=self.cache / source)
+
+    def sources(self) -> list[str]:
+        """Names of the sources that have a store."""
+        fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+        if not fs.exists(root):
+            return []
+        folders = [entry["name"] for entry in fs.ls(root, detail=True) if entry["type"] == "directory"]
+        names = [folder.rstrip("/").rsplit("/", 1)[-1] for folder in folders]
+        return sorted(name for name in names if not name.startswith("."))
 
 
 def _files_and_folders(root: Path) -> Iterator[Path]:
@@ -226,30 +252,4 @@ def _is_intact(path: Path) -> bool:
         Artifact(path, Manifest.read(path / MANIFEST_NAME)).verify()
     except ArtifactError:
         return False
-    return True
-
-
-def _process_name() -> str:
-    """A new name that tells this process and its machine: `<host>~<process id>~<random>`."""
-    return f"{socket.gethostname()}~{os.getpid()}~{uuid.uuid4().hex[:12]}"
-
-
-def _is_abandoned(folder: Path) -> bool:
-    """Whether the process that made the staging folder is dead, or was on another machine and long ago."""
-    host, _, rest = folder.name.partition("~")
-    if host == socket.gethostname():
-        return not _is_running(rest.partition("~")[0])
-    try:
-        return time.time() - folder.stat().st_mtime > ABANDONED_S
-    except FileNotFoundError:
-        return False
-
-
-def _is_running(process_id: str) -> bool:
-    try:
-        os.kill(int(process_id), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
     return True

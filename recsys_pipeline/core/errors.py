@@ -5,7 +5,8 @@
     ├── SourceError         a source cannot be read: missing file, wrong columns, broken download
     ├── DataError           data broke its contract beyond what the quarantine may hold
     ├── ArtifactError       a stored artifact is missing, half-written or corrupt
-    └── ModelError          training or scoring met something it cannot define
+    ├── ModelError          training or scoring met something it cannot define
+    └── TrackingError       a tracking server does not answer or refuses; runs never see it, pushing does
 
 Each message names the offending file, row, key or setting, and the way out.
 """
@@ -33,3 +34,7 @@ class ArtifactError(RecsysError):
 
 class ModelError(RecsysError):
     """Training or scoring met something it cannot define."""
+
+
+class TrackingError(RecsysError):
+    """A tracking server does not answer, or refuses what was sent."""

@@ -35,4 +35,4 @@ def _modules_of(package: ModuleType) -> list[ModuleType]:
 
 
 def _needs(asset: dg.AssetsDefinition, tag: str) -> set[str]:
-    return {spec.tags[tag] for spec in asset.specs}
+    return {need for spec in asset.specs for need in spec.tags[tag].split(".")}

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from recsys_pipeline.defs.mirroring import wandb_mirror, wandb_mirror_hourly
 from recsys_pipeline.defs.partitions import DAILY
 from recsys_pipeline.defs.production import ON_REQUEST
 
@@ -13,19 +14,22 @@ SWEEP = dg.AssetSelection.groups("learning")
 
 
 def build_jobs(sweeps: bool) -> list[Any]:
-    """`batch_daily`, and `sweep_weekly` where there is something to sweep."""
+    """`batch_daily`, `wandb_mirror`, and `sweep_weekly` where there is something to sweep."""
     batch = dg.define_asset_job(
         "batch_daily", BATCH, description="Everything of one day: from the source to the evaluated, indexed models."
     )
     sweep = dg.define_asset_job(
         "sweep_weekly", SWEEP.upstream(), description="Tune models on the validation rows of one day's fold."
     )
-    return [batch, sweep] if sweeps else [batch]
+    return [batch, *([sweep] if sweeps else []), wandb_mirror]
 
 
 def build_schedules(jobs: list[Any]) -> list[Any]:
-    """Off until somebody switches them on: the batch at 03:15 UTC for the day before, the sweep on Sunday at 04:30."""
-    makers = {"batch_daily": _daily, "sweep_weekly": _weekly}
+    """Off until somebody switches them on.
+
+    The batch at 03:15 UTC for the day before, the sweep on Sunday at 04:30, the mirror every hour.
+    """
+    makers = {"batch_daily": _daily, "sweep_weekly": _weekly, "wandb_mirror": lambda _: wandb_mirror_hourly}
     return [makers[job.name](job) for job in jobs]
 
 

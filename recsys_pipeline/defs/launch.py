@@ -33,23 +33,28 @@ def last_complete_day() -> str:
 
 
 def run_job(
-    defs: dg.Definitions, name: str, day: str, overrides: Sequence[str] = (), recompute: bool = False
+    defs: dg.Definitions, name: str, day: str, overrides: Sequence[str] = (), recompute: bool = False, only: str = ""
 ) -> Outcome:
     """Run a job for one day; the first failed step's own error is raised.
 
-    `overrides` are Launchpad fields as `stage/subject.field=value`; `recompute` makes again what is up to date.
+    `overrides` are Launchpad fields as `stage/subject.field=value`; `recompute` makes again what is up to date; `only`
+    is an asset's key: nothing but it and what it is made from.
     """
     os.environ.setdefault("DAGSTER_HOME", str(Path.cwd()))
-    _check_day(day)
+    check_day(day)
     job = defs.resolve_job_def(name)
     config = {**QUIET, "ops": _op_config(overrides), "resources": {"store": {"config": {"recompute": recompute}}}}
+    chosen = dg.AssetSelection.assets(only).upstream().resolve(defs.resolve_asset_graph()) if only else None
+    selection = sorted(chosen) if chosen else None
     with dg.DagsterInstance.get() as instance:
         try:
-            result = job.execute_in_process(config, instance=instance, partition_key=day, raise_on_error=False)
+            result = job.execute_in_process(
+                config, instance=instance, partition_key=day, raise_on_error=False, asset_selection=selection
+            )
         except dg.DagsterInvalidConfigError as error:
             raise SettingError("; ".join(problem.message for problem in error.errors)) from error
     if not result.success:
-        raise _cause(result)
+        raise cause_of(result)
     made = [
         event.step_materialization_data.materialization.metadata["up_to_date"].value
         for event in result.all_events
@@ -58,7 +63,8 @@ def run_job(
     return Outcome(result.run_id, made=made.count(False), reused=made.count(True))
 
 
-def _check_day(day: str) -> None:
+def check_day(day: str) -> None:
+    """Raise `SettingError` for a day that the source does not have, or not yet."""
     if not DAILY.has_partition_key(day):
         raise SettingError(
             f"{day} is no day that can be run: the source has complete days from {DAILY.get_first_partition_key()} to "
@@ -77,7 +83,8 @@ def _op_config(overrides: Sequence[str]) -> dict[str, Any]:
     return config
 
 
-def _cause(result: dg.ExecuteInProcessResult) -> Exception:
+def cause_of(result: dg.ExecuteInProcessResult) -> Exception:
+    """The first failed step's own error."""
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error

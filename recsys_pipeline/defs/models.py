@@ -3,27 +3,36 @@
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow.parquet as pq
 from pydantic import Field
 
+from recsys_pipeline.adapters.ingestion import open_snapshot
 from recsys_pipeline.adapters.manifest import content_digest, describe_files
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.folds.triplets import LookFolds
+from recsys_pipeline.core.learning.cold_start.cold_start import ItemSpace, fit_cold_start
+from recsys_pipeline.core.learning.cold_start.config import ColdStartConfig
+from recsys_pipeline.core.learning.cold_start.features import ItemFeatures, item_features
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import ModelSpec, discover
+from recsys_pipeline.core.models.als import AlsModel
+from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset
-from recsys_pipeline.defs.resources import StoreResource, TrackerResource
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
 from recsys_pipeline.settings import settings
 
 HISTORY = "history.json"
+ColdStartForm = config_form(ColdStartConfig, seed=(int, seed_field("Seed of what is held out and of the network.")))
 FOLDS = {"interactions": "folds/prequential", "looks": "folds/triplets"}
 
 
@@ -139,4 +148,45 @@ def _describe_training(artifact: Artifact) -> dict[str, Any]:
     return curves
 
 
-MODEL_ASSETS = [model_asset(spec) for spec in discover().values()]
+def _cold_start_inputs() -> list[str]:
+    photos = ["neighbors/stl_vectors"] if "looks" in configured_source().provides else []
+    return ["models/als", "folds/prequential", "dataset/snapshot", "dataset/items", *photos]
+
+
+@stage_asset("models/cold_start", needs="interactions.items", kinds={"jax", "python"}, after=_cold_start_inputs())
+def cold_start(
+    context: dg.AssetExecutionContext,
+    config: ColdStartForm,  # pyright: ignore[reportInvalidTypeForm] (made at run time)
+    store: StoreResource,
+    tracker: TrackerResource,
+) -> dg.MaterializeResult:
+    """One row is a fitted mapper from what is known of a new item to a vector in the item space of `models/als`.
+
+    From embedded photos where the source has looks, from categories where it has none; an item with neither gets the
+    mean vector. The mapper that is used is chosen on items that are held out as if they were new.
+    """
+    inputs = {key: store.input(context, key) for key in _cold_start_inputs()}
+
+    def build(directory: Path, _: TrackedRun) -> Built:
+        train = Fold.load(inputs["folds/prequential"].path).train_and_validation
+        item_ids = open_snapshot(store.open(), inputs["dataset/snapshot"]).item_ids.tolist()
+        features = features_of(item_ids, inputs)
+        space = ItemSpace.of(AlsModel.load(inputs["models/als"].path), train)
+        fitted = fit_cold_start(features, space, from_form(ColdStartConfig, config), config.seed)
+        fitted.save(directory)
+        learned = {"items": int((space.counts > 0).sum()), "with_photo": int(features.has_image.sum())}
+        return Built({"chosen": fitted.chosen, **fitted.unexplained(), **learned, "note": fitted.note or "-"})
+
+    return produce(context, store, tracker, inputs=list(inputs.values()), config=config, build=build)
+
+
+def features_of(item_ids: list[str], inputs: Mapping[str, Artifact]) -> ItemFeatures:
+    """Features of items from the day's catalogue, and its embedded photos where it has any."""
+    items = pq.read_table(inputs["dataset/items"].path / "items.parquet", columns=["item_id", "categories"])
+    if "neighbors/stl_vectors" not in inputs:
+        return item_features(item_ids, items)
+    photos = VectorTable.load(inputs["neighbors/stl_vectors"].path / "products")
+    return item_features(item_ids, items, photos.ids, photos.vectors)
+
+
+MODEL_ASSETS = [*(model_asset(spec) for spec in discover().values()), cold_start]

@@ -8,12 +8,16 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+import pyarrow.parquet as pq
 
 from recsys_pipeline.adapters.ingestion import open_snapshot
 from recsys_pipeline.adapters.manifest import content_digest, describe_files
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
+from recsys_pipeline.core.folds import Fold
+from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart
+from recsys_pipeline.core.learning.cold_start.features import with_unseen
 from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.neighbors.exports import export_vectors
@@ -21,8 +25,9 @@ from recsys_pipeline.core.neighbors.index import IndexConfig, SearchIndex, build
 from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.models import features_of
 from recsys_pipeline.defs.production import make_recipe, picture, produce, seed_field, stage_asset
-from recsys_pipeline.defs.resources import StoreResource, TrackerResource
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
 from recsys_pipeline.settings import settings
 
 IndexForm = config_form(IndexConfig, seed=(int, seed_field("Seed of query sample and clustering.")))
@@ -88,6 +93,34 @@ def stl_vectors(
         return built
 
     return produce(context, store, tracker, inputs=[model, data], config={}, build=build, blocking=[vectors_are_finite])
+
+
+def _cold_vector_inputs() -> list[str]:
+    photos = ["neighbors/stl_vectors"] if "looks" in configured_source().provides else []
+    return ["models/cold_start", "folds/prequential", "dataset/snapshot", "dataset/items", *photos]
+
+
+@stage_asset("neighbors/cold_vectors", needs="interactions.items", kinds={"safetensors"}, after=_cold_vector_inputs())
+def cold_vectors(
+    context: dg.AssetExecutionContext, store: StoreResource, tracker: TrackerResource
+) -> dg.MaterializeResult:
+    """One row is the vector of a catalogue item that `models/als` has learned nothing of, mapped into its item space.
+
+    Its dot product with a user's row of `neighbors/als_vectors` is the score.
+    """
+    inputs = {key: store.input(context, key) for key in _cold_vector_inputs()}
+
+    def build(directory: Path, _: TrackedRun) -> Built:
+        train = Fold.load(inputs["folds/prequential"].path).train_and_validation
+        items = pq.read_table(inputs["dataset/items"].path / "items.parquet", columns=["item_id"])
+        ids = with_unseen(open_snapshot(store.open(), inputs["dataset/snapshot"]).item_ids.tolist(), items)
+        counts = np.bincount(train.item, minlength=len(ids))
+        listed = set(items["item_id"].to_pylist())
+        new = [item for item, count in zip(ids, counts, strict=True) if not count and item in listed]
+        mapper = ColdStart.load(inputs["models/cold_start"].path).mapper
+        return _save_tables(directory, items=VectorTable(new, mapper.vectors(features_of(new, inputs))))
+
+    return produce(context, store, tracker, inputs=list(inputs.values()), config={}, build=build)
 
 
 def index_asset(model: str, needs: str) -> dg.AssetsDefinition:
@@ -157,4 +190,6 @@ def _describe_index(artifact: Artifact) -> dict[str, Any]:
     return {"plot of recall against speed": picture(plots.to_png(figure), "recall and speed")}
 
 
-NEIGHBOR_ASSETS = [als_vectors, index_asset("als", "interactions"), stl_vectors, index_asset("stl", "looks")]
+NEIGHBOR_ASSETS = [
+    als_vectors, index_asset("als", "interactions"), stl_vectors, index_asset("stl", "looks"), cold_vectors
+]  # fmt: skip

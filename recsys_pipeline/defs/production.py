@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -14,13 +15,15 @@ from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.adapters.versions import code_version, library_versions
+from recsys_pipeline.adapters.wandb_plan import figures
 from recsys_pipeline.core.reports.page.pictures import png_markdown
 from recsys_pipeline.defs.partitions import DAILY
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 
 OWNERS = ["team:recommendations"]
 NEEDS = "recsys/needs"
-"""Tag that says what an asset needs of the source; assets that the source cannot feed are not loaded."""
+"""Tag that says what an asset needs of the source, several kinds with a dot between them; assets that the source cannot
+feed are not loaded."""
 ON_REQUEST = "recsys/on_request"
 """Tag of assets that no job runs: they are made where somebody asks for them."""
 
@@ -109,17 +112,12 @@ def produce(
     opened = store.open()
     artifact = None if store.recompute else opened.reusable(recipe)
     if artifact is None:
-        name = f"{key}@{context.partition_key}"
-        run_config = {
-            **recipe.config,
-            "inputs": [vars(ref) for ref in recipe.inputs],
-            "dagster_run": context.run.run_id,
-        }
-        with tracker.open().run(name, key.split("/")[0], run_config, group=context.partition_key) as run:
+        with tracker.open().asset_run(opened.source, recipe, context.run.run_id) as run:
             artifact = opened.build(recipe, lambda directory: build(directory, run), run_id=context.run.run_id)
-            run.log({name: value for name, value in artifact.manifest.metrics.items() if _is_number(value)})
+            if found := figures(artifact.manifest.metrics):
+                run.log(found)
             run.log_artifact(artifact)
-    return report(artifact, describe, blocking, advisory)
+    return report(artifact, describe, blocking, advisory, links=tracker.open().links(artifact))
 
 
 def report(
@@ -127,6 +125,7 @@ def report(
     describe: Describe | None = None,
     blocking: Sequence[Fact] = (),
     advisory: Sequence[Finding] = (),
+    links: Mapping[str, str] = MappingProxyType({}),
 ) -> dg.MaterializeResult:
     """What Dagster shows of an artifact, whether its facts hold, and a line in the step log."""
     steps.info(
@@ -138,7 +137,11 @@ def report(
         artifact.manifest.digest[:12],
     )
     return dg.MaterializeResult(
-        metadata={**(describe(artifact) if describe else {}), **metadata_of(artifact)},
+        metadata={
+            **(describe(artifact) if describe else {}),
+            **{name: dg.MetadataValue.url(link) for name, link in links.items()},
+            **metadata_of(artifact),
+        },
         data_version=dg.DataVersion(artifact.manifest.digest),
         check_results=[
             *(dg.AssetCheckResult(check_name=fact.__name__, passed=bool(fact(artifact))) for fact in blocking),
@@ -163,6 +166,7 @@ def metadata_of(artifact: Artifact) -> dict[str, Any]:
         "bytes": sum(file["bytes"] for file in artifact.manifest.files.values()),
         "path": dg.MetadataValue.path(str(artifact.path.absolute())),
         "digest": artifact.manifest.digest,
+        "lineage": f"recsys lineage {artifact.manifest.recipe.key}@{artifact.manifest.recipe.partition}",
     }
 
 
@@ -182,10 +186,6 @@ def _metadata_value(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.5g}") if math.isfinite(value) else str(value)
     return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _as_dict(config: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from recsys_pipeline.adapters.sources import open_source
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.store import Artifact, ArtifactStore, SourceStores
 from recsys_pipeline.adapters.tracker import Tracker
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.settings import Settings, settings
@@ -44,25 +44,30 @@ class StoreResource(dg.ConfigurableResource):
 
 
 class TrackerResource(dg.ConfigurableResource):
-    """Weights & Biases; offline unless `WANDB_API_KEY` is set, silent where it fails."""
+    """Weights & Biases through the outbox; live where `WANDB_API_KEY` is set, else when it is next pushed."""
 
     enabled: bool = Field(default=True, description="Track runs, metrics and artifacts in Weights & Biases.")
     project: str = Field(default="recsys_pipeline", description="The W&B project.")
 
     def open(self) -> Tracker:
         """The tracker itself."""
-        return _tracker(settings().home / "wandb", self.project, self.enabled)
+        return _tracker(settings().home / "wandb", self.project, self.enabled, stores(settings()))
 
 
 @cache
-def _tracker(directory: Path, project: str, enabled: bool) -> Tracker:
-    """One per process, so that a W&B that does not start is tried once and not for every asset."""
-    return Tracker(directory, project, enabled)
+def _tracker(directory: Path, project: str, enabled: bool, places: SourceStores) -> Tracker:
+    """One per process, so that one process beside it follows all of its runs."""
+    return Tracker(directory, project, enabled, places)
+
+
+def stores(deployment: Settings) -> SourceStores:
+    """The stores of all sources."""
+    return SourceStores(deployment.store_url, deployment.home / "cache")
 
 
 def open_store(deployment: Settings, source_name: str) -> ArtifactStore:
     """The store of one source: sources never share artifacts, because their partitions mean different data."""
-    return ArtifactStore(f"{deployment.store_url}/{source_name}", cache=deployment.home / "cache" / source_name)
+    return stores(deployment)(source_name)
 
 
 def report_folder(deployment: Settings, source_name: str) -> Path:

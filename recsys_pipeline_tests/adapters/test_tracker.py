@@ -1,54 +1,98 @@
-"""W&B as a view: whatever it does, the run goes on; offline by default; no secret is ever written."""
+"""W&B as a view: a run appends to the outbox and goes on, whatever the process that talks to W&B meets."""
 
-import builtins
 import json
-import logging
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
-import wandb
-from wandb.errors import CommError
 
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
-from recsys_pipeline.adapters.tracker import COPY_LIMIT_BYTES, SilentRun, Tracker, _to_wandb_artifact
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.adapters.outbox import FAILED, FINISHED
+from recsys_pipeline.adapters.store import Artifact
+from recsys_pipeline.adapters.tracker import SilentRun, TrackedRun, Tracker
+from recsys_pipeline.adapters.wandb_server import is_online
+from recsys_pipeline_tests.adapters.mirror_fixtures import DAY, SOURCE, Home, wait_until
+from recsys_pipeline_tests.mirrored import differences
+from recsys_pipeline_tests.wandb_double import WandbDouble
 
 WANDB = Path(sys.executable).with_name("wandb")
 KEY = "0123456789abcdef" * 2 + "deadbeef"
+AGE_S = 40.0
 
 
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No key, nothing set, and files of this test's own."""
-    for name in ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_MODE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "wandb"))
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "cache"))
 
 
 @pytest.fixture
-def artifact(tmp_path: Path) -> Artifact:
-    """A small artifact with an input."""
-
-    def build(directory: Path) -> Built:
-        (directory / "weights.txt").write_text("1 2 3")
-        return Built({"ndcg@10": 0.25})
-
-    recipe = Recipe("models/als", "2026-01-02", (ArtifactRef("folds/x", "2026-01-02", "d" * 64),), {}, "v1", {})
-    return ArtifactStore(str(tmp_path / "store"), cache=tmp_path / "cache").build(recipe, build)
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path, "p")
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A server to which W&B is pointed; gives the list of what it was asked."""
+def tracker(home: Home) -> Iterator[Tracker]:
+    tracker = Tracker(home.folder / "wandb", home.project, stores=home.stores)
+    yield tracker
+    tracker.close(wait_s=20.0)
+
+
+@pytest.fixture
+def artifact(home: Home) -> Artifact:
+    return home.make("models/als", tracked=False)
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch, wandb_double: WandbDouble) -> WandbDouble:
+    """A server, and the environment that leads to it."""
+    for name, value in wandb_double.environment().items():
+        monkeypatch.setenv(name, value)
+    return wandb_double
+
+
+def track(tracker: Tracker, artifact: Artifact) -> str:
+    """A run as an asset does it; its result must come through, whatever W&B does."""
+    with tracker.asset_run(SOURCE, artifact.manifest.recipe, artifact.manifest.run_id) as run:
+        run.log({"loss": 2.0})
+        run.log({"loss": 1.0, "rows": 3})
+        run.log_artifact(artifact)
+        run.alert("Drift", "price: median 45 → 135")
+    return "fitted"
+
+
+def test_an_offline_training_can_be_watched_and_waits_in_the_outbox(
+    tracker: Tracker, home: Home, artifact: Artifact
+) -> None:
+    assert track(tracker, artifact) == "fitted"
+    with tracker.run("reports/ranking@x", "reports", {}) as run:
+        run.log({"ndcg": 0.5})
+    tracker.close(wait_s=AGE_S)
+    (record,) = (home.folder / "wandb" / "wandb").rglob("*.wandb")
+    assert record.parent.name.startswith("offline-run-"), "of trainings only, because they have curves"
+    read = subprocess.run(
+        [WANDB, "leet", "inspect", "--summary", "--json", str(record)], capture_output=True, timeout=60, check=True
+    )
+    shown = json.loads(read.stdout)
+    assert (shown["name"], shown["state"]) == (f"models/als@{DAY}", "finished")
+    assert (shown["summary"]["loss"], shown["summary"]["rows"]) == (1.0, 3)
+    assert shown["config"]["partition"] == DAY
+    assert "price: median 45 → 135".encode() in record.read_bytes()
+    assert [entry.facts.name for entry in home.outbox.ready()] == [f"models/als@{DAY}", "reports/ranking@x"]
+    assert tracker.links(artifact) == {}
+
+
+def test_without_a_key_nothing_is_sent_anywhere(
+    tracker: Tracker, home: Home, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[str] = []
 
     class Refusing(BaseHTTPRequestHandler):
@@ -61,208 +105,143 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         def log_message(self, format: str, *args: object) -> None:
             """Keep quiet."""
 
-    stub = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
-    threading.Thread(target=stub.serve_forever, daemon=True).start()
-    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{stub.server_port}")
-    yield asked
-    stub.shutdown()
-    stub.server_close()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as stub:
+        threading.Thread(target=stub.serve_forever, daemon=True).start()
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{stub.server_port}")
+        track(tracker, artifact)
+        tracker.close(wait_s=AGE_S)
+        stub.shutdown()
+    assert len(list((home.folder / "wandb" / "wandb").rglob("*.wandb"))) == 1, "it did track"
+    assert asked == []
 
 
-def track(tracker: Tracker, artifact: Artifact) -> str:
-    """A run as an asset does it; its result must come through, whatever W&B does."""
-    with tracker.run("models/als@2026-01-02", "models", {"reg": 0.1}, group="2026-01-02") as run:
+def test_online_a_run_is_there_while_it_goes_on(
+    tracker: Tracker, home: Home, artifact: Artifact, online: WandbDouble
+) -> None:
+    recipe = artifact.manifest.recipe
+    with tracker.asset_run(SOURCE, recipe, artifact.manifest.run_id) as run:
         run.log({"loss": 2.0})
-        run.log({"loss": 1.0, "rows": 3})
+        wait_until(lambda: any(online.history(found.name) for found in online.runs()))
+        (found,) = online.runs()
+        assert (found.state, found.job_type, found.group) == ("running", "models", DAY)
         run.log_artifact(artifact)
-        run.alert("Drift", "price: median 45 → 135")
-        return "fitted"
+    links = tracker.links(artifact)
+    tracker.close(wait_s=AGE_S)
+    (found,) = online.runs()
+    assert found.state == "finished"
+    assert differences(home.graph, online) == []
+    assert home.outbox.ready() == []
+    assert links["W&B run"] == f"{online.url}/tester/p/runs/{found.name}"
+    (made,) = online.artifacts()
+    *_, kind, name, alias = links["W&B artifact"].split("/")
+    assert (kind, name) == (made.type, made.name)
+    assert alias in made.aliases
 
 
-def records(tracker: Tracker) -> list[Path]:
-    return sorted(tracker.directory.rglob("*.wandb"))
+def test_a_server_that_is_down_for_the_first_half_of_a_run_has_all_of_it_in_the_end(
+    tracker: Tracker, home: Home, artifact: Artifact, online: WandbDouble
+) -> None:
+    online.fail("*", status=503, times=None)
+    with tracker.asset_run(SOURCE, artifact.manifest.recipe, artifact.manifest.run_id) as run:
+        run.log({"loss": 2.0})
+        wait_until(lambda: online.requests())
+        online.heal()
+        run.log({"loss": 1.0})
+        wait_until(lambda: any(len(online.history(found.name)) == 2 for found in online.runs()))
+        run.log_artifact(artifact)
+    tracker.close(wait_s=AGE_S)
+    assert differences(home.graph, online) == []
+    (found,) = online.runs()
+    assert [row["loss"] for row in online.history(found.name)] == [2.0, 1.0]
+    assert home.outbox.ready() == []
 
 
-def test_offline_runs_can_be_read(tmp_path: Path, artifact: Artifact, caplog: pytest.LogCaptureFixture) -> None:
-    tracker = Tracker(tmp_path / "wandb", "project")
+def test_a_server_that_nobody_runs_costs_a_run_nothing(
+    tracker: Tracker, home: Home, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    started = time.monotonic()
     assert track(tracker, artifact) == "fitted"
-    (record,) = records(tracker)
-    assert record.parent.name.startswith("offline-run-")
-    read = subprocess.run(
-        [WANDB, "leet", "inspect", "--summary", "--json", str(record)], capture_output=True, timeout=60, check=True
-    )
-    shown = json.loads(read.stdout)
-    assert shown["name"] == "models/als@2026-01-02"
-    assert shown["state"] == "finished"
-    assert (shown["summary"]["loss"], shown["summary"]["rows"]) == (1.0, 3)
-    assert shown["config"]["reg"] == 0.1
-    assert b"models-als" in record.read_bytes()
-    assert [message for message in caplog.records if message.levelno >= logging.WARNING] == []
+    assert time.monotonic() - started < 2
+    tracker.close(wait_s=AGE_S)
+    assert time.monotonic() - started < 15, "nor does its end take long"
+    assert len(home.outbox.ready()) == 1
 
 
-def test_without_a_key_nothing_is_sent_anywhere(tmp_path: Path, server: list[str]) -> None:
-    """In a process of its own, because W&B reads its switches once; its telemetry is sent as the process ends."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    script = (
-        "import sys; from pathlib import Path; from recsys_pipeline.adapters.tracker import Tracker\n"
-        "with Tracker(Path(sys.argv[1]), 'project').run('x', 'models', {}) as run: run.log({'loss': 1.0})"
-    )
-    subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "wandb")],
-        env={**environment, "WANDB_BASE_URL": os.environ["WANDB_BASE_URL"]}, timeout=60, check=True,
-    )  # fmt: skip
-    assert len(list((tmp_path / "wandb").rglob("*.wandb"))) == 1, "it did track"
-    assert server == []
+@pytest.mark.parametrize("broken", ["raise ImportError('no wandb here')", "import os; os._exit(3)"])
+def test_a_client_that_does_not_start_fails_in_its_own_process(
+    tracker: Tracker, home: Home, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    (home.folder / "wandb.py").write_text(broken)
+    monkeypatch.setenv("PYTHONPATH", str(home.folder))
+    assert track(tracker, artifact) == "fitted"
+    assert track(tracker, artifact) == "fitted"
+    tracker.close(wait_s=AGE_S)
+    assert [entry.state for entry in home.outbox.ready()] == [FINISHED, FINISHED]
 
 
-def test_an_artifact_has_its_stage_as_type_and_its_inputs_as_metadata(artifact: Artifact) -> None:
-    entry = _to_wandb_artifact(artifact)
-    assert (entry.type, entry.name) == ("models", "models-als")
-    assert entry.metadata["inputs"] == [{"key": "folds/x", "partition": "2026-01-02", "digest": "d" * 64}]
-    assert entry.metadata["digest"] == artifact.manifest.digest
-    assert entry.metadata["ndcg@10"] == 0.25
-    assert set(entry.manifest.entries) == {"weights.txt", "manifest.json"}
+def test_a_process_that_cannot_be_started_is_one_warning(
+    tracker: Tracker, home: Home, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert track(tracker, artifact) == "fitted"
+    assert "recsys wandb push" in caplog.text
+    assert len(home.outbox.ready()) == 1
 
 
-def test_a_large_artifact_goes_by_reference(artifact: Artifact) -> None:
-    artifact.manifest.files["weights.txt"]["bytes"] = COPY_LIMIT_BYTES + 1
-    entry = _to_wandb_artifact(artifact)
-    assert "manifest.json" in entry.manifest.entries
-    assert any(found.ref and found.ref.startswith("file://") for found in entry.manifest.entries.values())
-
-
-@pytest.mark.parametrize("mode", ["offline", "online", None])
-def test_no_key_means_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str | None) -> None:
+@pytest.mark.parametrize(
+    ("key", "mode", "expected"),
+    [("", None, False), ("", "online", False), (KEY, None, True), (KEY, "online", True), (KEY, "offline", False)],
+)
+def test_online_means_a_key_and_no_objection(
+    monkeypatch: pytest.MonkeyPatch, key: str, mode: str | None, expected: bool
+) -> None:
+    if key:
+        monkeypatch.setenv("WANDB_API_KEY", key)
     if mode:
         monkeypatch.setenv("WANDB_MODE", mode)
-    asked: dict[str, Any] = {}
-    monkeypatch.setattr(wandb, "init", lambda **settings: asked.update(settings))
-    with Tracker(tmp_path / "wandb", "project").run("x", "models", {}):
-        pass
-    assert asked["mode"] == "offline"
-
-
-def test_a_key_means_online_unless_the_mode_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_API_KEY", KEY)
-    modes = []
-    monkeypatch.setattr(wandb, "init", lambda **settings: modes.append(settings["mode"]))
-    for mode in ("online", "offline"):
-        monkeypatch.setenv("WANDB_MODE", mode)
-        with Tracker(tmp_path / "wandb", "project").run("x", "models", {}):
-            pass
-    assert modes == ["online", "offline"]
+    assert is_online() is expected
 
 
 @pytest.mark.parametrize("enabled", [True, False])
 def test_switched_off_it_makes_no_files(
-    tmp_path: Path, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, enabled: bool
+    home: Home, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, enabled: bool
 ) -> None:
     if enabled:
         monkeypatch.setenv("WANDB_MODE", "disabled")
-    tracker = Tracker(tmp_path / "wandb", "project", enabled)
+    tracker = Tracker(home.folder / "wandb", "p", enabled)
     with tracker.run("x", "models", {}) as run:
         assert isinstance(run, SilentRun)
     assert track(tracker, artifact) == "fitted"
     assert not tracker.directory.exists()
 
 
-def test_without_the_package_runs_go_on_after_one_warning(
-    tmp_path: Path, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    real_import = builtins.__import__
-
-    def without_wandb(name: str, *arguments: Any, **more: Any) -> Any:
-        if name.split(".")[0] == "wandb":
-            raise ModuleNotFoundError("No module named 'wandb'")
-        return real_import(name, *arguments, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without_wandb)
-    tracker = Tracker(tmp_path / "wandb", "project")
-    for _ in range(3):
-        assert track(tracker, artifact) == "fitted"
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "W&B did not start" in caplog.text
-    assert "No module named 'wandb'" in caplog.text
-
-
-def test_an_alert_is_in_the_record_of_an_offline_run(tmp_path: Path) -> None:
-    tracker = Tracker(tmp_path / "wandb", "project")
-    with tracker.run("reports/drift@2026-01-02", "reports", {}) as run:
-        run.alert("Drift on 2026-01-02", "price: median 45 → 135")
-    (record,) = records(tracker)
-    told, deadline = "price: median 45 → 135".encode(), time.monotonic() + 20
-    while (
-        told not in record.read_bytes() and time.monotonic() < deadline
-    ):  # W&B's own process writes, when it comes to it
-        time.sleep(0.2)
-    assert told in record.read_bytes()
-
-
-def _raise(*_: Any, **__: Any) -> Any:
-    raise CommError("server says no")
-
-
-def _broken_init(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wandb, "init", _raise)
-
-
-def _broken_method(name: str) -> Callable[[pytest.MonkeyPatch], None]:
-    return lambda monkeypatch: monkeypatch.setattr(wandb.Run, name, _raise)
-
-
-@pytest.mark.parametrize(
-    "break_it",
-    [
-        _broken_init,
-        _broken_method("log"),
-        _broken_method("log_artifact"),
-        _broken_method("alert"),
-        _broken_method("finish"),
-    ],
-    ids=["init", "log", "log_artifact", "alert", "finish"],
-)
-def test_a_broken_client_costs_one_warning(
-    tmp_path: Path, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
-    break_it: Callable[[pytest.MonkeyPatch], None],
-) -> None:  # fmt: skip
-    break_it(monkeypatch)
-    with caplog.at_level(logging.WARNING):
-        assert track(Tracker(tmp_path / "wandb", "project"), artifact) == "fitted"
-    assert len(caplog.records) == 1
-    assert "CommError: server says no" in caplog.text
-
-
-def test_a_client_that_does_not_start_is_asked_once(
-    tmp_path: Path, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Each attempt to reach a server that is away takes a minute and a half; a batch has twenty assets."""
-    calls = []
-
-    def count(**_: Any) -> None:
-        calls.append(1)
-        _raise()
-
-    monkeypatch.setattr(wandb, "init", count)
-    tracker = Tracker(tmp_path / "wandb", "project")
-    for _ in range(3):
-        track(tracker, artifact)
-    assert (len(calls), len(caplog.records)) == (1, 1)
-
-
-def test_an_error_of_the_body_is_not_hidden(tmp_path: Path) -> None:
+def test_an_error_of_the_body_is_not_hidden_and_fails_the_run(tracker: Tracker, home: Home) -> None:
     def fail() -> None:
-        with Tracker(tmp_path / "wandb", "project").run("x", "models", {}):
+        with tracker.run("x", "reports", {}):
             raise ZeroDivisionError("ours")
 
     with pytest.raises(ZeroDivisionError, match="ours"):
         fail()
+    assert [entry.state for entry in home.outbox.ready()] == [FAILED]
 
 
-def test_a_key_is_never_written(tmp_path: Path, artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_says_what_it_is(tracker: Tracker, home: Home, artifact: Artifact) -> None:
+    with tracker.run("t-1", "reports", {"reg": 0.1}, "g", inputs=[artifact], run_id="r1", sweep="s1") as run:
+        assert isinstance(run, TrackedRun)
+    (entry,) = home.outbox.ready()
+    assert (entry.facts.id, entry.facts.sweep, entry.facts.group) == ("r1", "s1", "g")
+    assert entry.facts.inputs[0].ref == artifact.manifest.ref
+
+
+def test_a_key_is_never_written(
+    tracker: Tracker, home: Home, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     monkeypatch.setenv("WANDB_MODE", "offline")
-    tracker = Tracker(tmp_path / "wandb", "project")
     assert track(tracker, artifact) == "fitted"
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(records(tracker)) == 1, "it did write"
+    tracker.close(wait_s=AGE_S)
+    files = [path for path in home.folder.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".wandb" for path in files), "it did write"
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []

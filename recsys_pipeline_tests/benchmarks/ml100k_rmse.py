@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from recsys_pipeline.core.learning.sweeps.sweep import SweepResult, parse_sweep, run_sweep
+from recsys_pipeline.core.learning.sweeps.sweep import SweepResult, Trial, Watch, parse_sweep, run_sweep
 from recsys_pipeline.core.models import als
 from recsys_pipeline.core.types import Ratings
 
@@ -47,6 +47,13 @@ def rmse(model: als.AlsModel, train: Ratings, test: Ratings) -> float:
     return float(np.sqrt(np.mean((predicted - test.value) ** 2)))
 
 
+class Printed(Watch):
+    """A line per trial."""
+
+    def ended(self, trial: Trial) -> None:
+        print(f"trial {trial.number:2d} rmse {trial.metrics.get('rmse', float('nan')):.4f}", file=sys.stderr)
+
+
 def sweep_on(train: Ratings, trials: int, seed: int) -> SweepResult:
     """The shipped sweep on a random fifth of `train`, which no fold's test set is part of."""
     held_out = np.random.default_rng(seed).random(len(train)) < 0.2
@@ -57,7 +64,7 @@ def sweep_on(train: Ratings, trials: int, seed: int) -> SweepResult:
         lambda config, _: {"rmse": rmse(als.fit(fitted, config, seed), fitted, validation)},
         trials,
         seed,
-        on_trial=lambda trial: print(f"trial {trial.number:2d} rmse {trial.metrics.get('rmse'):.4f}", file=sys.stderr),
+        watch=Printed(),
     )
 
 

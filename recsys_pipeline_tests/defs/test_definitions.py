@@ -65,9 +65,9 @@ def test_every_field_of_a_form_is_described_and_has_a_default(key: str) -> None:
 def test_forms_are_found_where_people_look_for_them() -> None:
     assert {"embedding_size", "reg", "gravity", "seed", "use_sweep"} <= set(fields_of("models/als"))
     assert {"image_size", "max_quarantine_share"} == set(fields_of("dataset/looks"))
-    sweep = {"file", "n_trials", "trials_at_once", "validation", "n_folds", "seed"}
-    assert sweep == set(fields_of("learning/als_sweep"))
-    assert {"file", "n_trials", "seed"} == set(fields_of("learning/stl_sweep"))
+    search = {"file", "method", "n_trials", "time_limit_s", "budget_epochs", "engine", "wandb_sweep", "seed"}
+    assert search | {"trials_at_once", "validation", "n_folds"} == set(fields_of("learning/als_sweep"))
+    assert search == set(fields_of("learning/stl_sweep"))
 
 
 @pytest.mark.parametrize("key", sorted(key for key in SPECS if fields_of(key)))
@@ -87,8 +87,10 @@ def test_unknown_keys_are_refused(key: str) -> None:
         ("folds/triplets", {"n_negatives": 0}),
         ("learning/als_sweep", {"n_trials": 0}),
         ("models/als", {"reg": 0.0}),
+        ("models/cold_start", {"hidden_size": 0}),
         ("models/stl", {"batch_size": 1}),
         ("neighbors/als_index", {"recall_target": 1.01}),
+        ("reports/new_items", {"recent_days": 0}),
         ("reports/ranking", {"n_resamples": 0}),
         ("reports/off_policy", {"temperature": 0.0}),
     ],

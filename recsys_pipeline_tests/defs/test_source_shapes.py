@@ -12,6 +12,8 @@ from recsys_pipeline_tests.processes import exit_code
 
 CONF = Path(__file__).parents[2] / "conf" / "sources"
 BOTH = {"dataset/items", "reports/daily"}
+OF_NEW_ITEMS = {"models/cold_start", "neighbors/cold_vectors", "reports/new_items"}
+"""They need interactions to learn from, and a catalogue that says what is new."""
 OF_LOOKS = {
     "dataset/looks", "folds/triplets", "learning/stl_sweep", "models/stl", "neighbors/stl_vectors",
     "neighbors/stl_index", "reports/looks",
@@ -61,7 +63,7 @@ def test_a_source_of_looks_loads_looks_only(tmp_path: Path) -> None:
     found = loaded(tmp_path, RECSYS_SOURCE_CONFIG=str(CONF / "ikea-looks.toml"), RECSYS_DATA_DIR=str(tmp_path))
     assert set(found["assets"]) == OF_LOOKS | BOTH
     assert set(found["deps"]) <= set(found["assets"]), "no asset waits for one that is not there"
-    assert found["schedules"] == ["batch_daily", "sweep_weekly"]
+    assert found["schedules"] == ["batch_daily", "sweep_weekly", "wandb_mirror"]
     assert found["first"] == "2018-01-01"
 
 
@@ -78,7 +80,8 @@ def test_a_source_of_interactions_loads_no_looks(tmp_path: Path, with_items: boo
         text += '[items]\npath = "titles.csv"\n[items.columns]\nitem_id = 1\ntitle = 2\ncategories = 3\n'
     (tmp_path / "mini.toml").write_text(text)
     found = loaded(tmp_path, RECSYS_SOURCE_CONFIG=str(tmp_path / "mini.toml"))
-    assert set(found["assets"]) == OF_INTERACTIONS | (BOTH if with_items else BOTH - {"dataset/items"})
+    more = BOTH | OF_NEW_ITEMS if with_items else BOTH - {"dataset/items"}
+    assert set(found["assets"]) == OF_INTERACTIONS | more
     assert set(found["deps"]) <= set(found["assets"])
-    assert found["schedules"] == ["batch_daily", "sweep_weekly"]
+    assert found["schedules"] == ["batch_daily", "sweep_weekly", "wandb_mirror"]
     assert found["first"] == "2026-03-01"

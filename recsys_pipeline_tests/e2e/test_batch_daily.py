@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys_pipeline.adapters.outbox import Outbox, Stored
 from recsys_pipeline.core.dataset.snapshots import Snapshot
 from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, Deployment, versions
 
@@ -75,11 +76,16 @@ def test_the_page_opens_anywhere(first_day: Deployment) -> None:
 
 
 def test_every_training_and_report_is_a_run_in_wandb(first_day: Deployment) -> None:
-    records = list((first_day.home / "data" / "wandb").rglob("*.wandb"))
-    tracked = set(first_day.artifacts(DAY)) - {"dataset/interactions"}
-    assert len(records) == len(tracked)
-    content = b"".join(path.read_bytes() for path in records)
-    assert {key for key in tracked if f"{key}@{DAY}".encode() not in content} == set()
+    """They wait in the outbox; days of events, of which one run takes in many, are mirrored from their manifests."""
+    entries = Outbox(first_day.home / "data" / "wandb" / "outbox").ready()
+    outputs = [output for entry in entries for output in entry.outputs]
+    made = {Stored.of(artifact) for artifact in first_day.artifacts(DAY).values()}
+    assert {stored.key for stored in made - set(outputs)} == {"dataset/interactions"}
+    assert len(outputs) == len(set(outputs)) == len(made) - 1
+    assert {entry.state for entry in entries} == {"finished"}
+    for entry in entries:
+        refs = first_day.artifacts(DAY)[entry.outputs[0].key].manifest.recipe.inputs
+        assert [stored.ref for stored in entry.facts.inputs] == list(refs)
 
 
 def test_a_second_run_makes_nothing(later: Deployment, first_day: Deployment) -> None:

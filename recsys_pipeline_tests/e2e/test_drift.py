@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from recsys_pipeline.adapters.outbox import Outbox
 from recsys_pipeline.core.types import Window
 from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, Deployment
 from recsys_pipeline_tests.misbehaving_sources import Misbehaving
@@ -70,6 +71,7 @@ def test_planted_prices_fail_the_check_and_not_the_run(later: Deployment) -> Non
     assert "catalogue price (median" in str(found.metadata["headline"].value)
     breached = dear.artifacts(NEXT_DAY)["reports/drift"].manifest.metrics["breached"]
     assert set(breached) == {"catalogue_price", "interaction_price", "recommended_price"}
-    records = b"".join(path.read_bytes() for path in (later.home / "data" / "wandb").rglob("*.wandb"))
-    assert f"Drift on {NEXT_DAY}".encode() in records
-    assert b"catalogue price: median" in records
+    entries = Outbox(later.home / "data" / "wandb" / "outbox").ready()
+    alerts = [event["alert"] for entry in entries for event in entry.events if "alert" in event]
+    assert alerts[-1]["title"] == f"Drift on {NEXT_DAY}"
+    assert "catalogue price: median" in alerts[-1]["text"]

@@ -19,8 +19,10 @@ DAILY_INPUTS = {
                      "reports/ranking", "reports/day_by_day", "reports/drift", "reports/off_policy"],
     "looks": ["dataset/looks", "folds/triplets", "models/stl", "reports/looks", "neighbors/stl_index"],
     "items": ["dataset/items"],
+    "interactions.items": ["reports/new_items", "neighbors/cold_vectors"],
 }  # fmt: skip
-AVAILABLE = [key for need, keys in DAILY_INPUTS.items() if need in configured_source().provides for key in keys]
+PROVIDED = configured_source().provides
+AVAILABLE = [key for needs, keys in DAILY_INPUTS.items() if {*needs.split(".")} <= PROVIDED for key in keys]
 KEY = "reports/daily"
 
 

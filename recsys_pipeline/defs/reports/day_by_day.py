@@ -1,5 +1,6 @@
 """The prequential curve: each day by models that know only what came before it."""
 
+from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -11,8 +12,8 @@ from recsys_pipeline.adapters.ingestion import open_snapshot
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.learning.configs import parse_config
-from recsys_pipeline.core.models import Recommender, discover
-from recsys_pipeline.core.reports.accuracy.day_by_day import DayByDayConfig, DayFigure, Fit, KnownUntil, continue_curve
+from recsys_pipeline.core.models import discover
+from recsys_pipeline.core.reports.accuracy.day_by_day import DayByDayConfig, DayFigure, KnownUntil, continue_curve
 from recsys_pipeline.core.reports.accuracy.day_by_day_section import age_figure, curve_figure
 from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
 from recsys_pipeline.core.reports.page import plots
@@ -48,7 +49,7 @@ def day_by_day(
     def build(directory: Path, _: TrackedRun) -> Built:
         snapshot = open_snapshot(store.open(), data)
         known: KnownUntil = lru_cache(3)(lambda window: snapshot.ratings(until=window.start))
-        fits = {name: _fit_as(name, artifact, config.seed) for name, artifact in models.items()}
+        fits = {name: fit_as(name, artifact, config.seed) for name, artifact in models.items()}
         day, first = date.fromisoformat(context.partition_key), date.fromisoformat(snapshot.days[0].day)
         figures = load_records(DayFigure, earlier.path / FIGURES) if earlier else []
         settings = from_form(DayByDayConfig, config)
@@ -60,13 +61,13 @@ def day_by_day(
     return produce(context, store, tracker, inputs=inputs, config=config, build=build, describe=_describe)
 
 
-def _fit_as(name: str, artifact: Artifact, seed: int) -> Fit:
+def fit_as(name: str, artifact: Artifact, seed: int) -> Callable[[Ratings], Any]:
     """Fits a model with the settings that the day's model has."""
     spec = discover()[name]
     settings = {field: value for field, value in artifact.manifest.recipe.config.items() if field != "seed"}
     config = parse_config(spec.config, settings, artifact.manifest.recipe.key)
 
-    def fit(train: Ratings) -> Recommender:
+    def fit(train: Ratings) -> Any:
         return spec.fit(train, config, seed)
 
     return fit

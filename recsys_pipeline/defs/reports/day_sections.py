@@ -23,6 +23,9 @@ from recsys_pipeline.core.reports.accuracy.day_by_day_section import day_by_day_
 from recsys_pipeline.core.reports.accuracy.leaderboard import ranking_section
 from recsys_pipeline.core.reports.accuracy.ranking_report import PRIMARY_K, PRIMARY_METRIC, RankingReport, load_records
 from recsys_pipeline.core.reports.accuracy.resampling import Estimate
+from recsys_pipeline.core.reports.cold_start.examples import new_item_examples
+from recsys_pipeline.core.reports.cold_start.report import NewItemsReport
+from recsys_pipeline.core.reports.cold_start.section import new_items_section
 from recsys_pipeline.core.reports.lists.embedding_map import neighbours_section
 from recsys_pipeline.core.reports.lists.list_report import ListReport
 from recsys_pipeline.core.reports.lists.list_sections import list_sections
@@ -99,6 +102,8 @@ def day_sections(day: DayInputs) -> Iterator[Section]:
     """Every section that the day's inputs feed."""
     if "reports/ranking" in day.artifacts:
         yield from _interaction_sections(day)
+    if "reports/new_items" in day.artifacts:
+        yield _new_items(day)
     if day.looks is not None:
         yield _looks(day, day.looks)
     indexes = {key: SearchIndex.load(day.artifacts[key].path).report for key in day.artifacts if key.endswith("_index")}
@@ -168,6 +173,15 @@ def _categories(day: DayInputs) -> dict[str, str]:
         return {}
     named = [(name, categories) for name, categories in zip(day.items["item_id"], day.items["categories"], strict=True)]
     return {name: str(categories[0]) for name, categories in named if categories is not None and len(categories)}
+
+
+def _new_items(day: DayInputs) -> Section:
+    report = NewItemsReport.load(day.artifacts["reports/new_items"].path)
+    new, learned = (
+        VectorTable.load(day.artifacts[f"neighbors/{name}_vectors"].path / "items") for name in ("cold", "als")
+    )
+    titles = read_titles(day.artifacts["dataset/items"].path / "items.parquet")
+    return new_items_section(report, new_item_examples(new, learned, titles, day.looks))
 
 
 def _looks(day: DayInputs, data: LookData) -> Section:

@@ -7,7 +7,7 @@ either of them:
 - `gated`: a product's vector is multiplied by the gate of its category, one non-negative number per dimension
   (Veit et al., "Conditional similarity networks", CVPR 2017), so one index serves all categories.
 - `local`: a scene has a vector per category, half of it global and half the mean of its regions, weighed by how near
-  each is to the embedding of the category (Kang et al., "Complete the Look", CVPR 2019, equations 3–6: there, squared
+  each is to the embedding of the category (Kang et al., "Complete the Look", CVPR 2019, section 4: there, squared
   distances of unit vectors, which rank as dot products do). One departure: both halves are compared with one product
   vector where the paper has two, so that the catalogue is exported once.
 

@@ -25,8 +25,10 @@ class StlConfig:
     loss: Literal["triplet", "batch_hard", "softmax"] = setting(
         "triplet", "Triplet hinge, batch-hard triplet hinge, or softmax over all candidates."
     )
+    # On the simulator's validation scenes (demo, seed 0, 16 epochs): given .825, in_batch .900, softmax in_batch .902,
+    # one shared tower .889, tower book .894; 32 epochs .922.
     mining: Literal["given", "hardest_of_n", "in_batch", "semi_hard"] = setting(
-        "given",
+        "in_batch",
         "Which negatives: drawn for each pair (all, or the hardest of n), or the other products of the batch (all, or "
         "semi-hard ones).",
     )
@@ -35,8 +37,8 @@ class StlConfig:
         "Whence negatives are drawn; in a batch, same_category and popularity keep to the positive's category.",
     )
     n_negatives: int = setting(1, "Negatives drawn per pair, where they are drawn.", ge=1)
-    epochs: int = setting(16, "Passes over the training pairs.", ge=1)
-    batch_size: int = setting(32, "Pairs per step.", ge=2)
+    epochs: int = setting(24, "Passes over the training pairs.", ge=1)
+    batch_size: int = setting(64, "Pairs per step.", ge=2)
     learning_rate: float = setting(0.002, "Adam's peak step size; it falls to zero along a cosine.", gt=0)
     margin: float = setting(1.0, "By how much the right product should outscore a wrong one (triplets).", gt=0)
     temperature: float = setting(0.1, "Divides scores before the softmax: small looks at the hardest.", gt=0)

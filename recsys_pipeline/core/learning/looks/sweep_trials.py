@@ -45,6 +45,8 @@ class LookTrials:
         def progress(_: str, metrics: Mapping[str, float | int]) -> None:
             told.update(metrics)
             epoch = int(told.pop("epoch"))
+            if not proposal.report(metrics):
+                raise _StoppedError
             if halving is not None and epoch in stops:
                 rungs[epoch] = metrics.get(self.metric, math.nan)
                 halving.record(epoch, rungs[epoch])

@@ -212,7 +212,9 @@ class _Group:
         compared = {number for number, one in here.items() if epoch < one.config.epochs and not found[number].error}
         for number in compared:
             self.rungs[number][epoch] = found[number].metrics.get(self.trials.metric, math.nan)
-        going_on = self._going_on(epoch, compared)
+        told = {number: {"epoch": epoch, **found[number].metrics} for number in here if found[number].metrics}
+        ended = {number for number, metrics in told.items() if not here[number].report(metrics)}
+        going_on = self._going_on(epoch, compared) - ended
         for number in here:
             if number not in going_on:
                 metrics, error = found[number].metrics, found[number].error

@@ -1,22 +1,36 @@
-"""How a sweep proposes params: over a grid, at random, or by Bayesian search."""
+"""How a sweep proposes params: over a grid, at random, or by Bayesian search; or as somebody else's server says."""
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import optuna
 
-from recsys_pipeline.core.learning.sweeps.space import Parameter, Sweep
+from recsys_pipeline.core.learning.sweeps.distributions import Parameter
+from recsys_pipeline.core.learning.sweeps.space import Sweep
 from recsys_pipeline.core.learning.sweeps.trials import FINISHED, STOPPED, Trial
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Params to try, and the name of the tracked run that waits for them, where a server gave one."""
+
+    params: dict[str, Any]
+    run_id: str = ""
 
 
 @runtime_checkable
 class Search(Protocol):
-    """Proposes trials in order and learns from what came out; the same seed and answers give the same proposals."""
+    """Proposes trials in order and learns from what came out."""
 
-    def ask(self) -> dict[str, Any] | None:
-        """Params of the next trial; None where there are no more."""
+    repeats: bool
+    """Whether a new search with the same seed and answers proposes the same trials again. A server's does not: it goes
+    on where it was."""
+
+    def ask(self) -> Asked | None:
+        """The next trial; None where there are no more."""
         ...
 
     def tell(self, trial: Trial) -> None:
@@ -27,11 +41,14 @@ class Search(Protocol):
 class _Listed:
     """Proposals that depend on no result."""
 
+    repeats = True
+
     def __init__(self, proposals: Iterator[dict[str, Any]]) -> None:
         self._proposals = proposals
 
-    def ask(self) -> dict[str, Any] | None:
-        return next(self._proposals, None)
+    def ask(self) -> Asked | None:
+        params = next(self._proposals, None)
+        return None if params is None else Asked(params)
 
     def tell(self, trial: Trial) -> None:
         """Forget it."""
@@ -64,6 +81,8 @@ class Bayes:
     bad one, so that the next is drawn elsewhere. A trial that was stopped early counts with the value that it had.
     """
 
+    repeats = True
+
     def __init__(self, sweep: Sweep, seed: int, at_once: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=at_once > 1)
@@ -71,11 +90,11 @@ class Bayes:
         self._study = optuna.create_study(direction=sweep.goal, sampler=sampler)
         self._asked: dict[int, optuna.Trial] = {}
 
-    def ask(self) -> dict[str, Any] | None:
-        """Params of the next trial."""
+    def ask(self) -> Asked | None:
+        """The next trial."""
         asked = self._study.ask()
         self._asked[asked.number] = asked
-        return {name: _suggest(asked, name, parameter) for name, parameter in self._sweep.parameters.items()}
+        return Asked({name: _suggest(asked, name, parameter) for name, parameter in self._sweep.parameters.items()})
 
     def tell(self, trial: Trial) -> None:
         """Learn from a trial's value, from where it stood when it was stopped, or from the fact that it failed."""
@@ -83,7 +102,7 @@ class Bayes:
         if trial.state == FINISHED:
             self._study.tell(asked, trial.metrics[self._sweep.metric])
         elif trial.state == STOPPED:
-            asked.report(trial.metrics[self._sweep.metric], max(trial.rungs))
+            asked.report(trial.metrics[self._sweep.metric], max(trial.rungs, default=0))
             self._study.tell(asked, state=optuna.trial.TrialState.PRUNED)
         else:
             self._study.tell(asked, state=optuna.trial.TrialState.FAIL)

@@ -1,37 +1,33 @@
-"""A sweep's definition in W&B's YAML schema, checked field by field, and how its parameters are drawn.
+"""A sweep's definition in W&B's YAML schema, checked field by field.
 
-The schema: https://docs.wandb.ai/guides/sweeps/define-sweep-configuration. Every distribution is drawn through its
-quantile function from one uniform number, so that grid, random and Bayesian search share one definition.
+The schema: https://docs.wandb.ai/guides/sweeps/define-sweep-configuration. What W&B refuses is refused here, before
+anything runs, with the path of the bad field; what only W&B can do (multi-objective search, schedulers of your own)
+is refused with that reason.
 """
 
-import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import yaml
-from scipy import stats
 
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.learning.sweeps.distributions import Parameter, default_distribution, parse_parameter
 from recsys_pipeline.core.learning.sweeps.successive_halving import EarlyTermination, parse_early_termination
+from recsys_pipeline.core.learning.sweeps.yaml_fields import known, mapping, number, one_of, required, whole
 from recsys_pipeline.core.types import check_setting
 
 KEYS = frozenset(
-    {"command", "controller", "description", "early_terminate", "entity", "imports", "job", "method", "metric"}
-    | {"name", "parameters", "prior_runs", "program", "project", "run_cap"}
+    {"apiVersion", "command", "controller", "description", "early_terminate", "entity", "image_uri", "job", "kind"}
+    | {"method", "metric", "metrics", "name", "parameters", "program", "project", "run_cap", "scheduler"}
 )
 """Top-level keys of W&B's schema. Those that this module does not read pass untouched to W&B."""
 
 METHODS = ("grid", "random", "bayes")
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One searched field: a list of choices, or a distribution drawn through its quantile function."""
-
-    choices: tuple[Any, ...] = ()
-    probabilities: tuple[float, ...] | None = None
-    quantile: Callable[[float], float] | None = None
+METRIC_KEYS = ("name", "goal", "target", "impute", "impute_while_running")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+"""W&B's pattern for the names of parameters."""
 
 
 @dataclass(frozen=True)
@@ -42,52 +38,135 @@ class Sweep:
     method: str
     metric: str
     goal: Literal["minimize", "maximize"]
+    target: float | None
+    """The sweep ends once a trial is this good."""
     parameters: Mapping[str, Parameter]
+    """By field of the config, whatever group a field stands in."""
     run_cap: int | None
     early_terminate: EarlyTermination | None
     config: type
     definition: Mapping[str, Any]
     """The mapping as it was written, for W&B, which reads the same schema."""
 
+    @property
+    def minimise(self) -> bool:
+        """Whether less is better."""
+        return self.goal == "minimize"
 
-def parse_sweep(text: str, config: type, source: str = "sweep") -> Sweep:
+    def reaches_target(self, value: float) -> bool:
+        """Whether a value is as good as `metric.target` asks for; never, where the sweep has none."""
+        if self.target is None:
+            return False
+        return value <= self.target if self.minimise else value >= self.target
+
+
+def parse_sweep(text: str, config: type, source: str = "sweep", method: str | None = None) -> Sweep:
     """The sweep that a YAML text defines over the fields of a config dataclass.
 
-    Raises `SettingError` with the path of the bad field, as in `als_ndcg.yaml: parameters.reg.min`.
+    Parameters may stand in groups (W&B's nested parameters); the innermost name is the field. `method` replaces the
+    one in the text. Raises `SettingError` with the path of the bad field, as in `als_ndcg.yaml: parameters.reg.min`.
     """
-    try:
-        definition = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SettingError(f"{source} is not YAML: {error}") from error
-    _mapping(definition, source)
-    _known(definition, KEYS, source)
-    metric = _mapping(_required(definition, "metric", source), f"{source}: metric")
+    definition = dict(mapping(_read(text, source), source))
+    known(definition, KEYS, source)
+    if method is not None:
+        definition["method"] = method
+    _check_ours(definition, source)
+    metric = mapping(required(definition, "metric", source), f"{source}: metric")
+    known(metric, METRIC_KEYS, f"{source}: metric")
+    run_cap, target = definition.get("run_cap"), metric.get("target")
     return Sweep(
         name=str(definition.get("name", source)),
-        method=_one_of(_required(definition, "method", source), METHODS, f"{source}: method"),
-        metric=str(_required(metric, "name", f"{source}: metric")),
-        goal=cast(Any, _one_of(metric.get("goal", "minimize"), ("minimize", "maximize"), f"{source}: metric.goal")),
+        method=one_of(required(definition, "method", source), METHODS, f"{source}: method"),
+        metric=str(required(metric, "name", f"{source}: metric")),
+        goal=cast(Any, one_of(metric.get("goal", "minimize"), ("minimize", "maximize"), f"{source}: metric.goal")),
+        target=None if target is None else number(target, f"{source}: metric.target"),
         parameters=_parameters(definition, config, source),
-        run_cap=_run_cap(definition.get("run_cap"), f"{source}: run_cap"),
+        run_cap=None if run_cap is None else whole(run_cap, f"{source}: run_cap"),
         early_terminate=parse_early_termination(definition.get("early_terminate"), f"{source}: early_terminate"),
         config=config,
         definition=definition,
     )
 
 
+def for_server(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """A checked definition with the distributions that its bounds imply, as W&B's client would send it."""
+
+    def filled(group: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, body in group.items():
+            if "parameters" in body:
+                found[name] = {"parameters": filled(body["parameters"])}
+            elif "min" in body and "distribution" not in body:
+                found[name] = {**body, "distribution": default_distribution(body, name)}
+            else:
+                found[name] = dict(body)
+        return found
+
+    return {**definition, "parameters": filled(definition["parameters"])}
+
+
+def fields_of(params: Mapping[str, Any], sweep: Sweep) -> dict[str, Any]:
+    """Params as W&B's server gives them, groups and all, as the flat fields of the config.
+
+    Raises `SettingError` for a name that is no parameter of the sweep.
+    """
+    found: dict[str, Any] = {}
+    for name, value in params.items():
+        if name in sweep.parameters:
+            found[name] = value
+        elif isinstance(value, Mapping):
+            found |= fields_of(value, sweep)
+        else:
+            raise SettingError(f"{name!r} is no parameter of {sweep.name}; it has {', '.join(sweep.parameters)}")
+    return found
+
+
+def _read(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingError(f"{source} is not YAML: {error}") from error
+
+
+def _check_ours(definition: Mapping[str, Any], source: str) -> None:
+    """Refuse what W&B's schema has and only W&B's own schedulers can do."""
+    for key in ("metrics", "scheduler"):
+        if key in definition:
+            raise SettingError(f"{source}: {key} is for W&B's own schedulers; use `metric` and a method of {METHODS}")
+
+
 def _parameters(definition: Mapping[str, Any], config: type, source: str) -> dict[str, Parameter]:
-    found = _mapping(_required(definition, "parameters", source), f"{source}: parameters")
+    found = mapping(required(definition, "parameters", source), f"{source}: parameters")
     if not found:
         raise SettingError(f"{source}: parameters is empty: name at least one field of {config.__name__}")
-    parameters = {}
-    for name, body in found.items():
-        path = f"{source}: parameters.{name}"
-        parameters[name] = _parameter(_mapping(body, path), path)
+    parameters, paths = {}, dict[str, str]()
+    for name, body, path in _leaves(found, f"{source}: parameters"):
+        if name in paths:
+            raise SettingError(f"{path} and {paths[name]} are the same field of {config.__name__}: keep one")
+        paths[name] = path
+        parameters[name] = parse_parameter(body, path)
         for key, value in _samples(parameters[name], body, path):
             check_setting(config, name, value, f"{path}.{key}")
-    if definition["method"] == "grid":
-        _check_grid(parameters, source)
+        if definition["method"] == "grid" and not parameters[name].choices:
+            raise SettingError(f"{path} has no end: method grid needs `value` or `values`")
     return parameters
+
+
+def _leaves(group: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """(field, body, path) of every parameter, out of however many groups."""
+    for name, value in group.items():
+        here = f"{path}.{name}"
+        if not NAME.fullmatch(str(name)):
+            raise SettingError(f"{here}: W&B takes names of letters, digits, `_`, `.` and `-`, not {name!r}")
+        body = mapping(value, here)
+        if "parameters" in body:
+            known(body, {"parameters"}, here)
+            inner = mapping(body["parameters"], f"{here}.parameters")
+            if not inner:
+                raise SettingError(f"{here}.parameters is empty")
+            yield from _leaves(inner, f"{here}.parameters")
+        else:
+            yield str(name), body, here
 
 
 def _samples(parameter: Parameter, body: Mapping[str, Any], path: str) -> list[tuple[str, Any]]:
@@ -99,138 +178,3 @@ def _samples(parameter: Parameter, body: Mapping[str, Any], path: str) -> list[t
         return [(key, parameter.quantile(share)) for key, share in [*ends, ("distribution", 0.37)]]
     except (OverflowError, ValueError) as error:
         raise SettingError(f"{path} cannot be drawn from: {error}") from error
-
-
-def _check_grid(parameters: Mapping[str, Parameter], source: str) -> None:
-    for name, parameter in parameters.items():
-        if not parameter.choices:
-            raise SettingError(f"{source}: parameters.{name} has no end: method grid needs `value` or `values`")
-
-
-def _parameter(body: Mapping[str, Any], path: str) -> Parameter:
-    keys = {"value", "values", "probabilities", "distribution", "min", "max", "q", "mu", "sigma", "a", "b"}
-    _known(body, keys, path)
-    if "value" in body:
-        return Parameter(choices=(body["value"],))
-    if "values" in body:
-        return _categorical(body, path)
-    name = body["distribution"] if "distribution" in body else _default_distribution(body, path)
-    family = str(name).removeprefix("q_")
-    if family not in FAMILIES:
-        known = sorted({*FAMILIES, *(f"q_{known}" for known in FAMILIES), "constant", "categorical"})
-        raise SettingError(f"{path}.distribution {name!r} is unknown; it may be {', '.join(known)}")
-    needed, build = FAMILIES[family]
-    arguments = [_number(body.get(key, DEFAULTS.get(key)), f"{path}.{key}") for key in needed]
-    if "min" in needed and arguments[0] >= arguments[1]:
-        raise SettingError(f"{path}.min must be below max, got {arguments[0]} and {arguments[1]}")
-    if family.endswith("uniform_values") and arguments[0] <= 0:
-        raise SettingError(f"{path}.min must be above 0 on a logarithmic scale, got {arguments[0]}")
-    quantile = build(*arguments)
-    if name == family:
-        return Parameter(quantile=quantile)
-    step = _number(body.get("q", 1), f"{path}.q")
-    if step <= 0:
-        raise SettingError(f"{path}.q must be above 0, got {step}")
-    return Parameter(quantile=lambda share: round(quantile(share) / step) * step)
-
-
-def _categorical(body: Mapping[str, Any], path: str) -> Parameter:
-    values = body["values"]
-    if not isinstance(values, list) or not values:
-        raise SettingError(f"{path}.values must be a list with at least one value, got {values!r}")
-    weights = body.get("probabilities")
-    if weights is None:
-        return Parameter(choices=tuple(values))
-    shares = [_number(weight, f"{path}.probabilities") for weight in (weights if isinstance(weights, list) else [])]
-    if len(shares) != len(values) or abs(sum(shares) - 1) > 1e-6 or min(shares) < 0:
-        raise SettingError(f"{path}.probabilities must be {len(values)} numbers ≥ 0 that sum to 1, got {weights!r}")
-    return Parameter(choices=tuple(values), probabilities=tuple(shares))
-
-
-def _default_distribution(body: Mapping[str, Any], path: str) -> str:
-    if "min" not in body or "max" not in body:
-        raise SettingError(f"{path} needs `value`, `values`, or `min` and `max`")
-    both_int = all(isinstance(body[key], int) for key in ("min", "max"))
-    return "int_uniform" if both_int else "uniform"
-
-
-def _uniform(low: float, high: float) -> Callable[[float], float]:
-    return lambda share: low + share * (high - low)
-
-
-def _int_uniform(low: float, high: float) -> Callable[[float], float]:
-    return lambda share: min(int(low) + int(share * (int(high) - int(low) + 1)), int(high))
-
-
-def _log_uniform(low: float, high: float) -> Callable[[float], float]:
-    return lambda share: math.exp(low + share * (high - low))
-
-
-def _log_uniform_values(low: float, high: float) -> Callable[[float], float]:
-    return lambda share: low * (high / low) ** share
-
-
-def _normal(mu: float, sigma: float) -> Callable[[float], float]:
-    return lambda share: float(stats.norm.ppf(_open(share), mu, sigma))
-
-
-def _log_normal(mu: float, sigma: float) -> Callable[[float], float]:
-    return lambda share: math.exp(stats.norm.ppf(_open(share), mu, sigma))
-
-
-def _beta(a: float, b: float) -> Callable[[float], float]:
-    return lambda share: float(stats.beta.ppf(share, a, b))
-
-
-def _open(share: float) -> float:
-    return min(max(share, 1e-9), 1 - 1e-9)
-
-
-FAMILIES: dict[str, tuple[tuple[str, ...], Callable[..., Callable[[float], float]]]] = {
-    "uniform": (("min", "max"), _uniform),
-    "int_uniform": (("min", "max"), _int_uniform),
-    "log_uniform": (("min", "max"), _log_uniform),
-    "log_uniform_values": (("min", "max"), _log_uniform_values),
-    "inv_log_uniform": (("min", "max"), lambda low, high: _log_uniform(-high, -low)),
-    "inv_log_uniform_values": (("min", "max"), _log_uniform_values),
-    "normal": (("mu", "sigma"), _normal),
-    "log_normal": (("mu", "sigma"), _log_normal),
-    "beta": (("a", "b"), _beta),
-}
-DEFAULTS = {"mu": 0, "sigma": 1, "a": 1, "b": 1}
-
-
-def _mapping(value: Any, path: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise SettingError(f"{path} must be a mapping of names to values, got {value!r}")
-    return value
-
-
-def _known(mapping: Mapping[str, Any], keys: frozenset[str] | set[str], path: str) -> None:
-    unknown = sorted(map(str, set(mapping) - keys))
-    if unknown:
-        raise SettingError(f"{path}: {unknown[0]!r} is not in W&B's sweep schema; it has {', '.join(sorted(keys))}")
-
-
-def _required(mapping: Mapping[str, Any], key: str, path: str) -> Any:
-    if key not in mapping:
-        raise SettingError(f"{path}: `{key}` is missing")
-    return mapping[key]
-
-
-def _one_of(value: Any, choices: tuple[str, ...], path: str) -> str:
-    if value not in choices:
-        raise SettingError(f"{path} must be one of {', '.join(choices)}, got {value!r}")
-    return value
-
-
-def _number(value: Any, path: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SettingError(f"{path} must be a number, got {value!r} (YAML reads 1e-3 as text: write 1.0e-3 or 0.001)")
-    return float(value)
-
-
-def _run_cap(value: Any, path: str) -> int | None:
-    if value is not None and (type(value) is not int or value < 1):
-        raise SettingError(f"{path} must be a whole number ≥ 1, got {value!r}")
-    return value

@@ -8,11 +8,11 @@ Hyperparameter Tuning", MLSys 2020), which is what W&B calls hyperband. The rung
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.learning.sweeps.yaml_fields import known, mapping, whole
 
 KEYS = frozenset({"type", "min_iter", "max_iter", "s", "eta", "strict"})
 
@@ -67,22 +67,15 @@ def parse_early_termination(body: Any, path: str) -> EarlyTermination | None:
     """
     if body is None:
         return None
-    if not isinstance(body, Mapping):
-        raise SettingError(f"{path} must be a mapping of names to values, got {body!r}")
-    if unknown := sorted(map(str, set(body) - KEYS)):
-        raise SettingError(f"{path}: {unknown[0]!r} is not in W&B's sweep schema; it has {', '.join(sorted(KEYS))}")
+    known(mapping(body, path), KEYS, path)
     if body.get("type") != "hyperband":
         raise SettingError(f"{path}.type must be hyperband, got {body.get('type')!r}")
-    whole = {key: _whole(body[key], f"{path}.{key}") for key in ("min_iter", "max_iter", "s") if key in body}
-    if ("min_iter" in whole) == ("max_iter" in whole) or ("s" in whole) != ("max_iter" in whole):
+    counts = {key: whole(body[key], f"{path}.{key}") for key in ("min_iter", "max_iter", "s") if key in body}
+    if ("min_iter" in counts) == ("max_iter" in counts) or ("s" in counts) != ("max_iter" in counts):
         raise SettingError(f"{path} needs either min_iter, or max_iter and s")
     eta = body.get("eta", 3)
     if isinstance(eta, bool) or not isinstance(eta, int | float) or not (1 < eta < math.inf):
         raise SettingError(f"{path}.eta must be a number above 1, got {eta!r}")
-    return EarlyTermination(float(eta), **whole)
-
-
-def _whole(value: Any, path: str) -> int:
-    if type(value) is not int or value < 1:
-        raise SettingError(f"{path} must be a whole number ≥ 1, got {value!r}")
-    return value
+    if not isinstance(body.get("strict", False), bool):
+        raise SettingError(f"{path}.strict must be true or false, got {body['strict']!r}")
+    return EarlyTermination(float(eta), **counts)

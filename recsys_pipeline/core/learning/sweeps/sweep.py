@@ -1,31 +1,39 @@
-"""Runs a sweep offline: asks a search for trials, runs them alone or many at once, and keeps a record of every one."""
+"""Runs a sweep: asks a search for trials, runs them alone or many at once, and keeps a record of every one."""
 
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recsys_pipeline.core.errors import ModelError
 from recsys_pipeline.core.learning.configs import parse_config
-from recsys_pipeline.core.learning.sweeps.search import Search, open_search
+from recsys_pipeline.core.learning.sweeps.search import Asked, Search, open_search
 from recsys_pipeline.core.learning.sweeps.space import Sweep, parse_sweep
 from recsys_pipeline.core.learning.sweeps.successive_halving import Halving
 from recsys_pipeline.core.learning.sweeps.trials import FAILED, FINISHED, STOPPED, Trial, reusable
 
-__all__ = ["Outcome", "Proposal", "Sweep", "SweepResult", "Trial", "parse_sweep", "run_batches", "run_sweep"]
+__all__ = [
+    "Limits", "Outcome", "Proposal", "Sweep", "SweepResult", "Trial", "Watch", "best_of", "parse_sweep", "run_batches",
+    "run_sweep", "try_batches",
+]  # fmt: skip
 
 Objective = Callable[[Any, int], Mapping[str, float]]
 """`objective(config, trial_number) -> metrics`, among them the sweep's metric."""
 
+Report = Callable[[Mapping[str, float | int]], bool]
+"""Told a step's metrics with their `epoch`; False where the trial is to stop."""
+
 
 @dataclass(frozen=True)
 class Proposal:
-    """A trial to run."""
+    """A trial to run; `report` may be told of every step that has metrics."""
 
     number: int
     params: Mapping[str, Any]
     config: Any
+    run_id: str = ""
+    report: Report = field(default=lambda _: True, compare=False)
 
 
 @dataclass(frozen=True)
@@ -38,9 +46,34 @@ class Outcome:
     error: str = ""
 
 
+class Watch:
+    """Hears of every trial as it runs; this one keeps silent."""
+
+    def started(self, proposal: Proposal) -> None:
+        """A trial begins; those that run together begin together."""
+
+    def step(self, proposal: Proposal, metrics: Mapping[str, float | int]) -> bool:  # noqa: ARG002 - for those that listen
+        """Metrics after an epoch; whether the trial is to go on."""
+        return True
+
+    def ended(self, trial: Trial) -> None:
+        """A trial that has run is over; it may never have started, where its params exclude one another."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where a sweep ends besides its number of trials: after a time, or after so many epochs of all trials together.
+
+    Both are looked at between trials: those that run are finished. Trials whose config has no `epochs` count one.
+    """
+
+    seconds: float = math.inf
+    epochs: float = math.inf
+
+
 RunTrials = Callable[[Sequence[Proposal], Halving | None], Iterator[Mapping[int, Outcome]]]
 """Runs proposals and yields outcomes by number, those together that ran together. Where there is a `Halving`, it is to
-be asked at its rungs; values of what ran together are recorded together."""
+be asked at its rungs; values of what ran together are recorded together. A trial whose `report` says so is stopped."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +91,7 @@ def run_sweep(
     objective: Objective,
     n_trials: int,
     seed: int,
-    on_trial: Callable[[Trial], None] | None = None,
+    watch: Watch | None = None,
     timer: Callable[[], float] = time.perf_counter,
 ) -> SweepResult:
     """Run up to `n_trials` trials, one after the other (fewer where the grid or `run_cap` ends first).
@@ -72,7 +105,7 @@ def run_sweep(
         for proposal in proposals:
             yield {proposal.number: outcome_of(lambda one=proposal: objective(one.config, one.number))}
 
-    return run_batches(sweep, run, n_trials, seed, at_once=1, on_trial=on_trial, timer=timer)
+    return run_batches(sweep, run, n_trials, seed, at_once=1, watch=watch, timer=timer)
 
 
 def run_batches(
@@ -82,29 +115,83 @@ def run_batches(
     seed: int,
     at_once: int,
     earlier: Sequence[Trial] = (),
-    on_trial: Callable[[Trial], None] | None = None,
+    watch: Watch | None = None,
+    limits: Limits = Limits(),
+    search: Search | None = None,
     timer: Callable[[], float] = time.perf_counter,
 ) -> SweepResult:
     """As `run_sweep`, with `at_once` trials proposed together and run by `run`, and `early_terminate` acted on.
 
     `earlier` are trials of the same sweep that was interrupted: those that would be tried again, with the same number
     and params, are taken as they are and not run. The result is the same as that of a sweep without interruption.
+    A `search` that does not repeat itself goes on after them. Raises `ModelError` where no trial finishes, and after
+    the first trial where the sweep's metric is none of those that it has.
     """
+    trials = try_batches(sweep, run, n_trials, seed, at_once, earlier, watch, limits, search, timer)
+    return best_of(sweep, trials)
+
+
+def try_batches(
+    sweep: Sweep,
+    run: RunTrials,
+    n_trials: int,
+    seed: int,
+    at_once: int,
+    earlier: Sequence[Trial] = (),
+    watch: Watch | None = None,
+    limits: Limits = Limits(),
+    search: Search | None = None,
+    timer: Callable[[], float] = time.perf_counter,
+) -> list[Trial]:
+    """The trials of `run_batches`, whether any finished or not: one process's share of a sweep."""
+    search = search or open_search(sweep, seed, at_once)
+    watch, begin = watch or Watch(), timer()
+    halving = Halving(sweep.early_terminate, sweep.minimise) if sweep.early_terminate else None
+    trials: list[Trial] = [] if search.repeats else list(earlier)
+    _record_rungs(halving, trials)
     limit = min(n_trials, sweep.run_cap or n_trials)
-    search = open_search(sweep, seed, at_once)
-    halving = Halving(sweep.early_terminate, sweep.goal == "minimize") if sweep.early_terminate else None
-    trials: list[Trial] = []
-    while len(trials) < limit and (asked := _ask(search, len(trials), min(at_once, limit - len(trials)))):
-        done = _taken(asked, earlier, halving)
-        for trial in _run(sweep, run, {n: asked[n] for n in asked if n not in done}, halving, timer):
+    while len(trials) < limit and not _is_over(sweep, trials, limits, timer() - begin):
+        asked = _ask(search, len(trials), min(at_once, limit - len(trials)))
+        if not asked:
+            break
+        done = _taken(asked, earlier if search.repeats else (), halving)
+        for trial in _run(sweep, run, {n: asked[n] for n in asked if n not in done}, halving, watch, timer):
             done[trial.number] = trial
-            if on_trial is not None:
-                on_trial(trial)
+            watch.ended(trial)
+            if not any(sweep.metric in one.metrics for one in [*trials, *done.values()]):
+                _check_logged(sweep, trial)
         for number in asked:
             trials.append(done[number])
             search.tell(done[number])
+    return trials
+
+
+def best_of(sweep: Sweep, trials: Sequence[Trial]) -> SweepResult:
+    """The result of these trials; raises `ModelError` where none finished."""
     best = _best(sweep, trials)
     return SweepResult(sweep, tuple(trials), best, _configure(sweep, best.params))
+
+
+def _is_over(sweep: Sweep, trials: Sequence[Trial], limits: Limits, seconds: float) -> bool:
+    if seconds >= limits.seconds or sum(_epochs(sweep, trial) for trial in trials) >= limits.epochs:
+        return True
+    finished = [trial for trial in trials if trial.state == FINISHED]
+    return any(sweep.reaches_target(trial.metrics[sweep.metric]) for trial in finished)
+
+
+def _epochs(sweep: Sweep, trial: Trial) -> int:
+    """Epochs that a trial trained; a failed one may have trained fewer than are counted."""
+    if trial.state == STOPPED and trial.rungs:
+        return max(trial.rungs)
+    return int(trial.params.get("epochs", getattr(sweep.config(), "epochs", 1)))
+
+
+def _check_logged(sweep: Sweep, trial: Trial) -> None:
+    if trial.metrics:
+        raise ModelError(
+            f"sweep {sweep.name!r}: metric {sweep.metric!r} was never logged; trial {trial.number} logged "
+            f"{', '.join(sorted(trial.metrics))}: set metric.name to one of them"
+        )
 
 
 def outcome_of(objective: Callable[[], Mapping[str, float]]) -> Outcome:
@@ -115,38 +202,46 @@ def outcome_of(objective: Callable[[], Mapping[str, float]]) -> Outcome:
         return Outcome(error=f"{type(error).__name__}: {error}")
 
 
-def _ask(search: Search, first: int, count: int) -> dict[int, dict[str, Any]]:
-    asked: dict[int, dict[str, Any]] = {}
+def _ask(search: Search, first: int, count: int) -> dict[int, Asked]:
+    asked: dict[int, Asked] = {}
     for number in range(first, first + count):
-        if (params := search.ask()) is None:
+        if (one := search.ask()) is None:
             break
-        asked[number] = params
+        asked[number] = one
     return asked
 
 
-def _taken(asked: Mapping[int, dict[str, Any]], earlier: Sequence[Trial], halving: Halving | None) -> dict[int, Trial]:
-    found = {number: reusable(earlier, number, params) for number, params in asked.items()}
+def _taken(asked: Mapping[int, Asked], earlier: Sequence[Trial], halving: Halving | None) -> dict[int, Trial]:
+    found = {number: reusable(earlier, number, one.params) for number, one in asked.items()}
     taken = {number: trial for number, trial in found.items() if trial is not None}
-    if halving is not None:
-        for trial in taken.values():
-            for rung, value in trial.rungs.items():
-                halving.record(rung, value)
+    _record_rungs(halving, list(taken.values()))
     return taken
+
+
+def _record_rungs(halving: Halving | None, trials: Sequence[Trial]) -> None:
+    if halving is None:
+        return
+    for trial in trials:
+        for rung, value in trial.rungs.items():
+            halving.record(rung, value)
 
 
 def _run(
     sweep: Sweep,
     run: RunTrials,
-    asked: Mapping[int, dict[str, Any]],
+    asked: Mapping[int, Asked],
     halving: Halving | None,
+    watch: Watch,
     timer: Callable[[], float],
 ) -> Iterator[Trial]:
     proposals, start = [], timer()
-    for number, params in asked.items():
+    for number, one in asked.items():
         try:
-            proposals.append(Proposal(number, params, _configure(sweep, params)))
+            proposals.append(_proposal(sweep, number, one, watch))
         except Exception as error:  # noqa: BLE001 - as in `outcome_of`: values of a config may exclude one another
-            yield _record(sweep, number, params, Outcome(error=f"{type(error).__name__}: {error}"), 0.0)
+            yield _record(sweep, number, one, Outcome(error=f"{type(error).__name__}: {error}"), 0.0)
+    for proposal in proposals:
+        watch.started(proposal)
     for outcomes in run(proposals, halving) if proposals else ():
         end = timer()
         for number, outcome in outcomes.items():
@@ -154,7 +249,12 @@ def _run(
         start = end
 
 
-def _record(sweep: Sweep, number: int, params: Mapping[str, Any], outcome: Outcome, seconds: float) -> Trial:
+def _proposal(sweep: Sweep, number: int, asked: Asked, watch: Watch) -> Proposal:
+    silent = Proposal(number, asked.params, _configure(sweep, asked.params), asked.run_id)
+    return replace(silent, report=lambda metrics: watch.step(silent, metrics))
+
+
+def _record(sweep: Sweep, number: int, asked: Asked, outcome: Outcome, seconds: float) -> Trial:
     value = outcome.metrics.get(sweep.metric)
     error = outcome.error
     if not error and value is None:
@@ -162,17 +262,17 @@ def _record(sweep: Sweep, number: int, params: Mapping[str, Any], outcome: Outco
     elif not error and not math.isfinite(value or 0.0):
         error = f"{sweep.metric} is {value}"
     state = FAILED if error else STOPPED if outcome.stopped else FINISHED
-    return Trial(number, params, outcome.metrics, state, seconds, error, outcome.rungs)
+    return Trial(number, asked.params, outcome.metrics, state, seconds, error, outcome.rungs, asked.run_id)
 
 
 def _configure(sweep: Sweep, params: Mapping[str, Any]) -> Any:
     return parse_config(sweep.config, params, "parameters")
 
 
-def _best(sweep: Sweep, trials: list[Trial]) -> Trial:
+def _best(sweep: Sweep, trials: Sequence[Trial]) -> Trial:
     finished = [trial for trial in trials if trial.state == FINISHED]
     if not finished:
-        reason = trials[0].error if trials else "n_trials is 0"
+        reason = trials[0].error or f"was {trials[0].state}" if trials else "none was tried"
         raise ModelError(f"no trial of sweep {sweep.name!r} finished; the first: {reason}")
-    sign = 1 if sweep.goal == "minimize" else -1
+    sign = 1 if sweep.minimise else -1
     return min(finished, key=lambda trial: (sign * trial.metrics[sweep.metric], trial.number))

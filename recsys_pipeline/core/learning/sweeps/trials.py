@@ -28,6 +28,8 @@ class Trial:
     error: str = ""
     rungs: Mapping[int, float] = field(default_factory=dict)
     """The sweep's metric at each epoch at which the trial was compared with others."""
+    run_id: str = ""
+    """The W&B run that the sweep's server had made for it; empty offline."""
 
 
 def save_trial(path: Path, trial: Trial) -> None:

@@ -140,10 +140,10 @@ def loss_curve(
 
 
 def sweep_progress(scores: Sequence[float], metric: str, minimise: bool = False) -> Figure:
-    """Every trial of a sweep in order and the best so far; trials without a score (NaN) are left out."""
+    """Every trial of a sweep, from number 0, and the best so far; trials without a score (NaN) are left out."""
     figure, axes = new_figure()
     values = np.asarray(scores, dtype=np.float64)
-    trials = np.arange(1, len(values) + 1)
+    trials = np.arange(len(values))
     best = np.fmin.accumulate(values) if minimise else np.fmax.accumulate(values)
     axes.step(trials, best, where="post", color=SERIES[0], linewidth=2, label="best so far")
     axes.plot(trials, values, "o", color=SERIES[1], markersize=5, alpha=0.8, label="trial")

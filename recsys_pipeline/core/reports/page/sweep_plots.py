@@ -54,12 +54,12 @@ def parallel_coordinates(
     if not known:
         _say(axes, "no trial has a value")
         return figure
-    rows = [_place(column) for column in columns.values()]
-    rows.append(_place(scores))
+    rows = [place(column) for column in columns.values()]
+    rows.append(place(scores))
     if minimise:
         rows[-1] = 1 - rows[-1]
     for y, (name, column) in enumerate([*columns.items(), (metric, scores)]):
-        low, high = _ends(column)
+        low, high = ends(column)
         _draw_row(axes, -y, name, (high, low) if minimise and y == len(columns) else (low, high))
     _draw_trials(axes, np.stack(rows, axis=1), np.argsort(scores if minimise else -np.array(scores), kind="stable"))
     axes.set_xlim(-0.03, 1.03)
@@ -92,7 +92,7 @@ def _draw_row(axes: Axes, y: int, name: str, ends: tuple[str, str]) -> None:
         )  # fmt: skip
 
 
-def _place(column: Sequence[Any]) -> np.ndarray:
+def place(column: Sequence[Any]) -> np.ndarray:
     """Where each value stands in its range, 0 to 1; names are spread evenly, in alphabetical order."""
     if not is_numeric(column):
         names = sorted(set(map(str, column)))
@@ -104,12 +104,14 @@ def _place(column: Sequence[Any]) -> np.ndarray:
     return (numbers - numbers.min()) / spread if spread else np.full(len(numbers), 0.5)
 
 
-def _ends(column: Sequence[Any]) -> tuple[str, str]:
+def ends(column: Sequence[Any]) -> tuple[str, str]:
+    """The least and the largest value, as they are written."""
     ordered = sorted(column) if is_numeric(column) else sorted(map(str, column))
-    return _written(ordered[0]), _written(ordered[-1])
+    return written(ordered[0]), written(ordered[-1])
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """A value as people read it: three digits of a number."""
     return f"{value:.3g}" if is_numeric([value]) else str(value)
 
 

@@ -13,7 +13,7 @@ from recsys_pipeline.core.learning.looks.config import StlConfig
     [
         ({"tower": "babel"}, "backbone, book, strong, style"),
         ({"widths": ()}, "widths"),
-        ({"loss": "batch_hard"}, "take mining in_batch"),
+        ({"loss": "batch_hard", "mining": "given"}, "take mining in_batch"),
         ({"loss": "batch_hard", "mining": "semi_hard"}, "loss triplet"),
         ({"loss": "softmax", "mining": "semi_hard"}, "weighs hard negatives by itself"),
         ({"mining": "hardest_of_n"}, "n_negatives of 2 or more"),

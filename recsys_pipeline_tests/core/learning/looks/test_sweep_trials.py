@@ -7,7 +7,7 @@ import numpy as np
 from recsys_pipeline.core.folds.triplets import LooksTrain
 from recsys_pipeline.core.learning.looks.config import StlConfig
 from recsys_pipeline.core.learning.looks.sweep_trials import LookTrials
-from recsys_pipeline.core.learning.sweeps.sweep import SweepResult, parse_sweep, run_batches
+from recsys_pipeline.core.learning.sweeps.sweep import Proposal, SweepResult, parse_sweep, run_batches
 from recsys_pipeline.core.types import Progress
 from recsys_pipeline_tests.look_fixtures import look_data
 
@@ -51,3 +51,17 @@ def test_bad_trials_stop_at_a_rung() -> None:
     assert result.trials[3].rungs == {2: 0.1}
     assert result.trials[3].metrics["validation_accuracy"] == 0.1
     assert result.best_config.reg == 0.2
+
+
+def test_every_epoch_is_told_and_a_trial_may_be_stopped_from_outside() -> None:
+    told: list[int] = []
+
+    def report(metrics: Any) -> bool:
+        told.append(metrics["epoch"])
+        return metrics["epoch"] < 2
+
+    trials = LookTrials(fitted, TRAIN, 7, "validation_accuracy")
+    (found,) = trials([Proposal(0, {}, StlConfig(reg=0.1, epochs=4), report=report)], None)
+    assert told == [1, 2]
+    assert found[0].stopped
+    assert found[0].metrics["validation_accuracy"] == 0.2

@@ -26,7 +26,9 @@ from recsys_pipeline.core.learning.looks.triplet_batches import BatchReader, Tri
 from recsys_pipeline.core.learning.looks.triplet_training import TrainedTowers, Training, colours_of, train_towers
 from recsys_pipeline_tests.look_fixtures import look_data
 
-TINY = StlConfig(embedding_size=4, widths=(4, 8), epochs=3, batch_size=16, learning_rate=0.01, colour=1.0)
+TINY = StlConfig(
+    embedding_size=4, widths=(4, 8), epochs=3, batch_size=16, learning_rate=0.01, colour=1.0, mining="given"
+)
 TRAIN = LooksTrain(look_data(), np.arange(90, dtype=np.int32), np.arange(90, 120, dtype=np.int32))
 
 

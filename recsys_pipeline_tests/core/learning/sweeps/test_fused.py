@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -171,6 +172,23 @@ def test_a_stopped_trial_is_the_fit_of_so_many_epochs() -> None:
         assert found[number].metrics == pytest.approx(fitted_alone(config), abs=TOLERANCE), number
     values = {number: outcome.rungs[1] for number, outcome in found.items()}
     assert max(values[n] for n in reached if reached[n] > 1) <= min(values[n] for n in reached if reached[n] == 1)
+
+
+def test_steps_are_told_and_a_trial_may_be_stopped_from_outside() -> None:
+    told: list[tuple[int, float]] = []
+
+    def report(number: int, metrics: Mapping[str, float | int]) -> bool:
+        told.append((number, metrics["epoch"]))
+        assert metrics["rmse"] > 0
+        return number == 0
+
+    config = dataclasses.replace(VALUES, epochs=3)
+    proposals = [Proposal(number, {}, config, report=partial(report, number)) for number in range(2)]
+    trials = FusedTrials(RATINGS, FOLDS, 5, "rmse", rmse, als.fit)
+    rule = Halving(EarlyTermination(eta=2.0, min_iter=1), minimise=True)
+    (found,) = trials(proposals, rule)
+    assert [found[number].stopped for number in range(2)] == [False, True]
+    assert told == [(0, 1), (1, 1), (0, 2), (0, 3)]
 
 
 def test_a_broken_trial_is_recorded_and_the_others_go_on() -> None:

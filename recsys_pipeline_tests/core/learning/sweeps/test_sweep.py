@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_pipeline.core.errors import ModelError, SettingError
-from recsys_pipeline.core.learning.sweeps.space import FAMILIES, parse_sweep
-from recsys_pipeline.core.learning.sweeps.sweep import Trial, run_sweep
+from recsys_pipeline.core.learning.sweeps.distributions import FAMILIES
+from recsys_pipeline.core.learning.sweeps.space import parse_sweep
+from recsys_pipeline.core.learning.sweeps.sweep import Proposal, Trial, Watch, run_sweep
 from recsys_pipeline.core.models.als import AlsConfig
 from recsys_pipeline.core.types import setting
 
@@ -42,6 +43,21 @@ def sweep_of(parameters: str, method: str = "random") -> Any:
 def distance(config: Toy, number: int = 0) -> dict[str, float]:  # noqa: ARG001 - the engine's signature
     """Least at reg = 0.1, size = 5, target = value."""
     return {"loss": abs(math.log10(config.reg) + 1) + abs(config.size - 5) / 4 + (config.target == "one")}
+
+
+class Heard(Watch):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.trials: list[Trial] = []
+        self.told: list[tuple[int, str]] = []
+
+    def started(self, proposal: Proposal) -> None:
+        self.told.append((proposal.number, "started"))
+
+    def ended(self, trial: Trial) -> None:
+        self.told.append((trial.number, trial.state))
+        self.trials.append(trial)
 
 
 def test_grid_tries_every_combination_once() -> None:
@@ -86,14 +102,14 @@ def test_a_failed_trial_is_recorded_and_the_sweep_goes_on() -> None:
             raise ModelError("did not converge")
         return {1: {"loss": math.nan}, 2: {"other": 1.0}}.get(number, distance(config))
 
-    heard: list[Trial] = []
-    result = run_sweep(sweep_of(SPACE, "bayes"), objective, 5, seed=0, on_trial=heard.append)
+    heard = Heard()
+    result = run_sweep(sweep_of(SPACE, "bayes"), objective, 5, seed=0, watch=heard)
     assert [trial.state for trial in result.trials] == ["failed"] * 3 + ["finished"] * 2
     assert result.trials[0].error == "ModelError: did not converge"
     assert result.trials[1].error == "loss is nan"
     assert "'loss'" in result.trials[2].error
     assert "other" in result.trials[2].error
-    assert tuple(heard) == result.trials
+    assert tuple(heard.trials) == result.trials
 
 
 def test_no_finished_trial_is_an_error_that_says_why() -> None:
@@ -142,7 +158,7 @@ def test_wandb_keys_pass_through_untouched() -> None:
         (HEAD.format(method="grid") + REG, "parameters.reg has no end: method grid needs"),
         (HEAD.format(method="random") + "  rge: {value: 1.0}", "parameters.rge.*it has bias, reg, size, target"),
         (HEAD.format(method="random") + "  rge: {min: 1.0, max: 2.0}", "no field 'rge'"),
-        (HEAD.format(method="random") + "  reg: {min: 0, max: 1.0}", "parameters.reg.min must be above 0"),
+        (HEAD.format(method="random") + "  reg: {min: 0.0, max: 1.0}", "parameters.reg.min must be above 0"),
         (HEAD.format(method="random") + "  reg: {min: 1e-3, max: 1.0}", "parameters.reg.min must be a number.*1e-3"),
         (HEAD.format(method="random") + "  reg: {min: 0.5, max: 0.1}", "parameters.reg.min must be below max"),
         (HEAD.format(method="random") + "  size: {values: [1, 99]}", "parameters.size.values must be at most 64"),
@@ -151,14 +167,28 @@ def test_wandb_keys_pass_through_untouched() -> None:
         (HEAD.format(method="random") + "  size: {min: 1.5, max: 8.0}", "parameters.size"),
         (HEAD.format(method="random") + "  target: {values: [two]}", "must be one of 'one', 'value'"),
         (HEAD.format(method="random") + "  reg: {distribution: zipf, min: 1, max: 2}", "'zipf' is unknown"),
-        (HEAD.format(method="random") + "  reg: {min: 0.1}", "needs `value`, `values`, or `min` and `max`"),
-        (HEAD.format(method="random") + "  reg: {low: 0.1}", "parameters.reg: 'low' is not in W&B's sweep schema"),
+        (HEAD.format(method="random") + "  reg: {min: 0.1}", "needs `value`, `values`, `parameters`, or"),
+        (HEAD.format(method="random") + "  reg: {value: 0.1, low: 0.1}", "parameters.reg: 'low' is not in W&B's"),
+        (HEAD.format(method="random") + "  reg: {min: 0.1, max: 1.0, mu: 1}", "'mu' is not in W&B's .*max, min"),
+        (HEAD.format(method="random") + "  size: {min: 1, max: 8.0}", "parameters.size: min 1 and max 8.0 are ambig"),
+        (HEAD.format(method="random") + "  r g: {value: 1}", "W&B takes names of letters"),
+        (HEAD.format(method="random") + "  g: {parameters: {reg: {value: 0.1}}, min: 1}", "parameters.g: 'min' is"),
+        (HEAD.format(method="random") + "  g: {parameters: {rge: {value: 0.1}}}", "g.parameters.rge.value: .*'rge'"),
+        (HEAD.format(method="random") + "  reg: {value: 0.1}\n  g: {parameters: {reg: {value: 0.1}}}", "same field"),
+        (HEAD.format(method="random") + "  g: {parameters: {}}", "parameters.g.parameters is empty"),
+        (HEAD.format(method="random") + "  reg: {distribution: q_int_uniform, min: 1, max: 2}", "unknown; it may be"),
+        (HEAD.format(method="random") + "  reg: {distribution: constant}", "distribution constant needs `value`"),
+        (HEAD.format(method="random") + "  size: {values: [1], distribution: uniform}", "must be categorical with"),
+        (HEAD.format(method="random") + "  reg: {distribution: beta, a: 0}", "parameters.reg.a must be above 0"),
+        ("scheduler: {engine: optuna}\nmethod: custom", "scheduler is for W&B's own schedulers"),
+        (HEAD.format(method="random").replace("goal", "gaol") + REG, "metric: 'gaol' is not in W&B's"),
+        (HEAD.format(method="random").replace("minimize", "minimise") + REG, "metric.goal must be one of minimize"),
         (HEAD.format(method="random") + "  rge: {distribution: normal}", "no field 'rge'"),
         (HEAD.format(method="random") + "  rge: {distribution: log_uniform, min: -3, max: 0}", "no field 'rge'"),
         (HEAD.format(method="random") + "  size: {distribution: log_uniform, min: 0, max: 9}", "parameters.size"),
         (HEAD.format(method="random") + "  size: {distribution: uniform, min: 1, max: 9}", "must be a whole number"),
         (HEAD.format(method="random") + "  reg: {distribution: log_uniform, min: 0, max: 999}", "cannot be drawn"),
-        (HEAD.format(method="random") + "  reg: {distribution: normal, sigma: -1}", "must be finite"),
+        (HEAD.format(method="random") + "  reg: {distribution: normal, sigma: -1}", "sigma must be above 0"),
         (HEAD.format(method="random") + "  reg: {distribution: q_normal, q: 0}", "parameters.reg.q must be above 0"),
         (HEAD.format(method="random") + "  reg: {distribution: 5, min: 1, max: 2}", "5 is unknown"),
         (HEAD.format(method="random") + "  reg: {value: .inf}", "parameters.reg.value must be finite"),

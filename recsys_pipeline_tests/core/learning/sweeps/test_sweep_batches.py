@@ -9,12 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_pipeline.core.errors import ArtifactError, SettingError
+from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
 from recsys_pipeline.core.learning.sweeps.importance import importance
 from recsys_pipeline.core.learning.sweeps.successive_halving import EarlyTermination, Halving, parse_early_termination
-from recsys_pipeline.core.learning.sweeps.sweep import Outcome, Proposal, Sweep, parse_sweep, run_batches
+from recsys_pipeline.core.learning.sweeps.sweep import (
+    Limits,
+    Outcome,
+    Proposal,
+    Sweep,
+    Watch,
+    parse_sweep,
+    run_batches,
+    run_sweep,
+)
 from recsys_pipeline.core.learning.sweeps.trials import STOPPED, Trial, load_trials, save_trial
-from recsys_pipeline_tests.core.learning.sweeps.test_sweep import SPACE, Toy, distance
+from recsys_pipeline_tests.core.learning.sweeps.test_sweep import HEAD, SPACE, Heard, Toy, distance
 
 
 def toy_sweep(method: str) -> Sweep:
@@ -88,19 +97,20 @@ def test_an_interrupted_sweep_ends_as_if_it_had_not_been(method: str, tmp_path: 
     whole = run_batches(sweep, Runner(), 12, seed=1, at_once=4, timer=lambda: 0.0)
     assert {trial.state for trial in whole.trials} == {"finished", "stopped"}
 
-    def interrupted(trial: Trial) -> None:
-        save_trial(file, trial)
-        if trial.number == 5:
-            raise KeyboardInterrupt
+    class Interrupted(Watch):
+        def ended(self, trial: Trial) -> None:
+            save_trial(file, trial)
+            if trial.number == 5:
+                raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_batches(sweep, Runner(), 12, seed=1, at_once=4, on_trial=interrupted, timer=lambda: 0.0)
-    again, heard = Runner(), list[Trial]()
+        run_batches(sweep, Runner(), 12, seed=1, at_once=4, watch=Interrupted(), timer=lambda: 0.0)
+    again, heard = Runner(), Heard()
     kept = load_trials(file)
-    resumed = run_batches(sweep, again, 12, 1, 4, kept, heard.append, timer=lambda: 0.0)
+    resumed = run_batches(sweep, again, 12, 1, 4, kept, heard, timer=lambda: 0.0)
     assert resumed.trials == whole.trials
     assert again.ran == [6, 7, 8, 9, 10, 11]
-    assert [trial.number for trial in heard] == again.ran
+    assert [trial.number for trial in heard.trials] == again.ran
 
 
 def test_trials_of_other_settings_are_run_again() -> None:
@@ -133,3 +143,63 @@ def test_importance_finds_what_decides() -> None:
         assert sum(found.values()) == pytest.approx(1)
     assert importance(rows[:7], [1.0] * 7, minimise=True) == {}
     assert importance([{"fixed": 1}] * 20, [1.0] * 20, minimise=True) == {}
+
+
+@pytest.mark.parametrize(
+    ("limits", "n_trials"),
+    [(Limits(seconds=2.5), 3), (Limits(epochs=4.0), 4), (Limits(seconds=2.5, epochs=1.0), 1), (Limits(), 12)],
+)
+def test_time_and_budget_end_a_sweep_between_trials(limits: Limits, n_trials: int) -> None:
+    """Each trial of one epoch takes a second: the clock moves while it runs."""
+    now = [0.0]
+
+    def run(proposals: Sequence[Proposal], _: Halving | None) -> Iterator[Mapping[int, Outcome]]:
+        now[0] += len(proposals)
+        yield {one.number: Outcome(distance(one.config)) for one in proposals}
+
+    text = HEAD.format(method="random") + SPACE
+    result = run_batches(parse_sweep(text, Toy), run, 12, 0, 1, limits=limits, timer=lambda: now[0])
+    assert len(result.trials) == n_trials
+
+
+def test_a_sweep_without_time_for_one_trial_says_so() -> None:
+    with pytest.raises(ModelError, match="no trial of sweep 'toy' finished; the first: none was tried"):
+        run_batches(toy_sweep("random"), Runner(), 4, 0, 1, limits=Limits(seconds=0.0))
+
+
+def test_the_target_ends_a_sweep() -> None:
+    text = HEAD.format(method="grid").replace("name: loss", "target: 3, name: loss") + "  size: {values: [9, 3, 1]}\n"
+    result = run_sweep(parse_sweep(text, Toy), lambda config, _: {"loss": float(config.size)}, 9, seed=0)
+    assert [trial.params["size"] for trial in result.trials] == [9, 3]
+
+
+def test_a_metric_that_is_never_logged_ends_the_sweep_after_its_first_trial() -> None:
+    tried: list[int] = []
+
+    def objective(_: Toy, number: int) -> dict[str, float]:
+        tried.append(number)
+        return {"rmse": 1.0, "auc": 0.5}
+
+    with pytest.raises(ModelError, match=r"'loss' was never logged; trial 0 logged auc, rmse: set metric.name"):
+        run_sweep(parse_sweep(HEAD.format(method="random") + SPACE, Toy), objective, 9, seed=0)
+    assert tried == [0]
+
+
+def test_a_watch_hears_of_starts_steps_and_ends_and_may_stop_a_trial() -> None:
+    heard = Heard()
+    steps: list[tuple[int, float]] = []
+
+    def step(proposal: Proposal, metrics: Mapping[str, float]) -> bool:
+        steps.append((proposal.number, metrics["epoch"]))
+        return proposal.number == 0
+
+    heard.step = step
+
+    def run(proposals: Sequence[Proposal], _: Halving | None) -> Iterator[Mapping[int, Outcome]]:
+        for one in proposals:
+            goes_on = [one.report({"epoch": epoch, "loss": 1.0}) for epoch in (1, 2)]
+            yield {one.number: Outcome({"loss": 1.0}, stopped=not goes_on[0])}
+
+    run_batches(parse_sweep(HEAD.format(method="random") + SPACE, Toy), run, 2, 0, at_once=2, watch=heard)
+    assert heard.told == [(0, "started"), (1, "started"), (0, "finished"), (1, "stopped")]
+    assert steps == [(0, 1), (0, 2), (1, 1), (1, 2)]

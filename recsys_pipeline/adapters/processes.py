@@ -1,0 +1,37 @@
+"""Names that say which process made a file, so that others can tell what a dead one left behind."""
+
+import os
+import socket
+import time
+import uuid
+from pathlib import Path
+
+ABANDONED_S = 7 * 86_400
+"""What other machines that share the disk left is given up after this long: their processes cannot be seen."""
+
+
+def process_name() -> str:
+    """A new name that tells this process and its machine: `<host>~<process id>~<random>`."""
+    return f"{socket.gethostname()}~{os.getpid()}~{uuid.uuid4().hex[:12]}"
+
+
+def is_abandoned(name: str, path: Path) -> bool:
+    """Whether the process so named is dead, or was on another machine and last touched the path long ago."""
+    host, _, rest = name.partition("~")
+    if host == socket.gethostname():
+        return not is_running(rest.partition("~")[0])
+    try:
+        return time.time() - path.stat().st_mtime > ABANDONED_S
+    except FileNotFoundError:
+        return False
+
+
+def is_running(process_id: str | int) -> bool:
+    """Whether a process with this id lives on this machine."""
+    try:
+        os.kill(int(process_id), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,1 @@
+"""How well items are served on the day on which people first interact with them."""

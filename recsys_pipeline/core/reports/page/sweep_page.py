@@ -1,0 +1,222 @@
+"""The page of a sweep: what was found, where good trials lie, which parameters matter, and every trial; one file."""
+
+import math
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import numpy as np
+import yaml
+from markupsafe import Markup
+
+from recsys_pipeline.core.learning.sweeps.importance import importance, is_numeric
+from recsys_pipeline.core.learning.sweeps.sweep import SweepResult
+from recsys_pipeline.core.learning.sweeps.trials import FAILED, FINISHED, STOPPED, Trial
+from recsys_pipeline.core.reports.page import plots, sweep_plots
+from recsys_pipeline.core.reports.page.page import (
+    Cell,
+    Html,
+    Plot,
+    Plots,
+    ReportData,
+    Section,
+    Table,
+    render_page,
+)
+from recsys_pipeline.core.reports.page.sweep_plots import BEST_SHARE, ends, place, written
+
+GUIDE = (
+    "Each line is a trial, from its parameters down to what it reached; further to the right is better in the last "
+    "row. Point at a line, tap it, or choose a row of the table to see that trial."
+)
+
+
+def render_sweep(result: SweepResult, day: str, digest: str, engine: str) -> str:
+    """The page; `engine` says in words who proposed the trials. The same trials give the same text."""
+    sweep, trials = result.sweep, result.trials
+    states = [trial.state for trial in trials]
+    best = result.best.metrics[sweep.metric]
+    counted = [(state, states.count(state)) for state in (FINISHED, STOPPED, FAILED) if state in states]
+    facts = (
+        ("trials", f"{len(trials)}"),
+        *((state, f"{count}") for state, count in counted if count < len(trials)),
+        (f"best {sweep.metric}", written(best)),
+        ("time in trials", _duration(sum(trial.seconds for trial in trials))),
+    )
+    sections = (
+        _search_section(result),
+        Section("parameters", "Parameters", (Html(_coordinates(result)),)),
+        Section("trials", "Trials", (Html(_table(result)),)),
+        _definition_section(result, engine),
+    )
+    return render_page(ReportData(f"Sweep {sweep.name}", day, digest, facts, sections, _warnings(trials)))
+
+
+def _search_section(result: SweepResult) -> Section:
+    sweep, trials = result.sweep, result.trials
+    shares = importance_of(result)
+    progress = Plot(
+        "Best so far",
+        plots.sweep_progress(scores_of(result, finished=True), sweep.metric, sweep.minimise),
+        f"{sweep.metric} of each of {len(trials)} trials and the best until then; best {written(best_value(result))}.",
+        "Trials that were stopped early are left out.",
+    )
+    bars = Plot(
+        "Importance",
+        sweep_plots.importance_bars(shares),
+        "; ".join(f"{name} {share:.0%}" for name, share in shares.items()) or "Too few trials to tell.",
+        "How differently the best quarter of the trials lies in a parameter's range (PED-ANOVA).",
+    )
+    varied = [name for name, column in _columns(trials).items() if len(set(map(str, column))) > 1]
+    chosen = ", ".join(f"{name} {written(result.best.params[name])}" for name in varied)
+    top = next(iter(shares), "")
+    headline = f"Trial {result.best.number} is the best of {len(trials)}: {sweep.metric} {written(best_value(result))}"
+    headline += f" with {chosen}." if chosen else "."
+    if top:
+        headline += f" What matters most is {top} ({shares[top]:.0%})."
+    return Section("search", "Search", (Plots((progress, bars)),), headline)
+
+
+def best_value(result: SweepResult) -> float:
+    """The metric of the best trial."""
+    return result.best.metrics[result.sweep.metric]
+
+
+def scores_of(result: SweepResult, finished: bool = False) -> list[float]:
+    """The metric of every trial, in order; NaN where it has none, and with `finished` where it was stopped early."""
+    return [math.nan if finished and trial.state != FINISHED else _score(result, trial) for trial in result.trials]
+
+
+def importance_of(result: SweepResult) -> dict[str, float]:
+    """The importance of the parameters by all trials that have a value."""
+    known = [trial for trial in result.trials if math.isfinite(_score(result, trial))]
+    params = [{name: trial.params[name] for name in result.sweep.parameters} for trial in known]
+    return importance(params, [_score(result, trial) for trial in known], result.sweep.minimise)
+
+
+def _score(result: SweepResult, trial: Trial) -> float:
+    return math.nan if trial.state == FAILED else float(trial.metrics.get(result.sweep.metric, math.nan))
+
+
+def _columns(trials: Sequence[Trial]) -> dict[str, list[Any]]:
+    return {name: [trial.params[name] for trial in trials] for name in (trials[0].params if trials else {})}
+
+
+def _best_first(result: SweepResult) -> list[Trial]:
+    """Trials with a value by that, then the others by number."""
+    sign = 1 if result.sweep.minimise else -1
+    scores = {trial.number: _score(result, trial) for trial in result.trials}
+    return sorted(
+        result.trials,
+        key=lambda trial: (
+            math.isnan(scores[trial.number]),
+            sign * scores[trial.number] if math.isfinite(scores[trial.number]) else 0.0,
+            trial.number,
+        ),
+    )
+
+
+def _coordinates(result: SweepResult) -> Markup:
+    """Rows and lines; lines are in thousandths of the width, and in rows, so that they stretch to any screen."""
+    ranked = [trial for trial in _best_first(result) if math.isfinite(_score(result, trial))]
+    columns = {name: column for name, column in _columns(ranked).items() if len(set(map(str, column))) > 1}
+    scores = [_score(result, trial) for trial in ranked]
+    places = [place(column) for column in columns.values()]
+    own = place(scores)
+    places.append(1 - own if result.sweep.minimise else own)
+    rows = [(name, *ends(column)) for name, column in columns.items()]
+    low, high = ends(scores)
+    rows.append((result.sweep.metric, *((high, low) if result.sweep.minimise else (low, high))))
+    n_best = max(1, math.ceil(BEST_SHARE * len(ranked)))
+    lines = [
+        {
+            "trial": trial.number,
+            "points": " ".join(f"{1000 * x:.0f},{y}" for y, x in enumerate(np.stack(places)[:, rank])),
+            "kind": ["best" if rank == 0 else "good" if rank < n_best else "", trial.state],
+        }
+        for rank, trial in enumerate(ranked)
+    ]
+    return _rendered("sweep_lines.html.j2", guide=GUIDE, rows=rows, lines=lines[::-1], best=result.best.number)
+
+
+def _table(result: SweepResult) -> Markup:
+    """Every trial, best first; the columns that people compare by come first."""
+    trials, metric = _best_first(result), result.sweep.metric
+    others = sorted({name for trial in trials for name in trial.metrics} - {metric})
+    varied = [name for name, column in _columns(trials).items() if len(set(map(str, column))) > 1]
+    fixed = {name: column[0] for name, column in _columns(trials).items() if name not in varied}
+    heads = ["trial", metric, *varied, "state", *others, "seconds"]
+    rows = [(trial, [_cell(value) for value in _values(trial, metric, varied, others)]) for trial in trials]
+    return _rendered(
+        "sweep_table.html.j2",
+        heads=heads,
+        rows=rows,
+        best=result.best.number,
+        fixed=", ".join(f"{name} {written(value)}" for name, value in fixed.items()),
+        failed=[trial for trial in trials if trial.error],
+    )
+
+
+def _values(trial: Trial, metric: str, varied: Sequence[str], others: Sequence[str]) -> list[Any]:
+    state = f"stopped at {max(trial.rungs)}" if trial.state == STOPPED and trial.rungs else trial.state
+    figures = [trial.metrics.get(name) for name in (metric, *others)]
+    return [figures[0], *(trial.params[name] for name in varied), state, *figures[1:], round(trial.seconds, 3)]
+
+
+def _cell(value: Any) -> tuple[str, str]:
+    """(what is shown, what is sorted by)."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–", ""
+    if isinstance(value, float):
+        return f"{value:.4g}", repr(value)
+    return str(value), str(value) if is_numeric([value]) else str(value).lower()
+
+
+def _definition_section(result: SweepResult, engine: str) -> Section:
+    sweep, config = result.sweep, vars(result.best_config)
+    rows = [("proposed by", engine), ("method", sweep.method), ("decides", f"{sweep.metric} ({sweep.goal})")]
+    if rule := sweep.early_terminate:
+        rung = f"from epoch {rule.min_iter}" if rule.min_iter else f"before epoch {rule.max_iter}"
+        rows.append(("stops early", f"all but the best 1/{rule.eta:g} at each rung, {rung}"))
+    summary = Table(("sweep", ""), tuple((Cell(name), Cell(text)) for name, text in rows), textual=True)
+    chosen = tuple((Cell(name), Cell(str(value))) for name, value in config.items())
+    best = Table(("field", "value"), chosen, "The best config, whole", folded=True, textual=True)
+    text = yaml.safe_dump(dict(sweep.definition), sort_keys=False, allow_unicode=True)
+    return Section("definition", "Definition", (summary, best, Html(_rendered("sweep_yaml.html.j2", text=text))))
+
+
+def _warnings(trials: Sequence[Trial]) -> tuple[str, ...]:
+    failed = [trial for trial in trials if trial.state == FAILED]
+    if not failed:
+        return ()
+    if len(failed) == 1:
+        return (f"Trial {failed[0].number} failed: {failed[0].error}",)
+    return (f"{len(failed)} of {len(trials)} trials failed; the first said: {failed[0].error}",)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _rendered(template: str, **values: Any) -> Markup:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    source = files("recsys_pipeline.core.reports.page").joinpath(template).read_text(encoding="utf-8")
+    return Markup(environment.from_string(source).render(**values))
+
+
+def trial_rows(result: SweepResult) -> list[Mapping[str, Any]]:
+    """The trials as rows of a table: number, state, params, metrics, where it was stopped and why it failed."""
+    return [
+        {
+            "trial": trial.number,
+            "state": trial.state,
+            **trial.params,
+            **trial.metrics,
+            "stopped_at": max(trial.rungs) if trial.state == STOPPED and trial.rungs else None,
+            "seconds": round(trial.seconds, 3),
+            "run_id": trial.run_id,
+            "error": trial.error,
+        }
+        for trial in result.trials
+    ]

@@ -1,0 +1,163 @@
+"""A sweep as an artifact: run, stored, shown."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from recsys_pipeline.adapters.manifest import content_digest, describe_files
+from recsys_pipeline.adapters.report_folder import publish_beside
+from recsys_pipeline.adapters.store import Artifact, Built
+from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.learning.sweeps.sweep import SweepResult, best_of, parse_sweep
+from recsys_pipeline.core.learning.sweeps.trials import FAILED, FINISHED, STOPPED, load_trials, save_trial
+from recsys_pipeline.core.reports.page import plots, sweep_plots
+from recsys_pipeline.core.reports.page.sweep_page import best_value, importance_of, render_sweep, scores_of, trial_rows
+from recsys_pipeline.defs.learning.engines import SweepTask, Swept, run_engine
+from recsys_pipeline.defs.learning.forms import SearchConfig
+from recsys_pipeline.defs.learning.tuned import Tuned
+from recsys_pipeline.defs.production import picture, produce
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
+from recsys_pipeline.settings import settings
+
+PAGE, TRIALS, YAML = "sweep.html", "trials.jsonl", "sweep.yaml"
+
+
+def sweep_result(
+    context: dg.AssetExecutionContext,
+    config: SearchConfig,
+    store: StoreResource,
+    tracker: TrackerResource,
+    tuned: Tuned,
+) -> dg.MaterializeResult:
+    """Run the sweep that the file defines over the config of the model, or find that it is up to date."""
+    inputs = [store.input(context, key) for key in tuned.inputs]
+    text = read_sweep_file(config.file, tuned.key)
+    sweep = parse_sweep(text, tuned.spec.config, config.file, config.chosen_method)
+    form = {**config.model_dump(), "definition": text}
+    day = context.partition_key
+
+    def build(directory: Path, run: TrackedRun) -> Built:
+        kept = progress_file(tuned, day, inputs, form)
+        swept = run_engine(SweepTask(tuned, day, sweep, config, inputs, tracker.open(), kept))
+        (directory / YAML).write_text(text)
+        digest = _write(directory, swept, day, _data_digest(inputs))
+        _track(run, swept.result)
+        for left in (kept, kept.with_suffix(".sweep")):
+            left.unlink(missing_ok=True)
+        return Built(_headline(swept), digest)
+
+    def describe(artifact: Artifact) -> dict[str, Any]:
+        return _describe(tuned, artifact)
+
+    return produce(context, store, tracker, inputs=inputs, config=form, build=build, describe=describe)
+
+
+def read_sweep_file(file: str, key: str) -> str:
+    """The text of a sweep file; raises `SettingError` that lists the files that there are."""
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        there = ", ".join(sorted(found.as_posix() for found in Path("conf/sweeps").glob("*.yaml"))) or "none"
+        raise SettingError(f"{key}.file: {file} cannot be read ({error}); there are {there}") from error
+
+
+def progress_file(tuned: Tuned, day: str, inputs: Sequence[Artifact], form: dict[str, Any]) -> Path:
+    """Where finished trials are kept until the sweep ends: one file per data and settings."""
+    facts = [*(artifact.manifest.digest for artifact in inputs), form]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    name = f"{tuned.model}_sweep"
+    folder = settings().home / "checkpoints" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}@{day}-{digest[:12]}.jsonl"
+
+
+def _data_digest(inputs: Sequence[Artifact]) -> str:
+    """The snapshot's, where the inputs were made from one."""
+    refs = [ref for artifact in inputs for ref in artifact.manifest.recipe.inputs if ref.key.startswith("dataset/")]
+    return refs[0].digest if refs else inputs[0].manifest.digest
+
+
+def _write(directory: Path, swept: Swept, day: str, data: str) -> str:
+    """Table, records and page; the digest is that of the table and the definition, since times differ every time."""
+    timeless = [{key: row[key] for key in row if key not in ("seconds", "run_id")} for row in trial_rows(swept.result)]
+    table = pd.DataFrame(timeless).astype({"stopped_at": "Int64"})
+    table.to_parquet(directory / "trials.parquet")
+    digest = content_digest(describe_files(directory))
+    for trial in swept.result.trials:
+        save_trial(directory / TRIALS, trial)
+    (directory / PAGE).write_text(render_sweep(swept.result, day, data, swept.engine), encoding="utf-8")
+    return digest
+
+
+def _track(run: TrackedRun, result: SweepResult) -> None:
+    """The summary run: best so far as a curve, importance, the trials as a table, and the plots."""
+    better = min if result.sweep.minimise else max
+    best: float | None = None
+    for trial in result.trials:
+        if trial.state == FINISHED:
+            value = trial.metrics[result.sweep.metric]
+            best = value if best is None else better(best, value)
+            run.log({"trial": trial.number, result.sweep.metric: value, f"best {result.sweep.metric} so far": best})
+    if shares := importance_of(result):
+        run.log({f"importance of {name}": share for name, share in shares.items()})
+    rows = trial_rows(result)
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    run.log_table("trials", columns, [[row.get(name) for name in columns] for row in rows])
+    for name, (png, caption) in _pictures(result).items():
+        run.log_picture(name, png, caption)
+
+
+def _pictures(result: SweepResult) -> dict[str, tuple[bytes, str]]:
+    name, minimise = result.sweep.metric, result.sweep.minimise
+    params = [{key: trial.params[key] for key in result.sweep.parameters} for trial in result.trials]
+    progress = plots.sweep_progress(scores_of(result, finished=True), name, minimise)
+    lines = sweep_plots.parallel_coordinates(params, scores_of(result), name, minimise)
+    bars = sweep_plots.importance_bars(importance_of(result))
+    return {
+        "search": (plots.to_png(progress), f"{name} of each trial that was not stopped"),
+        "parameters": (plots.to_png(lines), f"parameters of each trial and its {name}"),
+        "importance": (plots.to_png(bars), "importance of each parameter, by PED-ANOVA"),
+    }
+
+
+def _headline(swept: Swept) -> dict[str, Any]:
+    result, states = swept.result, [trial.state for trial in swept.result.trials]
+    facts: dict[str, Any] = {
+        "trials": len(states),
+        "stopped": states.count(STOPPED),
+        "failed": states.count(FAILED),
+        f"best_{result.sweep.metric}": best_value(result),
+        "best_config": dataclasses.asdict(result.best_config),
+        "engine": "wandb" if swept.url else "offline",
+    }
+    return {**facts, "wandb_sweep": swept.url} if swept.url else facts
+
+
+def stored_result(tuned: Tuned, artifact: Artifact) -> SweepResult:
+    """The trials and the best config of a stored sweep."""
+    method = artifact.manifest.recipe.config["method"]
+    text = (artifact.path / YAML).read_text()
+    sweep = parse_sweep(text, tuned.spec.config, method=None if method == "file" else method)
+    return best_of(sweep, load_trials(artifact.path / TRIALS))
+
+
+def _describe(tuned: Tuned, artifact: Artifact) -> dict[str, Any]:
+    folder = report_folder(settings(), configured_source().name)
+    page = publish_beside(artifact, PAGE, folder, f"{tuned.model}_sweep").absolute()
+    result = stored_result(tuned, artifact)
+    trials = pd.read_parquet(artifact.path / "trials.parquet")
+    best_first = trials.sort_values(result.sweep.metric, ascending=result.sweep.minimise)
+    shown = {f"plot of the {name}": picture(*drawn) for name, drawn in _pictures(result).items()}
+    return {
+        "page": dg.MetadataValue.url(page.as_uri()),
+        "page_file": dg.MetadataValue.path(str(page)),
+        **shown,
+        "trials, best first": dg.MetadataValue.md(best_first.to_markdown(index=False, floatfmt=".4g")),
+    }

@@ -1,0 +1,126 @@
+"""What `recsys sweep` does: run a sweep asset with a file, or train trials of a sweep that is under way elsewhere."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.sweep_agents import WandbAgents
+from recsys_pipeline.adapters.wandb_server import WandbServer
+from recsys_pipeline.adapters.wandb_sweeps import WandbSweep
+from recsys_pipeline.core.errors import ArtifactError, SettingError
+from recsys_pipeline.core.learning.sweeps.space import parse_sweep
+from recsys_pipeline.core.learning.sweeps.sweep import Sweep
+from recsys_pipeline.core.learning.sweeps.trials import FINISHED, Trial
+from recsys_pipeline.defs.launch import last_complete_day, run_job
+from recsys_pipeline.defs.learning.build import read_sweep_file, stored_result
+from recsys_pipeline.defs.learning.engines import SweepTask, facts_of, share_of
+from recsys_pipeline.defs.learning.tuned import TUNED, Tuned
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
+from recsys_pipeline.settings import settings
+
+UNLIMITED = {"n_trials": 10**6, "time_limit_s": 0.0, "budget_epochs": 0}
+"""An agent goes on until the server has no more, unless its own command line says otherwise."""
+
+
+def print_run(console: Console, defs: dg.Definitions, parsed: argparse.Namespace) -> int:
+    """Run the sweep asset of the file's model for a day and print the best trials."""
+    tuned = tuned_by(parsed.file, parsed.model)
+    day = parsed.day or last_complete_day()
+    chosen = {"file": parsed.file, "method": parsed.method, "engine": parsed.engine, "wandb_sweep": parsed.join}
+    form = {name: value for name, value in chosen.items() if value is not None} | _given(parsed, tuned)
+    overrides = [f"{tuned.key}.{name}={json.dumps(value)}" for name, value in form.items()]
+    run_job(defs, "sweep_weekly", day, overrides, only=tuned.key)
+    artifact = StoreResource().open().get(tuned.key, day)
+    result = stored_result(tuned, artifact)
+    print_trials(console, result.sweep, list(result.trials))
+    console.print(f"Best    {json.dumps(artifact.manifest.metrics['best_config'])}", soft_wrap=True)
+    page = report_folder(settings(), configured_source().name) / f"{day}-{tuned.model}_sweep.html"
+    console.print(f"Page    {page}", soft_wrap=True)
+    if url := artifact.manifest.metrics.get("wandb_sweep"):
+        console.print(f"W&B     {url}", soft_wrap=True)
+    return 0
+
+
+def print_agent(console: Console, parsed: argparse.Namespace) -> int:
+    """Train trials of a sweep at the W&B server until it has no more, or a limit is reached."""
+    tracker = TrackerResource().open()
+    at_server = WandbSweep.join(WandbServer.configured(), tracker.project, parsed.sweep)
+    facts = facts_of(at_server)
+    tuned = TUNED[facts["asset"]]
+    form = tuned.form(**{**facts["form"], **UNLIMITED, **_given(parsed, tuned)})
+    inputs = _same_inputs(StoreResource().open(), facts, at_server)
+    ours = ("program", "command", "run_cap")
+    definition = {key: value for key, value in at_server.definition.items() if key not in ours}
+    sweep = parse_sweep(yaml.safe_dump(definition, sort_keys=False), tuned.spec.config, at_server.path)
+    task = SweepTask(tuned, facts["partition"], sweep, form, inputs, tracker)
+    with WandbAgents(sweep, at_server, deadline_s=form.limits.seconds) as agents:
+        trials = share_of(task, at_server, agents)
+    print_trials(console, sweep, trials)
+    return 0
+
+
+def tuned_by(file: str, model: str | None) -> Tuned:
+    """The sweep asset whose model has all of the file's parameters; `SettingError` where none has, or several have."""
+    candidates = [tuned for tuned in TUNED.values() if model in (None, tuned.model)]
+    text = read_sweep_file(file, "recsys sweep run")
+    fitting, reasons = [], []
+    for tuned in candidates:
+        try:
+            parse_sweep(text, tuned.spec.config, Path(file).name)
+            fitting.append(tuned)
+        except SettingError as error:
+            reasons.append(f"for {tuned.model}, {error}")
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise SettingError(f"{file} fits {', '.join(tuned.model for tuned in fitting)}: choose with --model")
+    raise SettingError("; ".join(reasons))
+
+
+def _given(parsed: argparse.Namespace, tuned: Tuned) -> dict[str, Any]:
+    """Fields of the form that the command line sets."""
+    if parsed.parallel is not None and "trials_at_once" not in tuned.form.model_fields:
+        raise SettingError(f"--parallel: trials of {tuned.model} train one by one; start more agents instead")
+    fields = {
+        "n_trials": parsed.count, "time_limit_s": parsed.time_limit, "budget_epochs": parsed.budget,
+        "trials_at_once": parsed.parallel,
+    }  # fmt: skip
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _same_inputs(store: ArtifactStore, facts: Any, at_server: WandbSweep) -> list[Artifact]:
+    """The inputs of the sweep out of this store; other data would make trials that cannot be compared."""
+    found = []
+    for ref in facts["inputs"]:
+        artifact = store.get(ref["key"], ref["partition"])
+        if artifact.manifest.digest != ref["digest"]:
+            raise ArtifactError(
+                f"{ref['key']}@{ref['partition']} is {artifact.manifest.digest[:12]} here and {ref['digest'][:12]} "
+                f"where {at_server.path} was made: use the same store (RECSYS_STORE), or materialize the same data"
+            )
+        found.append(artifact)
+    return found
+
+
+def print_trials(console: Console, sweep: Sweep, trials: list[Trial], most: int = 10) -> None:
+    """The best trials as a table."""
+    sign = 1 if sweep.minimise else -1
+    finished = sorted(
+        (trial for trial in trials if trial.state == FINISHED), key=lambda trial: sign * trial.metrics[sweep.metric]
+    )
+    table = Table(title=f"{sweep.name}: {len(trials)} trials, {len(finished)} finished", title_justify="left")
+    names = [name for name, parameter in sweep.parameters.items() if len(parameter.choices) != 1]
+    for heading in ("trial", sweep.metric, *names):
+        table.add_column(heading, justify="right", overflow="fold")
+    for trial in finished[:most]:
+        values = [trial.params[name] for name in names]
+        shown = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
+        table.add_row(str(trial.number), f"{trial.metrics[sweep.metric]:.4f}", *shown)
+    console.print(table)
