@@ -17,15 +17,14 @@ class BookBlock(nnx.Module):
 
     def __init__(self, n_in: int, n_out: int, rngs: nnx.Rngs) -> None:
         self.spatial = nnx.Conv(n_in, n_out, (3, 3), strides=2, rngs=rngs)
-        # A 1×1 convolution is a linear layer of each pixel, and quicker as one on the CPU.
-        self.mix = nnx.List([nnx.Linear(n_out, n_out, rngs=rngs) for _ in range(2)])
+        self.mix = nnx.List([nnx.Conv(n_out, n_out, (1, 1), rngs=rngs) for _ in range(2)])
         self.norms = nnx.List([Norm(n_out, use_bias=False, rngs=rngs) for _ in range(3)])
 
     def __call__(self, x: Float[Array, "n h w n_in"]) -> Float[Array, "n h4 w4 n_out"]:
         around = self.spatial(x)
         x = nnx.swish(self.norms[0](around))
-        for mix, norm in zip(self.mix, self.norms[1:], strict=True):
-            x = nnx.swish(norm(mix(x)))
+        for convolution, norm in zip(self.mix, self.norms[1:], strict=True):
+            x = nnx.swish(norm(convolution(x)))
         return nnx.avg_pool(x + around, (3, 3), strides=(2, 2), padding="SAME")
 
 
