@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dotenv import load_dotenv
 from rich.console import Console
@@ -21,8 +22,31 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, run the verb, and turn expected errors into one red line."""
+    parsed = _parser().parse_args(arguments)
+    load_dotenv(".env")  # all of it, as Dagster does for its processes; what the shell has set wins here
+    try:
+        return parsed.run(parsed)
+    except RecsysError as error:
+        console.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Every verb with its arguments; what runs it is in `run`."""
     parser = argparse.ArgumentParser(prog="recsys", description="A recommender pipeline on Dagster and JAX.")
     verbs = parser.add_subparsers(dest="verb", required=True)
+    _add_jobs(verbs)
+    _add_looks(verbs)
+    _add_lineage(verbs)
+    wandb = verbs.add_parser("wandb", help="send what W&B has not acknowledged, or show what waits")
+    wandb.add_argument("what", choices=["push", "status"])
+    wandb.set_defaults(run=_wandb)
+    add_evaluate(verbs).set_defaults(run=_evaluate)
+    add_sweep(verbs).set_defaults(run=_sweep)
+    return parser
+
+
+def _add_jobs(verbs: Any) -> None:
     demo = verbs.add_parser("demo", help="run batch_daily for the last complete day and print what came out")
     demo.set_defaults(run=_demo)
     run = verbs.add_parser("run", help="run a job for one day")
@@ -32,6 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
                      help="a Launchpad field, e.g. models/als.embedding_size=32")  # fmt: skip
     run.add_argument("--recompute", action="store_true", help="make again what is up to date; digests must not change")
     run.set_defaults(run=_run)
+
+
+def _add_looks(verbs: Any) -> None:
     fetch = verbs.add_parser("fetch-looks", help="bring the images of a source's looks from their addresses; resumable")
     fetch.add_argument("--limit", type=int, metavar="N", help="ask for no more than N images in this call")
     fetch.set_defaults(run=_fetch_looks)
@@ -47,6 +74,9 @@ def main(arguments: list[str] | None = None) -> int:
     similar.set_defaults(run=_similar)
     for verb in (look, similar):
         verb.add_argument("--day", help="YYYY-MM-DD; default: the newest day that has a model of looks")
+
+
+def _add_lineage(verbs: Any) -> None:
     lineage = verbs.add_parser("lineage", help="what an artifact was made from, and what was made from it")
     lineage.add_argument("--up", action="store_true", help="only what it was made from")
     lineage.add_argument("--down", action="store_true", help="only what was made from it")
@@ -59,18 +89,6 @@ def main(arguments: list[str] | None = None) -> int:
     again.set_defaults(run=_reproduce)
     for verb in (lineage, again):
         verb.add_argument("artifact", help="models/als, models/als@2026-01-05, a digest or the start of one")
-    wandb = verbs.add_parser("wandb", help="send what W&B has not acknowledged, or show what waits")
-    wandb.add_argument("what", choices=["push", "status"])
-    wandb.set_defaults(run=_wandb)
-    add_evaluate(verbs).set_defaults(run=_evaluate)
-    add_sweep(verbs).set_defaults(run=_sweep)
-    parsed = parser.parse_args(arguments)
-    load_dotenv(".env")  # all of it, as Dagster does for its processes; what the shell has set wins here
-    try:
-        return parsed.run(parsed)
-    except RecsysError as error:
-        console.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}")
-        return 1
 
 
 def _demo(_: argparse.Namespace) -> int:
