@@ -41,6 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     wandb = verbs.add_parser("wandb", help="send what W&B has not acknowledged, or show what waits")
     wandb.add_argument("what", choices=["push", "status"])
     wandb.set_defaults(run=_wandb)
+    doctor = verbs.add_parser("doctor", help="check settings, places, disk, versions, source and daemon")
+    doctor.set_defaults(run=_doctor)
     add_evaluate(verbs).set_defaults(run=_evaluate)
     add_sweep(verbs).set_defaults(run=_sweep)
     return parser
@@ -184,6 +186,12 @@ def _wandb(parsed: argparse.Namespace) -> int:
     from recsys_pipeline.defs.mirroring import print_push, print_status
 
     return print_push(console) if parsed.what == "push" else print_status(console)
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from recsys_pipeline.defs.doctor import print_diagnosis
+
+    return print_diagnosis(console)
 
 
 def _sweep(parsed: argparse.Namespace) -> int:

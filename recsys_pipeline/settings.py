@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from recsys_pipeline.core.errors import SettingError
@@ -22,6 +22,7 @@ class Settings(BaseSettings):
     source_config: Path | None = Field(None, description="The TOML that describes a `files` source.")
     size: Literal["tiny", "demo", "large"] = Field("demo", description="Size of the simulated marketplace.")
     drift_cooldown_days: int = Field(7, ge=0, description="Days between two sweeps that drift asks for.")
+    alert_webhook: SecretStr | None = Field(None, description="Where alerts of failed runs are posted as JSON.")
     start_date: date | None = Field(None, description="First day of the simulated marketplace, and first partition.")
 
     @property

@@ -17,6 +17,10 @@ class Held(Protocol):
     def edges(self) -> set[RunEdge]: ...
 
 
+OWN_TYPES = frozenset({"run_table"})
+"""Types of the artifacts that W&B's client makes by itself: the rows of a logged table."""
+
+
 def mirrored_artifacts(held: Held) -> dict[str, ArtifactRef]:
     """Every committed version (`name:v0`) and the artifact that its metadata names."""
     return {
@@ -24,6 +28,7 @@ def mirrored_artifacts(held: Held) -> dict[str, ArtifactRef]:
             *(artifact.metadata[name] for name in ("key", "partition", "digest"))
         )
         for artifact in held.artifacts()
+        if artifact.type not in OWN_TYPES
     }
 
 
@@ -31,7 +36,8 @@ def mirrored_edges(held: Held) -> set[Edge]:
     """What each run used leads to what it made."""
     refs, runs = mirrored_artifacts(held), defaultdict(lambda: defaultdict(set))
     for edge in held.edges():
-        runs[edge.run][edge.direction].add(refs[edge.artifact])
+        if edge.artifact in refs:
+            runs[edge.run][edge.direction].add(refs[edge.artifact])
     return {Edge(used, made) for run in runs.values() for used in run["input"] for made in run["output"]}
 
 

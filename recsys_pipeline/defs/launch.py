@@ -32,6 +32,11 @@ def last_complete_day() -> str:
     return day
 
 
+def use_this_folder() -> None:
+    """Let Dagster keep its state where the UI does: beside `dagster.yaml`, unless the environment says otherwise."""
+    os.environ.setdefault("DAGSTER_HOME", str(Path.cwd()))
+
+
 def run_job(
     defs: dg.Definitions, name: str, day: str, overrides: Sequence[str] = (), recompute: bool = False, only: str = ""
 ) -> Outcome:
@@ -40,7 +45,7 @@ def run_job(
     `overrides` are Launchpad fields as `stage/subject.field=value`; `recompute` makes again what is up to date; `only`
     is an asset's key: nothing but it and what it is made from.
     """
-    os.environ.setdefault("DAGSTER_HOME", str(Path.cwd()))
+    use_this_folder()
     check_day(day)
     job = defs.resolve_job_def(name)
     config = {**QUIET, "ops": _op_config(overrides), "resources": {"store": {"config": {"recompute": recompute}}}}

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.defs.alerting import alert_on_failure
 from recsys_pipeline.defs.reports.drift import KEY
 from recsys_pipeline.defs.resources import StoreResource
 from recsys_pipeline.settings import settings
@@ -14,8 +15,8 @@ CHECK_EVERY_S = 900
 
 
 def build_sensors(jobs: list[Any]) -> list[Any]:
-    """`drift_sweep`, where there is something to sweep; off until somebody switches it on."""
-    return [_drift_sweep(job) for job in jobs if job.name == "sweep_weekly"]
+    """`alert_on_failure`, which is on, and `drift_sweep`, where there is something to sweep; off until switched on."""
+    return [alert_on_failure, *(_drift_sweep(job) for job in jobs if job.name == "sweep_weekly")]
 
 
 def _drift_sweep(job: Any) -> Any:

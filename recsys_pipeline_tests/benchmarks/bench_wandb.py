@@ -6,8 +6,9 @@
 
 `overhead` runs `batch_daily` with tracking off and on (offline) in turns, each in a fresh process, and compares
 the medians of the job's wall time; bar: at most 1.05. `trials` sleeps in tracked trials that log ten steps each;
-bar: at most 1.10 of the time that they sleep. `push` makes a batch offline, pushes it, compares
-the edges on the server with those of the manifests, and pushes again; bar: equal, and no request. Each prints JSON.
+bar: at most 1.10 of the time that they sleep. `push` makes a batch, a sweep of 20 trials and the batch that takes its
+winner, all offline; pushes them, prints the edges that the server has, compares them with those of the manifests, and
+pushes again; bar: equal, and no request. Each prints JSON.
 """
 
 import argparse
@@ -24,13 +25,15 @@ from typing import Any
 from recsys_pipeline.adapters.lineage import read_graph
 from recsys_pipeline.adapters.store import SourceStores
 from recsys_pipeline.adapters.tracker import Tracker
+from recsys_pipeline.core.types import ArtifactRef
 from recsys_pipeline_tests.benchmarks.bench_daily import REPOSITORY
 from recsys_pipeline_tests.benchmarks.bench_daily import measure as measure_batch
-from recsys_pipeline_tests.mirrored import differences
+from recsys_pipeline_tests.mirrored import differences, mirrored_edges
 from recsys_pipeline_tests.wandb_double import WandbDouble
 
 OVERHEAD_BAR, TRIALS_BAR = 1.05, 1.10
 DAY = "2026-01-05"
+SWEEP = REPOSITORY / "conf" / "sweeps" / "als_ndcg.yaml"
 
 
 def overhead(size: str, rounds: int) -> dict[str, Any]:
@@ -82,18 +85,24 @@ def trials(count: int, seconds: float) -> dict[str, Any]:
             "bar": TRIALS_BAR, "shown_in_leet": shown}  # fmt: skip
 
 
-def push(size: str) -> dict[str, Any]:
-    """A batch made offline, pushed twice."""
+def push(size: str, n_trials: int) -> dict[str, Any]:
+    """A batch, a sweep and the batch after it made offline, pushed twice."""
     with tempfile.TemporaryDirectory() as name, WandbDouble(Path(name) / "double") as double:
         folder = Path(name)
+        batch(folder, size, "offline")
+        offline = environment(folder, size) | {"WANDB_MODE": "offline"}
+        recsys(folder, offline, "sweep", "run", str(SWEEP), "--day", DAY, "--count", str(n_trials))
         batch(folder, size, "offline")
         client = environment(folder, size) | double.environment()
         first_s = push_once(folder, client)
         before = len(double.requests())
         second_s = push_once(folder, client)
         graph = read_graph(SourceStores(f"{folder}/data/store", folder / "cache")(f"simulator-{size}"))
+        edges = sorted(f"{_short(edge.input)} -> {_short(edge.output)}" for edge in mirrored_edges(double))
+        print("edges at the server:", *edges, sep="\n  ", flush=True)
         return {
-            "artifacts": len(graph.nodes), "edges": len(graph.edges()), "different": differences(graph, double),
+            "artifacts": len(graph.nodes), "edges_of_manifests": len(graph.edges()), "edges_at_server": len(edges),
+            "different": differences(graph, double), "runs": len(double.runs()), "trials": n_trials,
             "push_s": first_s, "requests": before, "second_push_s": second_s,
             "second_push_requests": len(double.requests(before)),
         }  # fmt: skip
@@ -102,9 +111,18 @@ def push(size: str) -> dict[str, Any]:
 def push_once(folder: Path, client: dict[str, str]) -> float:
     """Seconds of `recsys wandb push`, which must leave nothing."""
     begin = time.perf_counter()
-    recsys = Path(sys.executable).with_name("recsys")
-    subprocess.run([recsys, "wandb", "push"], check=True, env=client, cwd=folder, stdout=sys.stderr)
+    recsys(folder, client, "wandb", "push")
     return round(time.perf_counter() - begin, 1)
+
+
+def recsys(folder: Path, environment: dict[str, str], *arguments: str) -> None:
+    """A command as people type it."""
+    program = Path(sys.executable).with_name("recsys")
+    subprocess.run([program, *arguments], check=True, env=environment, cwd=folder, stdout=sys.stderr)
+
+
+def _short(ref: ArtifactRef) -> str:
+    return f"{ref.key}@{ref.partition}:{ref.digest[:8]}"
 
 
 def main() -> None:
@@ -123,7 +141,7 @@ def main() -> None:
     results = {
         "overhead": lambda: overhead(options.size, options.rounds),
         "trials": lambda: trials(options.trials, options.seconds),
-        "push": lambda: push(options.size),
+        "push": lambda: push(options.size, min(options.trials, 20)),
     }
     print(json.dumps(results[options.what]()))
 
