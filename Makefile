@@ -10,7 +10,7 @@ export DAGSTER_HOME ?= $(CURDIR)
 export RECSYS_TEST_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test check bench-mf bench-stl clean
+.PHONY: help install demo ui test check bench-mf bench-stl soak clean
 
 help: ## Print every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench-mf: $(STAMP) ## Time matrix factorisation beside its peers (.venv/bin/pip 
 
 bench-stl: $(STAMP) ## Time training of shop the look beside the book's code; 3 minutes
 	@$(BIN)/python -m recsys_pipeline_tests.benchmarks.bench_stl --out data/bench-stl.json
+
+soak: $(STAMP) ## Two simulated weeks, day and hour, with faults on the way; 15 minutes
+	@$(BIN)/python -m recsys_pipeline_tests.soak --out data/soak.json
 
 clean: ## Delete .venv and caches; data/ is yours and stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from recsys_pipeline.core.errors import RecsysError
 from recsys_pipeline.evaluate.arguments import add_evaluate
+from recsys_pipeline.release_verb import add_gc, add_release
 from recsys_pipeline.sweep_verb import add_sweep
 
 PIPED_COLUMNS = 110
@@ -41,19 +42,28 @@ def _parser() -> argparse.ArgumentParser:
     wandb = verbs.add_parser("wandb", help="send what W&B has not acknowledged, or show what waits")
     wandb.add_argument("what", choices=["push", "status"])
     wandb.set_defaults(run=_wandb)
+    status = verbs.add_parser("status", help="what is served, how fresh it is, what ran and what failed")
+    status.set_defaults(run=_status)
     doctor = verbs.add_parser("doctor", help="check settings, places, disk, versions, source and daemon")
     doctor.set_defaults(run=_doctor)
     add_evaluate(verbs).set_defaults(run=_evaluate)
     add_sweep(verbs).set_defaults(run=_sweep)
+    add_release(verbs).set_defaults(run=_release)
+    add_gc(verbs).set_defaults(run=_gc)
     return parser
 
 
 def _add_jobs(verbs: Any) -> None:
     demo = verbs.add_parser("demo", help="run batch_daily for the last complete day and print what came out")
     demo.set_defaults(run=_demo)
-    run = verbs.add_parser("run", help="run a job for one day")
-    run.add_argument("job", choices=["batch_daily", "sweep_weekly"])
-    run.add_argument("day", nargs="?", help="YYYY-MM-DD; default: the last complete day of the source")
+    run = verbs.add_parser("run", help="run a job for one day, or for each day of a range")
+    run.add_argument("job", choices=["batch_daily", "sweep_weekly", "speed_hourly"])
+    run.add_argument(
+        "day",
+        nargs="?",
+        help="YYYY-MM-DD (speed_hourly: YYYY-MM-DD-HH:00), or first..last; default: the "
+        "last complete day, or hour, of the source",
+    )
     run.add_argument("--set", action="append", default=[], metavar="STAGE/SUBJECT.FIELD=VALUE", dest="overrides",
                      help="a Launchpad field, e.g. models/als.embedding_size=32")  # fmt: skip
     run.add_argument("--recompute", action="store_true", help="make again what is up to date; digests must not change")
@@ -109,10 +119,14 @@ def _demo(_: argparse.Namespace) -> int:
 
 def _run(parsed: argparse.Namespace) -> int:
     from recsys_pipeline.definitions import defs
-    from recsys_pipeline.defs.launch import last_complete_day, run_job
+    from recsys_pipeline.defs.backfill import days_between, print_days, run_days
+    from recsys_pipeline.defs.launch import last_complete_day, last_complete_hour, run_job
 
     _show_steps()
-    day = parsed.day or last_complete_day()
+    day = parsed.day or (last_complete_hour() if parsed.job == "speed_hourly" else last_complete_day())
+    if ".." in day:
+        results = run_days(defs, parsed.job, days_between(day), parsed.overrides, parsed.recompute)
+        return print_days(console, parsed.job, results)
     started = time.monotonic()
     outcome = run_job(defs, parsed.job, day, parsed.overrides, parsed.recompute)
     console.print(
@@ -188,6 +202,14 @@ def _wandb(parsed: argparse.Namespace) -> int:
     return print_push(console) if parsed.what == "push" else print_status(console)
 
 
+def _status(_: argparse.Namespace) -> int:
+    from recsys_pipeline.defs.launch import use_this_folder
+    from recsys_pipeline.defs.status import print_status
+
+    use_this_folder()
+    return print_status(console)
+
+
 def _doctor(_: argparse.Namespace) -> int:
     from recsys_pipeline.defs.doctor import print_diagnosis
 
@@ -200,6 +222,25 @@ def _sweep(parsed: argparse.Namespace) -> int:
 
     _show_steps()
     return print_run(console, defs, parsed) if parsed.kind == "run" else print_agent(console, parsed)
+
+
+def _release(parsed: argparse.Namespace) -> int:
+    from recsys_pipeline.defs import releasing
+
+    if parsed.what == "list":
+        return releasing.print_releases(console)
+    if parsed.what == "show":
+        return releasing.print_release(console, parsed.day)
+    if parsed.what == "diff":
+        return releasing.print_difference(console, *parsed.days)
+    day, force = (parsed.day, parsed.force) if parsed.what == "promote" else (parsed.to, False)
+    return releasing.print_moved(console, parsed.what, day, parsed.why, force)
+
+
+def _gc(parsed: argparse.Namespace) -> int:
+    from recsys_pipeline.defs.retention import print_collection
+
+    return print_collection(console, parsed.dry_run, parsed.keep_days, parsed.even_unsent)
 
 
 def _evaluate(parsed: argparse.Namespace) -> int:

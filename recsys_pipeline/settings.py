@@ -18,9 +18,10 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path("data"), description="Runtime root: store, checkpoints, W&B files, downloads.")
     store: str | None = Field(None, description="fsspec URL of the artifact store; default <home>/store.")
-    source: str = Field("simulator", description="simulator, files, or download:<preset>.")
-    source_config: Path | None = Field(None, description="The TOML that describes a `files` source.")
+    source: str = Field("simulator", description="simulator, files, sql, or download:<preset>.")
+    source_config: Path | None = Field(None, description="The TOML that describes a `files` or `sql` source.")
     size: Literal["tiny", "demo", "large"] = Field("demo", description="Size of the simulated marketplace.")
+    hourly_days: int = Field(60, ge=0, description="Newest days that have hourly partitions; 0 for all days.")
     drift_cooldown_days: int = Field(7, ge=0, description="Days between two sweeps that drift asks for.")
     alert_webhook: SecretStr | None = Field(None, description="Where alerts of failed runs are posted as JSON.")
     start_date: date | None = Field(None, description="First day of the simulated marketplace, and first partition.")

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from recsys_pipeline_tests.postgres import postgres
 from recsys_pipeline_tests.wandb_double.fixtures import wandb_double
 
-__all__ = ["wandb_double"]
+__all__ = ["postgres", "wandb_double"]
 
 settings.register_profile("project", max_examples=30, deadline=None, derandomize=True)
 settings.load_profile("project")
@@ -17,7 +18,7 @@ os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # tests import wandb before the tracker can switch this off
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Definitions are built once per process, from settings: tests must not see those of the developer's own .env.
-os.environ.update(RECSYS_SOURCE="simulator", RECSYS_SIZE="tiny", RECSYS_START_DATE="2026-01-01")
+os.environ.update(RECSYS_SOURCE="simulator", RECSYS_SIZE="tiny", RECSYS_START_DATE="2026-01-01", RECSYS_HOURLY_DAYS="0")
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,8 @@ TINY_MODELS = {
     "reports/day_by_day.first_days": 2,
     "reports/day_by_day.n_resamples": 50,
     "reports/new_items.n_resamples": 50,
+    "reports/parity.n_resamples": 50,
+    "reports/parity.max_gap": 1.0,
     "reports/ranking.n_resamples": 50,
     "reports/off_policy.n_resamples": 20,
     "reports/looks.n_resamples": 50,

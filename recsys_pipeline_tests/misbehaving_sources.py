@@ -49,8 +49,8 @@ class Misbehaving:
         assert isinstance(self.source, KnowsImageVersions), "only the simulator is spoilt here"
         return self.source.image_version(reference)
 
-    def fingerprint(self, window: Window) -> str:
-        return self.source.fingerprint(window)
+    def fingerprint(self, window: Window, table: str = "interactions") -> str:
+        return self.source.fingerprint(window, table)
 
     def click_probability(
         self, users: np.ndarray, items: np.ndarray, at: datetime, position: int = 0
@@ -101,8 +101,8 @@ class Prophetic(Planting):
 class PropheticAgain(Prophetic):
     """The same, and it says that its data may have changed, so that days are read anew."""
 
-    def fingerprint(self, window: Window) -> str:
-        return self.source.fingerprint(window) + "again"
+    def fingerprint(self, window: Window, table: str = "interactions") -> str:
+        return self.source.fingerprint(window, table) + "again"
 
 
 class Breaking(Misbehaving):

@@ -78,15 +78,18 @@ def test_the_example_is_a_valid_file() -> None:
     assert settings().start_date == date(2026, 1, 1)
 
 
-@pytest.mark.parametrize("name", ["simulater", "file", "", "Simulator", "sql"])
+@pytest.mark.parametrize("name", ["simulater", "file", "", "Simulator", "mysql"])
 def test_an_unknown_source_is_refused(name: str) -> None:
-    with pytest.raises(SettingError, match=f"RECSYS_SOURCE is {name!r}: use simulator, files or download:<preset>"):
+    with pytest.raises(
+        SettingError, match=f"RECSYS_SOURCE is {name!r}: use simulator, files, sql or download:<preset>"
+    ):
         open_source(Settings(source=name))  # pyright: ignore[reportCallIssue] (every field has a default)
 
 
-def test_files_without_a_description_are_refused() -> None:
-    with pytest.raises(SettingError, match="RECSYS_SOURCE_CONFIG"):
-        open_source(Settings(source="files"))  # pyright: ignore[reportCallIssue] (as above)
+@pytest.mark.parametrize("kind", ["files", "sql"])
+def test_a_source_without_its_description_is_refused(kind: str) -> None:
+    with pytest.raises(SettingError, match=f"RECSYS_SOURCE={kind} needs RECSYS_SOURCE_CONFIG"):
+        open_source(Settings(source=kind))  # pyright: ignore[reportCallIssue] (as above)
 
 
 @pytest.mark.parametrize("source", ["download", "download:", "download:no-such-set"])

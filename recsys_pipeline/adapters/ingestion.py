@@ -1,20 +1,32 @@
 """From a source to committed day files: one artifact per day, and all earlier days that were never ingested."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
-from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE, DayFile, write_days
+from recsys_pipeline.adapters.late_rows import KEY, LATE_DAYS, day_ranges, is_stale, rows_too_late
+from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest, Recipe
+from recsys_pipeline.adapters.period_files import read_periods
+from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot
 from recsys_pipeline.core.dataset.sources import Source
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.errors import DataError, SourceError
+from recsys_pipeline.core.types import DAY, Window
 
-KEY = "dataset/interactions"
+__all__ = ["KEY", "Ingested", "day_entries", "ingest", "open_snapshot"]
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What became of a day and of the days before it."""
+
+    artifacts: list[Artifact]
+    """Days that were read, in order, and at the end the day that was asked for, read or up to date."""
+    failed: dict[date, str]
+    """Earlier days that could not be read, with the reason; they are tried again with every later day."""
+    too_late: dict[date, int]
+    """Closed days of which the source now has more rows (or, below 0, fewer) than were read, and which stay closed."""
 
 
 def ingest(
@@ -24,22 +36,66 @@ def ingest(
     recipe_of: Callable[[date], Recipe],
     *,
     max_quarantine_share: float,
+    late_days: int = LATE_DAYS,
     run_id: str = "",
     recompute: bool = False,
-) -> list[Artifact]:
-    """Ingest `day` unless it is up to date, and every earlier day that is missing; the last artifact is that of `day`.
+) -> Ingested:
+    """Ingest `day` unless it is up to date, every earlier day that is missing, and late rows of the days just before.
 
-    A closed day that was ingested before is left alone, whatever the source says about it now: materialize its
-    own partition to take in late events. Each range of missing days is read from the source as one stream.
+    Of the last `late_days` days before `day` those whose fingerprint changed are read again and become new versions.
+    Days before them are closed: what the source says of them now is only counted, where it can count. Each range of
+    days is read as one stream; where that fails, day by day as far as needed, so that a bad day keeps no other out.
+
+    Raises `SourceError` for a day that the source does not have yet, and what reading `day` itself raises.
     """
+    days = source.days()
+    if days.last is not None and day > days.last:
+        raise SourceError(f"{source.name} has data up to {days.last}: {day} has not arrived; run it when it has")
     existing = None if recompute else store.reusable(recipe_of(day))
-    have = set(store.partitions(KEY))
-    earlier = Window.of_days(min(source.days().first, day), day).days()
-    wanted = [d for d in earlier if (existing is None if d == day else d.isoformat() not in have)]
+    have, open_from = set(store.partitions(KEY)), day - timedelta(days=late_days)
+    wanted = [
+        d
+        for d in Window.of_days(min(days.first, day), day).days()
+        if (
+            existing is None
+            if d == day
+            else d.isoformat() not in have or (d >= open_from and is_stale(store, recipe_of(d)))
+        )
+    ]
+
+    def read(window: Window) -> list[Artifact]:
+        return read_periods(
+            store, source, window, DAY, lambda one: recipe_of(one.start.date()),
+            max_quarantine_share=max_quarantine_share, run_id=run_id,
+        )  # fmt: skip
+
     made: list[Artifact] = []
-    for first, last in _ranges(wanted):
-        made += _ingest_range(store, source, Window.of_days(first, last), recipe_of, max_quarantine_share, run_id)
-    return made if existing is None else [*made, existing]
+    failed: dict[date, str] = {}
+    for first, last in reversed(list(day_ranges(wanted))):  # that of `day` first: where it fails, nothing is written
+        some, bad = _read_what_can_be(read, first, last, day)
+        made, failed = [*some, *made], {**bad, **failed}
+    closed = Window.of_days(min(days.first, day), max(min(days.first, day), open_from) - timedelta(days=1))
+    return Ingested(made if existing is None else [*made, existing], failed, rows_too_late(store, source, closed))
+
+
+def _read_what_can_be(
+    read: Callable[[Window], list[Artifact]], first: date, last: date, needed: date
+) -> tuple[list[Artifact], dict[date, str]]:
+    """Read a range as one stream, and where that fails its halves: k bad days of n cost O(k log n) streams.
+
+    The `needed` day is tried by itself before that: without it the others are of no use, and its error is raised.
+    """
+    try:
+        return read(Window.of_days(first, last)), {}
+    except (SourceError, DataError) as error:
+        if first == last == needed:
+            raise
+        if first == last:
+            return [], {first: str(error)}
+    cut = last if last == needed else first + (last - first) // 2 + timedelta(days=1)
+    late = _read_what_can_be(read, cut, last, needed)
+    early = _read_what_can_be(read, first, cut - timedelta(days=1), needed)
+    return [*early[0], *late[0]], {**early[1], **late[1]}
 
 
 def day_entries(store: ArtifactStore, last: date) -> tuple[list[Artifact], list[DayEntry]]:
@@ -57,47 +113,18 @@ def day_entries(store: ArtifactStore, last: date) -> tuple[list[Artifact], list[
     return artifacts, entries
 
 
-def open_snapshot(store: ArtifactStore, artifact: Artifact) -> Snapshot:
-    """The snapshot in an artifact; a remote store's files that this disk lacks are fetched first."""
+def open_snapshot(store: ArtifactStore, artifact: Artifact, verify: bool = False) -> Snapshot:
+    """The snapshot in an artifact; a remote store's files that this disk lacks are fetched first.
+
+    With `verify` every day file that it lists is compared with its digest, for those who will read them all; raises
+    `ArtifactError` naming a damaged one.
+    """
     if not store.is_local:
         for path in Snapshot.files(artifact.path, store.local_root):
             if not (store.local_root / path).is_file():
                 store.fetch(path)
-    return Snapshot.load(artifact.path, store.local_root)
-
-
-def _ranges(days: list[date]) -> Iterator[tuple[date, date]]:
-    start = 0
-    for i in range(1, len(days) + 1):
-        if i == len(days) or days[i] - days[i - 1] > timedelta(days=1):
-            yield days[start], days[i - 1]
-            start = i
-
-
-def _ingest_range(
-    store: ArtifactStore,
-    source: Source,
-    window: Window,
-    recipe_of: Callable[[date], Recipe],
-    max_quarantine_share: float,
-    run_id: str,
-) -> list[Artifact]:
-    started = time.monotonic()
-    # Taken before the source is read: what changes in it meanwhile must make these days stale, not up to date.
-    recipes = {day: recipe_of(day) for day in window.days()}
-    with store.staged() as staged:
-        stream = source.interactions(window)
-        days = write_days(stream, window, staged, max_quarantine_share=max_quarantine_share)
-        seconds = (time.monotonic() - started) / len(days)
-        return [
-            store.commit(
-                staged / day.day.isoformat(), recipes[day.day], _built(day, staged), seconds=seconds, run_id=run_id
-            )
-            for day in days
-        ]
-
-
-def _built(day: DayFile, staged: Path) -> Built:
-    events = pq.read_table(staged / day.path, columns=["event"]).column("event").value_counts().to_pylist()
-    counts = {f"event {row['values']}": row["counts"] for row in sorted(events, key=lambda row: row["values"])}
-    return Built({"rows": day.rows, "quarantined": day.quarantined, **counts}, digest=day.digest)
+    snapshot = Snapshot.load(artifact.path, store.local_root)
+    for entry in snapshot.days if verify else ():
+        folder = (store.local_root / entry.path).parent
+        Artifact(folder, Manifest.read(folder / MANIFEST_NAME)).verify(anew=False)
+    return snapshot

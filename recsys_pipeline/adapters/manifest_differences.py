@@ -1,7 +1,6 @@
 """What differs: between a recipe and the code and libraries of today, and between two makings of one artifact."""
 
 from collections.abc import Callable, Iterator
-from datetime import date
 from typing import Any
 
 from recsys_pipeline.adapters.manifest import Manifest, Recipe
@@ -10,11 +9,13 @@ from recsys_pipeline.core.types import Window
 
 SOURCE = "source"
 """Entry of a recipe's config that holds the fingerprint of the source."""
+TABLES = {"items": "items", "looks": "looks", "overlay": "items"}
+"""Of which table that is, by the subject of the key; of interactions where it is none of these."""
 
 
-def changes_since(recipe: Recipe, fingerprint: Callable[[Window], str]) -> Iterator[str]:
+def changes_since(recipe: Recipe, fingerprint: Callable[[Window, str], str]) -> Iterator[str]:
     """What is no longer as it was when a recipe was written: code, libraries, and the source where it was read."""
-    stage = recipe.key.split("/")[0]
+    stage, subject = recipe.key.split("/")
     if code_version(stage) != recipe.code_version:
         yield f"the code that shapes {stage} has changed: {recipe.code_version} then, {code_version(stage)} now"
     now = library_versions()
@@ -22,7 +23,7 @@ def changes_since(recipe: Recipe, fingerprint: Callable[[Window], str]) -> Itera
         if now.get(name) != recipe.libraries.get(name):
             yield f"{name} was {recipe.libraries.get(name, 'absent')} then, and is {now.get(name, 'not recorded')} now"
     if SOURCE in recipe.config:
-        today = fingerprint(Window.of_day(date.fromisoformat(recipe.partition)))
+        today = fingerprint(Window.of_partition(recipe.partition), TABLES.get(subject, "interactions"))
         if today != recipe.config[SOURCE]:
             yield "the source has changed: its settings or its files are not those that were read then"
 

@@ -32,8 +32,8 @@ RUN, EVENTS = "run.json", "events.jsonl"
 NEW = ".new~"
 FINISHED, FAILED, CRASHED = "finished", "failed", "crashed"
 Event = dict[str, Any]
-"""One line of events.jsonl: {"metrics": …}, {"table": …}, {"picture": …}, {"alert": …}, {"output": …}, {"ended": …};
-"at" is when, in seconds since the epoch: for people, it decides nothing."""
+"""One line of events.jsonl: {"metrics": …}, {"table": …}, {"picture": …}, {"alert": …}, {"alias": …}, {"output": …} or
+{"ended": …}; "at" is when, in seconds since the epoch: for people, it decides nothing."""
 
 
 @dataclass(frozen=True, order=True)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from recsys_pipeline.adapters.ingestion import KEY as INTERACTIONS
 from recsys_pipeline.adapters.lineage import LineageGraph, Version
+from recsys_pipeline.adapters.releases import DECISION, RELEASE, pretend_promoted
 from recsys_pipeline.adapters.store import POINTER_NAME, ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.types import ArtifactRef
 
-DATASET = "dataset/"
+DATASET, SPEED = "dataset/", "speed/"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,29 @@ def lay_out_inputs(store: ArtifactStore, graph: LineageGraph, wanted: Version, r
                     _link(root, ref, other.name, store.version(ref.key, ref.partition, other.name).path)
         except ArtifactError as error:
             damaged.append(str(error))
+    promoted = _promoted_then(graph, wanted)
+    if promoted:
+        pretend_promoted(ArtifactStore(str(root), cache=root), promoted)
     return Inputs(tuple(gone), tuple(damaged))
+
+
+def _promoted_then(graph: LineageGraph, wanted: Version) -> dict[str, tuple[str, str]]:
+    """Digest and version, by day, of the releases that it stands on.
+
+    A decision was made against those of the decisions that it read, an hour against the release among its inputs.
+    """
+    found = {}
+    if wanted.manifest.recipe.key.startswith(SPEED):
+        below = [ref for ref in wanted.manifest.recipe.inputs if ref.key == RELEASE]
+        versions = {ref: _version_of(graph, ref, wanted) for ref in below}
+        return {ref.partition: (ref.digest, version.name) for ref, version in versions.items() if version}
+    for ref in wanted.manifest.recipe.inputs:
+        version = _version_of(graph, ref, wanted) if ref.key == DECISION else None
+        for release in version.manifest.recipe.inputs if version else ():
+            made = _version_of(graph, release, wanted) if release.key == RELEASE else None
+            if made and release.partition == ref.partition:
+                found[ref.partition] = release.digest, made.name
+    return found
 
 
 def _behind(graph: LineageGraph, wanted: Version) -> list[ArtifactRef]:

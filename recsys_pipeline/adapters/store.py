@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,25 @@ class Artifact:
         paths = {self.path / name: entry["bytes"] for name, entry in self.manifest.files.items()}
         return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
 
-    def verify(self) -> None:
-        """Compare every file with its recorded digest; raises `ArtifactError` naming the first that differs."""
+    def verify(self, anew: bool = True) -> None:
+        """Compare every file with its recorded digest; raises `ArtifactError` naming the first that differs.
+
+        With `anew=False` a file that this process has compared before, and that was not written since, is passed over.
+        """
         for name, entry in self.manifest.files.items():
             path = self.path / name
-            if not path.is_file() or file_digest(path) != entry["sha256"]:
+            if not path.is_file() or (file_digest if anew else _digest_once)(path) != entry["sha256"]:
                 raise ArtifactError(f"{path} is missing or corrupt: delete {self.path} and materialize again")
+
+
+def _digest_once(path: Path) -> str:
+    stat = path.stat()
+    return _known_digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@lru_cache(maxsize=65_536)
+def _known_digest(path: Path, size: int, mtime_ns: int, inode: int) -> str:  # noqa: ARG001 - they tell versions of a file apart
+    return file_digest(path)
 
 
 class ArtifactStore:
@@ -91,8 +105,15 @@ class ArtifactStore:
 
     def current_version(self, key: str, partition: str) -> str | None:
         """Name of the current version, which may be damaged or gone."""
-        pointer = f"{self.root}/{key}/{partition}/{POINTER_NAME}"
-        return self.fs.cat_file(pointer).decode().strip() if self.fs.exists(pointer) else None
+        pointer = self.read_file(f"{key}/{partition}/{POINTER_NAME}")
+        return None if pointer is None else pointer.decode().strip()
+
+    def read_file(self, relative: str) -> bytes | None:
+        """A small file below the root, such as a pointer; None where there is none."""
+        try:
+            return self.fs.cat_file(f"{self.root}/{relative}")
+        except FileNotFoundError:
+            return None
 
     def get(self, key: str, partition: str) -> Artifact:
         """The current version; raises `ArtifactError` with the way out where there is none."""
@@ -202,15 +223,20 @@ class ArtifactStore:
         _sync(path.parent)
 
     def _point(self, recipe: Recipe, version: str) -> None:
-        folder = f"{recipe.key}/{recipe.partition}"
+        self.write_file(f"{recipe.key}/{recipe.partition}/{POINTER_NAME}", version.encode())
+
+    def write_file(self, relative: str, content: bytes) -> None:
+        """Put a small file below the root in place of what is there: at any moment it is the old one or the new."""
         if not self.is_local:
-            self.fs.pipe_file(f"{self.root}/{folder}/{POINTER_NAME}", version.encode())
+            self.fs.pipe_file(f"{self.root}/{relative}", content)
             return
-        temporary = self.local_root / folder / f".{POINTER_NAME}-{process_name()}"
-        temporary.write_text(version)
+        path = self.local_root / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.parent / f".{path.name}-{process_name()}"
+        temporary.write_bytes(content)
         _sync(temporary)
-        temporary.replace(self.local_root / folder / POINTER_NAME)
-        _sync(self.local_root / folder)
+        temporary.replace(path)
+        _sync(path.parent)
 
 
 @dataclass(frozen=True)

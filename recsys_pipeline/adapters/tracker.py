@@ -50,6 +50,8 @@ class TrackedRun(Protocol):
 
     def alert(self, title: str, text: str) -> None: ...
 
+    def alias(self, artifact: Artifact, alias: str) -> None: ...
+
 
 class SilentRun:
     """Tracks nothing."""
@@ -68,6 +70,9 @@ class SilentRun:
 
     def alert(self, title: str, text: str) -> None:
         """Forget the alert."""
+
+    def alias(self, artifact: Artifact, alias: str) -> None:
+        """Forget the alias."""
 
 
 class OutboxRun:
@@ -95,6 +100,10 @@ class OutboxRun:
     def alert(self, title: str, text: str) -> None:
         """Warn those who watch the project, by mail or chat as each has set."""
         self._entry.add({"alert": {"title": title, "text": text}})
+
+    def alias(self, artifact: Artifact, alias: str) -> None:
+        """Give an alias to an artifact that the run has among its inputs; W&B takes it from the one that had it."""
+        self._entry.add({"alias": {"alias": alias, "of": dataclasses.asdict(Stored.of(artifact))}})
 
 
 class Tracker:

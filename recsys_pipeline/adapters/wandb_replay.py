@@ -95,6 +95,10 @@ class Replay:
         if "alert" in event:
             self.run.alert(**event["alert"], level="WARN")
             return
+        if "alias" in event:
+            if self.online:  # offline there is nothing yet to name
+                self.move_alias(Stored(**event["alias"]["of"]), event["alias"]["alias"])
+            return
         row = self._row(event, folder)
         if row is None:
             return

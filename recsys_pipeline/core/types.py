@@ -1,5 +1,6 @@
 """Frozen records that cross stages: time windows, sparse ratings, settings that carry help text and bounds."""
 
+import contextlib
 import dataclasses
 import math
 import numbers
@@ -26,6 +27,9 @@ BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+HOUR_KEY = "%Y-%m-%d-%H:%M"
+"""How Dagster writes the key of an hourly partition."""
 
 
 def microseconds(instant: datetime) -> int:
@@ -117,12 +121,34 @@ class Window:
         start = datetime.combine(first, time(), UTC)
         return cls(start, datetime.combine(last, time(), UTC) + timedelta(days=1))
 
+    @classmethod
+    def of_hour(cls, start: datetime) -> "Window":
+        """The window of the hour that begins at `start`."""
+        return cls(start, start + HOUR)
+
+    @classmethod
+    def of_partition(cls, key: str) -> "Window":
+        """The window of a daily (`2026-01-05`) or hourly (`2026-01-05-13:00`) partition key.
+
+        >>> Window.of_partition("2026-01-05-13:00").start.isoformat()
+        '2026-01-05T13:00:00+00:00'
+        """
+        for written, length in (("%Y-%m-%d", DAY), (HOUR_KEY, HOUR)):
+            with contextlib.suppress(ValueError):
+                start = datetime.strptime(key, written).replace(tzinfo=UTC)
+                return cls(start, start + length)
+        raise SettingError(f"{key!r} is no partition: write a day as 2026-01-05, an hour as 2026-01-05-13:00")
+
     def days(self) -> Iterator[date]:
         """Each calendar day that the window touches, in order."""
-        day = self.start.date()
-        while datetime.combine(day, time(), UTC) < self.end:
-            yield day
-            day += timedelta(days=1)
+        return (start.date() for start in self.periods(DAY))
+
+    def periods(self, length: timedelta) -> Iterator[datetime]:
+        """First moments of all periods (counted from the epoch) that the window touches, in order."""
+        start = self.start - (self.start - EPOCH) % length
+        while start < self.end and self.start < self.end:
+            yield start
+            start += length
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,18 @@ import dagster as dg
 
 def build_definitions() -> dg.Definitions:
     """All assets that the configured source can feed, with their jobs, schedules and resources."""
-    from recsys_pipeline.defs import dataset, folds, learning, models, neighbors, reports
+    from recsys_pipeline.defs import dataset, folds, learning, models, neighbors, reports, serving, speed
     from recsys_pipeline.defs.jobs import build_jobs, build_schedules
     from recsys_pipeline.defs.production import NEEDS
     from recsys_pipeline.defs.resources import RESOURCES, configured_source
     from recsys_pipeline.defs.sensors import build_sensors
 
     provided = configured_source().provides | {"reports"}
-    found = dg.load_assets_from_modules([dataset, folds, learning, models, neighbors, *_modules_of(reports)])
+    found = dg.load_assets_from_modules(
+        [dataset, folds, learning, models, neighbors, *_modules_of(reports), serving, speed]
+    )
     assets = [asset for asset in found if isinstance(asset, dg.AssetsDefinition) and _needs(asset, NEEDS) <= provided]
-    jobs = build_jobs(sweeps=bool({"interactions", "looks"} & provided))
+    jobs = build_jobs(sweeps=bool({"interactions", "looks"} & provided), speed="interactions" in provided)
     return dg.Definitions(
         assets=assets,
         jobs=jobs,

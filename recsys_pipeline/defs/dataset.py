@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from recsys_pipeline.adapters.ingestion import day_entries, ingest, open_snapshot
+from recsys_pipeline.adapters.ingestion import Ingested, day_entries, ingest, open_snapshot
+from recsys_pipeline.adapters.late_rows import LATE_DAYS
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
@@ -28,14 +29,18 @@ from recsys_pipeline.defs.production import (
     produce,
     report,
     stage_asset,
+    steps,
 )
 from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource
 
 
 class IngestConfig(dg.Config):
-    """How strict ingestion is."""
+    """How strict ingestion is, and how long it waits for late rows."""
 
     max_quarantine_share: float = Field(0.01, ge=0, le=1, description="Fail where a larger share of rows is bad.")
+    late_days: int = Field(
+        LATE_DAYS, ge=0, le=60, description="Days before this one that are read again where the source has changed."
+    )
 
 
 class LooksConfig(dg.Config):
@@ -54,8 +59,9 @@ def interactions(
     """One row is an event of the day: who did what to which item, when, and what it was worth.
 
     Rows that break the contract stand in the quarantine table beside it, with the reason. Earlier days that were
-    never ingested are ingested too, so that a first run has its history; they appear as materializations of
-    their own partitions.
+    never ingested are ingested too, so that a first run has its history, and the last `late_days` days where rows came
+    late; they appear as materializations of their own partitions. An earlier day that cannot be read is left out, and
+    tried again on the next day.
     """
     opened = source.open()
 
@@ -63,14 +69,15 @@ def interactions(
         settings = {**config.model_dump(), "source": opened.fingerprint(Window.of_day(day))}
         return make_recipe("dataset/interactions", day.isoformat(), [], settings)
 
-    made = ingest(
+    found = ingest(
         store.open(), opened, day_of(context), recipe_of, run_id=context.run.run_id, recompute=store.recompute,
-        max_quarantine_share=config.max_quarantine_share,
+        max_quarantine_share=config.max_quarantine_share, late_days=config.late_days,
     )  # fmt: skip
-    for artifact in made[:-1]:
+    for artifact in found.artifacts[:-1]:
         day = artifact.manifest.recipe.partition
         context.log_event(dg.AssetMaterialization(context.asset_key, partition=day, metadata=metadata_of(artifact)))
-    return report(made[-1])
+    result = report(found.artifacts[-1])
+    return result._replace(metadata={**_what_is_amiss(found), **(result.metadata or {})})
 
 
 @stage_asset("dataset/items", needs="items", kinds={"duckdb", "parquet"})
@@ -86,7 +93,7 @@ def items(
         pq.write_table(checked.quarantine, directory / "quarantine.parquet")
         return Built({"rows": checked.clean.num_rows, "quarantined": checked.quarantine.num_rows})
 
-    settings = {"source": opened.fingerprint(window)}
+    settings = {"source": opened.fingerprint(window, "items")}
     return produce(context, store, tracker, inputs=[], config=settings, build=build, describe=_describe_items)
 
 
@@ -111,7 +118,7 @@ def looks(
         )  # fmt: skip
         return Built(vars(summary))
 
-    settings = {**config.model_dump(), "source": opened.fingerprint(window)}
+    settings = {**config.model_dump(), "source": opened.fingerprint(window, "looks")}
     return produce(context, store, tracker, inputs=[catalogue], config=settings, build=build, describe=_describe_looks)
 
 
@@ -134,6 +141,20 @@ def snapshot(context: dg.AssetExecutionContext, store: StoreResource, tracker: T
     fresh = [artifact for artifact, entry in zip(day_files, entries, strict=True) if entry.path not in listed]
     inputs = [*fresh, *([earlier] if earlier else [])]
     return produce(context, store, tracker, inputs=inputs, config={}, build=build)
+
+
+def _what_is_amiss(found: Ingested) -> dict[str, Any]:
+    """Days left out and rows that came too late, as a warning in the step log and as metadata."""
+    failed = {day.isoformat(): reason for day, reason in found.failed.items()}
+    too_late = {day.isoformat(): rows for day, rows in found.too_late.items()}
+    for day, reason in failed.items():
+        steps.warning("  %s is left out, since it cannot be read: %s", day, reason)
+    for day, rows in too_late.items():
+        steps.warning(
+            "  %s is closed, and the source now has %+d rows: materialize that day to take them in", day, rows
+        )
+    shown = {"days left out": failed, "rows too late, by day": too_late}
+    return {name: dg.MetadataValue.json(value) for name, value in shown.items() if value}
 
 
 def _describe_items(artifact: Artifact) -> dict[str, Any]:

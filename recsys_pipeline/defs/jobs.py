@@ -4,33 +4,53 @@ from typing import Any
 
 import dagster as dg
 
+from recsys_pipeline.defs.hours import speed_hourly_schedule
 from recsys_pipeline.defs.mirroring import wandb_mirror, wandb_mirror_hourly
 from recsys_pipeline.defs.partitions import DAILY
 from recsys_pipeline.defs.production import ON_REQUEST
+from recsys_pipeline.defs.releasing import release_by_hand
 
-STAGES = dg.AssetSelection.groups("dataset", "folds", "models", "neighbors", "reports")
+STAGES = dg.AssetSelection.groups("dataset", "folds", "models", "neighbors", "reports", "serving")
 BATCH = STAGES - dg.AssetSelection.tag(ON_REQUEST, "true")
 SWEEP = dg.AssetSelection.groups("learning")
+SPEED = dg.AssetSelection.groups("speed")
+IN_ORDER = "recsys/in_order"
+"""Tag of runs of which `dagster.yaml` lets one at a time run, in the order in which they were asked for."""
 
 
-def build_jobs(sweeps: bool) -> list[Any]:
-    """`batch_daily`, `wandb_mirror`, and `sweep_weekly` where there is something to sweep."""
+def build_jobs(sweeps: bool, speed: bool) -> list[Any]:
+    """`batch_daily` and `wandb_mirror`; where fed `sweep_weekly`, `speed_hourly`, `release_by_hand`."""
     batch = dg.define_asset_job(
-        "batch_daily", BATCH, description="Everything of one day: from the source to the evaluated, indexed models."
+        "batch_daily",
+        BATCH,
+        description="Everything of one day: from the source to the release that is served.",
+        tags={IN_ORDER: "batch_daily"},
     )
     sweep = dg.define_asset_job(
         "sweep_weekly", SWEEP.upstream(), description="Tune models on the validation rows of one day's fold."
     )
-    return [batch, *([sweep] if sweeps else []), wandb_mirror]
+    hourly = dg.define_asset_job(
+        "speed_hourly",
+        SPEED,
+        description="What happened since the champion's snapshot, as an overlay over it.",
+        tags={IN_ORDER: "speed_hourly"},
+    )
+    return [batch, *([sweep] if sweeps else []), *([hourly, release_by_hand] if speed else []), wandb_mirror]
 
 
 def build_schedules(jobs: list[Any]) -> list[Any]:
     """Off until somebody switches them on.
 
-    The batch at 03:15 UTC for the day before, the sweep on Sunday at 04:30, the mirror every hour.
+    The batch at 03:15 UTC for the day before, the sweep on Sunday at 04:30, the speed layer at five past every hour for
+    the hours before, the mirror every hour.
     """
-    makers = {"batch_daily": _daily, "sweep_weekly": _weekly, "wandb_mirror": lambda _: wandb_mirror_hourly}
-    return [makers[job.name](job) for job in jobs]
+    makers = {
+        "batch_daily": _daily,
+        "sweep_weekly": _weekly,
+        "speed_hourly": speed_hourly_schedule,
+        "wandb_mirror": lambda _: wandb_mirror_hourly,
+    }
+    return [makers[job.name](job) for job in jobs if job.name in makers]
 
 
 def _daily(job: Any) -> Any:

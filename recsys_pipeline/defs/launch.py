@@ -10,7 +10,8 @@ import dagster as dg
 import yaml
 
 from recsys_pipeline.core.errors import RecsysError, SettingError
-from recsys_pipeline.defs.partitions import DAILY
+from recsys_pipeline.defs.partitions import DAILY, HOURLY
+from recsys_pipeline.defs.resources import SourceResource
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -25,11 +26,19 @@ class Outcome:
 
 
 def last_complete_day() -> str:
-    """The last daily partition of the configured source."""
-    day = DAILY.get_last_partition_key()
+    """The last daily partition for which the configured source has data."""
+    day, last = DAILY.get_last_partition_key(), SourceResource().open().days().last
     if day is None:
         raise SettingError("the source has no complete day yet: RECSYS_START_DATE must lie before today")
-    return day
+    return day if last is None else min(day, last.isoformat())
+
+
+def last_complete_hour() -> str:
+    """The last hourly partition of the source."""
+    hour = HOURLY.get_last_partition_key()
+    if hour is None:
+        raise SettingError("the source has no complete hour yet: RECSYS_START_DATE must lie before now")
+    return hour
 
 
 def use_this_folder() -> None:
@@ -47,11 +56,12 @@ def run_job(
     """
     use_this_folder()
     check_day(day)
-    job = defs.resolve_job_def(name)
     config = {**QUIET, "ops": _op_config(overrides), "resources": {"store": {"config": {"recompute": recompute}}}}
-    chosen = dg.AssetSelection.assets(only).upstream().resolve(defs.resolve_asset_graph()) if only else None
-    selection = sorted(chosen) if chosen else None
     with dg.DagsterInstance.get() as instance:
+        # Within the instance: Dagster looks for state of its own there where definitions are resolved first.
+        job = defs.resolve_job_def(name)
+        chosen = dg.AssetSelection.assets(only).upstream().resolve(defs.resolve_asset_graph()) if only else None
+        selection = sorted(chosen) if chosen else None
         try:
             result = job.execute_in_process(
                 config, instance=instance, partition_key=day, raise_on_error=False, asset_selection=selection
@@ -61,16 +71,19 @@ def run_job(
     if not result.success:
         raise cause_of(result)
     made = [
-        event.step_materialization_data.materialization.metadata["up_to_date"].value
+        metadata["up_to_date"].value
         for event in result.all_events
         if event.is_step_materialization
+        and "up_to_date" in (metadata := event.step_materialization_data.materialization.metadata)
     ]
     return Outcome(result.run_id, made=made.count(False), reused=made.count(True))
 
 
 def check_day(day: str) -> None:
-    """Raise `SettingError` for a day that the source does not have, or not yet."""
-    if not DAILY.has_partition_key(day):
+    """Raise `SettingError` for a day, or an hour such as 2026-01-05-13:00, that the source lacks or has not yet."""
+    if HOURLY.has_partition_key(day):
+        return
+    if not DAILY.has_partition_key(day) or day > last_complete_day():
         raise SettingError(
             f"{day} is no day that can be run: the source has complete days from {DAILY.get_first_partition_key()} to "
             f"{last_complete_day()} (UTC), written as YYYY-MM-DD"

@@ -1,9 +1,11 @@
 """Models: one asset per registered model file; a new file in `core/models` appears here by itself."""
 
+import dataclasses
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,9 @@ from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.config_form import config_form, from_form
-from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset
+from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset, steps
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
+from recsys_pipeline.defs.warm_starts import REFIT_FIELDS, data_settings, plan_fit
 from recsys_pipeline.settings import settings
 
 HISTORY = "history.json"
@@ -48,19 +51,26 @@ def model_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         seed=(int, seed_field("Seed of everything random in the fit.")),
         use_sweep=(bool, Field(True, description="Take the newest sweep's best config where there is one; "
                                                  "turn it off to pin the values of this form.")),
+        **(REFIT_FIELDS if spec.continue_fit else {}),
     )  # fmt: skip
 
     def asset(context: dg.AssetExecutionContext, config: form, store: StoreResource, tracker: TrackerResource):  # pyright: ignore[reportInvalidTypeForm]
-        inputs = [store.input(context, key) for key in _inputs_of(spec)]
+        inputs = [store.input(context, key) for key in inputs_of(spec)]
         sweep = _newest_sweep(store.open(), spec, context.partition_key) if config.use_sweep else None
         chosen = _best_config(spec, sweep) if sweep else from_form(spec.config, config)
+        recipe_config = {**vars(chosen), **{name: getattr(config, name) for name in of_the_fit(spec)}}
+        plan = plan_fit(store.open(), spec, context.partition_key, inputs, recipe_config) if spec.continue_fit else None
+        start = plan.start if plan else None
 
         def build(directory: Path, run: TrackedRun) -> Built:
+            facts = {**plan.facts(context.partition_key), "data_settings": data_settings(inputs)} if plan else {}
+            if plan:
+                steps.info("  models/%s: %s", spec.name, facts["fit"])
             fit = _fit_interactions if spec.data == "interactions" else _fit_looks
-            return fit(spec, chosen, config.seed, inputs, directory, run)
+            built = fit(spec, chosen, config.seed, inputs, start, directory, run)
+            return dataclasses.replace(built, metrics={**built.metrics, **facts})
 
-        recipe_config = {**vars(chosen), "seed": config.seed}
-        sources = [*inputs, *([sweep] if sweep else [])]
+        sources = [*inputs, *([sweep] if sweep else []), *([start] if start else [])]
         return produce(
             context, store, tracker, inputs=sources, config=recipe_config, build=build, describe=_describe_training
         )
@@ -73,12 +83,26 @@ def model_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         f"models/{spec.name}",
         needs=spec.data,
         kinds={"jax", "python"},
-        after=_inputs_of(spec),
+        after=inputs_of(spec),
         on_request=not spec.daily,
     )(asset)
 
 
-def _inputs_of(spec: ModelSpec) -> list[str]:
+def of_the_fit(spec: ModelSpec) -> list[str]:
+    """Fields of a model's form and recipe that say how it is fitted, and are no settings of the model."""
+    return ["seed", *(REFIT_FIELDS if spec.continue_fit else [])]
+
+
+def fitted_config(artifact: Artifact) -> Any:
+    """The settings of a stored model."""
+    recipe = artifact.manifest.recipe
+    spec = discover()[recipe.key.removeprefix("models/")]
+    values = {name: value for name, value in recipe.config.items() if name not in of_the_fit(spec)}
+    return parse_config(spec.config, values, recipe.key)
+
+
+def inputs_of(spec: ModelSpec) -> list[str]:
+    """Keys of what a model is fitted on: its fold, and what that does not hold."""
     return [FOLDS[spec.data], *(["dataset/looks"] if spec.data == "looks" else [])]
 
 
@@ -91,25 +115,41 @@ def _best_config(spec: ModelSpec, sweep: Artifact) -> Any:
     return parse_config(spec.config, sweep.manifest.metrics["best_config"], sweep_key(spec.name))
 
 
+def training_data(spec: ModelSpec, inputs: Sequence[Artifact]) -> Any:
+    """What the stored `inputs_of` a model hold for its fit: ratings, or looks."""
+    if spec.data == "interactions":
+        return Fold.load(inputs[0].path).train_and_validation
+    return LookFolds.load(inputs[0].path).for_training(LookData.load(inputs[1].path))
+
+
+def fit_of(spec: ModelSpec, start: Artifact | None) -> Callable[..., Any]:
+    """Fits in full, or goes on from a stored model, whose files are checked first."""
+    if start is None or spec.continue_fit is None:
+        return spec.fit
+    start.verify()
+    return partial(spec.continue_fit, spec.load(start.path))
+
+
 def _fit_interactions(
-    spec: ModelSpec, config: Any, seed: int, inputs: list[Artifact], directory: Path, run: TrackedRun
-) -> Built:
-    train = Fold.load(inputs[0].path).train_and_validation
+    spec: ModelSpec, config: Any, seed: int, inputs: list[Artifact], start: Artifact | None, directory: Path,
+    run: TrackedRun,
+) -> Built:  # fmt: skip
+    train = training_data(spec, inputs)
     history: list[dict[str, float | int]] = []
 
     def progress(_: str, metrics: dict[str, float | int]) -> None:
         history.append(metrics)
         run.log(metrics)
 
-    spec.fit(train, config, seed, progress).save(directory)
+    fit_of(spec, start)(train, config, seed, progress).save(directory)
     return _fitted(directory, history, {"train_rows": len(train), "users": train.n_users, "items": train.n_items})
 
 
 def _fit_looks(
-    spec: ModelSpec, config: Any, seed: int, inputs: list[Artifact], directory: Path, run: TrackedRun
-) -> Built:
-    folds, data = LookFolds.load(inputs[0].path), LookData.load(inputs[1].path)
-    train = folds.for_training(data)
+    spec: ModelSpec, config: Any, seed: int, inputs: list[Artifact], start: Artifact | None, directory: Path,
+    run: TrackedRun,
+) -> Built:  # fmt: skip
+    train = training_data(spec, inputs)
     history: list[dict[str, float | int]] = []
 
     def progress(label: str, metrics: dict[str, float | int]) -> None:
@@ -119,9 +159,9 @@ def _fit_looks(
 
     # Only an interrupted training has use for its checkpoints: those of a finished one would answer a recomputation.
     checkpoints = settings().home / "checkpoints" / spec.name / inputs[0].manifest.recipe.partition
-    spec.fit(train, config, seed, progress, checkpoints).save(directory)
+    fit_of(spec, start)(train, config, seed, progress, checkpoints).save(directory)
     shutil.rmtree(checkpoints, ignore_errors=True)
-    return _fitted(directory, history, {"train_pairs": len(folds.train), **(history[-1] if history else {})})
+    return _fitted(directory, history, {"train_pairs": len(train.rows), **(history[-1] if history else {})})
 
 
 def _fitted(directory: Path, history: list[dict[str, float | int]], metrics: dict[str, Any]) -> Built:
@@ -163,7 +203,8 @@ def cold_start(
     """One row is a fitted mapper from what is known of a new item to a vector in the item space of `models/als`.
 
     From embedded photos where the source has looks, from categories where it has none; an item with neither gets the
-    mean vector. The mapper that is used is chosen on items that are held out as if they were new.
+    mean vector. The mapper that is used is chosen on items that are held out as if they were new. Always fitted in
+    full, because that is cheap.
     """
     inputs = {key: store.input(context, key) for key in _cold_start_inputs()}
 

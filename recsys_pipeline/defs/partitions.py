@@ -1,21 +1,49 @@
-"""Daily partitions, UTC: the batch layer's only clock."""
+"""Partitions, UTC: days are the batch layer's only clock, hours the speed layer's."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
+from recsys_pipeline.core.dataset.sources import DayRange
+from recsys_pipeline.core.types import Window
 from recsys_pipeline.defs.resources import configured_source
+from recsys_pipeline.settings import settings
+
+ARCHIVE_AFTER = timedelta(days=60)
+"""A source without a row for so long is an archive: its partitions end with it, until the code location is reloaded.
+Another is taken to go on: new days are partitions as they pass, however long the process lives."""
 
 
-def _daily() -> dg.DailyPartitionsDefinition:
-    days = configured_source().days()
-    end = (days.last + timedelta(days=1)).isoformat() if days.last else None
+def daily_partitions(days: DayRange, today: date) -> dg.DailyPartitionsDefinition:
+    """A partition for each day from the source's first; an archive's end with its last."""
+    is_archive = days.last is not None and today - days.last > ARCHIVE_AFTER
+    end = (days.last + timedelta(days=1)).isoformat() if days.last and is_archive else None
     return dg.DailyPartitionsDefinition(start_date=days.first.isoformat(), end_date=end, timezone="UTC")
 
 
-DAILY = _daily()
+def hourly_partitions(days: DayRange, today: date, newest_days: int) -> dg.HourlyPartitionsDefinition:
+    """A partition for each hour of the source's newest days; an archive's end with its last day.
+
+    Bounded when the code location is loaded, because the UI gets slow beyond 30,000 partitions; 0 takes all days.
+    """
+    daily = daily_partitions(days, today)
+    last = daily.end.date() - timedelta(days=1) if daily.end is not None else today
+    newest = last - timedelta(days=newest_days - 1) if newest_days else days.first
+    first = max(days.first, newest)
+    end = f"{daily.end.date().isoformat()}-00:00" if daily.end is not None else None
+    return dg.HourlyPartitionsDefinition(start_date=f"{first.isoformat()}-00:00", end_date=end, timezone="UTC")
+
+
+_TODAY = datetime.now(UTC).date()
+DAILY = daily_partitions(configured_source().days(), _TODAY)
+HOURLY = hourly_partitions(configured_source().days(), _TODAY, settings().hourly_days)
 
 
 def day_of(context: dg.AssetExecutionContext) -> date:
     """The day that this run computes."""
     return date.fromisoformat(context.partition_key)
+
+
+def hour_of(context: dg.AssetExecutionContext) -> Window:
+    """The hour that this run computes."""
+    return Window.of_partition(context.partition_key)

@@ -27,6 +27,11 @@ feed are not loaded."""
 ON_REQUEST = "recsys/on_request"
 """Tag of assets that no job runs: they are made where somebody asks for them."""
 
+TRAINING = "training"
+"""Pool of the assets that take all cores; `dagster.yaml` says how many runs may hold one at a time."""
+HEAVY = frozenset({"learning", "models", "neighbors"})
+"""Stages whose assets are in that pool."""
+
 steps = logging.getLogger("recsys_pipeline.steps")
 
 Build = Callable[[Path, TrackedRun], Built]
@@ -34,7 +39,7 @@ Describe = Callable[[Artifact], Mapping[str, Any]]
 Fact = Callable[[Artifact], bool]
 """A named check of a stored artifact; its name and docstring are what the UI shows."""
 Finding = Callable[[Artifact], tuple[bool, Mapping[str, Any]]]
-"""A check that warns and stops nothing: whether all is well, and what to look at (plots, figures)."""
+"""A check with what to look at (plots, figures, words). As an advisory one it warns and stops nothing."""
 
 
 def seed_field(description: str) -> Any:
@@ -47,27 +52,29 @@ def stage_asset(
     *,
     needs: str,
     kinds: set[str],
-    after: Sequence[str] = (),
-    blocking: Sequence[Fact] = (),
+    after: Sequence[str | dg.AssetDep] = (),
+    blocking: Sequence[Fact | Finding] = (),
     advisory: Sequence[Finding] = (),
     on_request: bool = False,
+    partitions: dg.PartitionsDefinition = DAILY,
     **more: Any,
 ) -> Callable[..., Any]:
-    """The `@dg.asset` of this project: key `<stage>/<subject>`, group = stage, daily, owned, versioned by its code.
+    """The `@dg.asset` of this project: key `<stage>/<subject>`, group = stage, owned, versioned by its code.
 
-    `after` lists the keys that it reads; `blocking` the facts that must hold before anything downstream starts;
-    `advisory` the findings that people should know of.
+    `after` lists the keys that it reads for its own partition (or says of which); `blocking` the facts that must hold
+    before anything downstream starts; `advisory` the findings that people should know of.
     """
     stage = key.split("/")[0]
     return dg.asset(
         key=key.split("/"),
         group_name=stage,
-        deps=[dg.AssetKey.from_user_string(name) for name in after],
-        partitions_def=DAILY,
+        deps=[dg.AssetKey.from_user_string(one) if isinstance(one, str) else one for one in after],
+        partitions_def=partitions,
         owners=OWNERS,
         kinds=kinds,
         tags={NEEDS: needs} | ({ON_REQUEST: "true"} if on_request else {}),
         code_version=code_version(stage),
+        pool=TRAINING if stage in HEAVY else None,
         check_specs=[
             dg.AssetCheckSpec(
                 check.__name__, asset=key.split("/"), description=check.__doc__, blocking=check in blocking
@@ -99,19 +106,22 @@ def produce(
     config: Any,
     build: Build,
     describe: Describe | None = None,
-    blocking: Sequence[Fact] = (),
+    blocking: Sequence[Fact | Finding] = (),
     advisory: Sequence[Finding] = (),
 ) -> dg.MaterializeResult:
     """Make this asset's artifact for this run's partition, or find that it is up to date.
 
     `build(directory, run)` writes the files and returns their metrics; `describe(artifact)` adds metadata that
-    people look at (plots, tables), from the stored files, so that it is there for a reused artifact too.
+    people look at (plots, tables), from the stored files, so that it is there for a reused artifact too. Inputs are
+    compared with their digests before anything is made of them; raises `ArtifactError` naming a damaged file.
     """
     key = context.asset_key.to_user_string()
     recipe = make_recipe(key, context.partition_key, inputs, config)
     opened = store.open()
     artifact = None if store.recompute else opened.reusable(recipe)
     if artifact is None:
+        for source in inputs:
+            source.verify(anew=False)
         with tracker.open().asset_run(opened.source, recipe, context.run.run_id) as run:
             artifact = opened.build(recipe, lambda directory: build(directory, run), run_id=context.run.run_id)
             if found := figures(artifact.manifest.metrics):
@@ -123,7 +133,7 @@ def produce(
 def report(
     artifact: Artifact,
     describe: Describe | None = None,
-    blocking: Sequence[Fact] = (),
+    blocking: Sequence[Fact | Finding] = (),
     advisory: Sequence[Finding] = (),
     links: Mapping[str, str] = MappingProxyType({}),
 ) -> dg.MaterializeResult:
@@ -144,10 +154,16 @@ def report(
         },
         data_version=dg.DataVersion(artifact.manifest.digest),
         check_results=[
-            *(dg.AssetCheckResult(check_name=fact.__name__, passed=bool(fact(artifact))) for fact in blocking),
+            *(_blocking(fact, artifact) for fact in blocking),
             *(_warning(finding, artifact) for finding in advisory),
         ],
     )
+
+
+def _blocking(fact: Fact | Finding, artifact: Artifact) -> dg.AssetCheckResult:
+    found = fact(artifact)
+    passed, metadata = found if isinstance(found, tuple) else (bool(found), {})
+    return dg.AssetCheckResult(check_name=fact.__name__, passed=passed, metadata=metadata)
 
 
 def _warning(finding: Finding, artifact: Artifact) -> dg.AssetCheckResult:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys_pipeline.adapters.sources.files import FilesSource
-from recsys_pipeline.core.dataset.days import write_days
+from recsys_pipeline.core.dataset.days import write_periods
 from recsys_pipeline.core.dataset.schema import INTERACTIONS, validate_items, validate_looks
 from recsys_pipeline.core.types import Window
 
@@ -23,10 +23,10 @@ def test_movietweetings_daily_by_configuration_alone(test_data: Path, tmp_path: 
     assert found.provides == {"interactions", "items"}
     assert (found.days().first, found.days().last) == (date(2013, 2, 28), date(2013, 11, 5))
     window = Window.of_days(date(2013, 10, 24), date(2013, 10, 26))
-    files = write_days(found.interactions(window), window, tmp_path / "all")
+    files = write_periods(found.interactions(window), window, tmp_path / "all")
     assert [file.rows for file in files] == [371, 396, 600]
     alone = Window.of_day(date(2013, 10, 25))
-    assert write_days(found.interactions(alone), alone, tmp_path / "one") == [files[1]]
+    assert write_periods(found.interactions(alone), alone, tmp_path / "one") == [files[1]]
     # 102 users joined between the release of the 24th (20,565) and that of the 27th (20,667), some with late rows only.
     history = found.interactions(Window.of_days(date(2013, 2, 28), date(2013, 10, 23))).read_all()
     new = {user for file in files for user in pq.read_table(tmp_path / "all" / file.path).column("user_id").to_pylist()}
@@ -39,7 +39,7 @@ def test_movielens_100k_by_configuration_alone(test_data: Path, tmp_path: Path, 
     monkeypatch.setenv("RECSYS_DATA_DIR", str(test_data))
     found = FilesSource.from_toml(CONFIGS / "ml-100k.toml")
     window = Window.of_days(found.days().first, found.days().last or found.days().first)
-    files = write_days(found.interactions(window), window, tmp_path / "out")
+    files = write_periods(found.interactions(window), window, tmp_path / "out")
     assert (sum(file.rows for file in files), sum(file.quarantined for file in files)) == (100_000, 0)
     items = {row["item_id"]: row for row in validate_items(found.items(LATER), LATER).clean.to_pylist()}
     assert len(items) == 1682

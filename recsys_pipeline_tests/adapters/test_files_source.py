@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_pipeline.core.dataset.days import write_days
+from recsys_pipeline.core.dataset.days import write_periods
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import Window
@@ -115,7 +115,7 @@ def test_bad_row_7_is_a_defect_that_names_file_row_and_reason(tmp_path: Path, ba
     found = source_over(tmp_path)
     (defect,) = [row for row in rows_of(found) if row["defect"]]
     assert (defect["source_file"], defect["source_row"], defect["defect"]) == ("ratings.dat", 7, reason)
-    files = write_days(
+    files = write_periods(
         found.interactions(Window.of_day(DAY)), Window.of_day(DAY), tmp_path / "out", max_quarantine_share=1.0
     )
     assert (files[0].rows, files[0].quarantined) == (8, 1), "the other eight rows enter"

@@ -34,7 +34,7 @@ class Log(Source):
     def days(self) -> DayRange:
         return DayRange(FIRST, None)
 
-    def fingerprint(self, window: Window) -> str:
+    def fingerprint(self, window: Window, table: str = "interactions") -> str:  # noqa: ARG002 - it has one table
         return f"{window.start}-{self.version}"
 
     def interactions(self, window: Window) -> pa.RecordBatchReader:
@@ -68,13 +68,13 @@ def day(number: int) -> date:
     return FIRST + timedelta(days=number - 1)
 
 
-def take_in(store: ArtifactStore, source: Log, number: int) -> list[str]:
+def take_in(store: ArtifactStore, source: Log, number: int, late_days: int = 0) -> list[str]:
     """Ingest up to a day; the days whose artifacts were made or found."""
 
     def recipe_of(at: date) -> Recipe:
         return Recipe(KEY, at.isoformat(), (), {"source": source.fingerprint(Window.of_day(at))}, "v1", {})
 
-    made = ingest(store, source, day(number), recipe_of, max_quarantine_share=0.0)
+    made = ingest(store, source, day(number), recipe_of, max_quarantine_share=0.0, late_days=late_days).artifacts
     return [artifact.manifest.recipe.partition[-2:] + " reused" * artifact.reused for artifact in made]
 
 

@@ -13,7 +13,7 @@ RECIPE = Recipe("dataset/items", DAY, (), {"source": "then"}, code_version("data
 
 
 def test_nothing_is_said_where_nothing_changed() -> None:
-    assert list(changes_since(RECIPE, lambda _: "then")) == []
+    assert list(changes_since(RECIPE, lambda *_: "then")) == []
     manifest = Manifest(RECIPE, "d" * 64, {}, {"value": math.nan})
     again = dataclasses.replace(manifest, metrics={"value": float("nan")}, seconds=9.0, created_at="later", run_id="x")
     assert list(differences(manifest, again)) == []
@@ -22,7 +22,7 @@ def test_nothing_is_said_where_nothing_changed() -> None:
 def test_code_libraries_and_source_are_named() -> None:
     libraries = {name: number for name, number in library_versions().items() if name != "optax"}
     recipe = dataclasses.replace(RECIPE, code_version="old", libraries=libraries | {"jax": "0.1", "gone": "3"})
-    said = "\n".join(changes_since(recipe, lambda window: f"now {window.start.date()}"))
+    said = "\n".join(changes_since(recipe, lambda window, _: f"now {window.start.date()}"))
     assert f"the code that shapes dataset has changed: old then, {code_version('dataset')} now" in said
     assert f"jax was 0.1 then, and is {library_versions()['jax']} now" in said
     assert "gone was 3 then, and is not recorded now" in said
@@ -33,7 +33,7 @@ def test_code_libraries_and_source_are_named() -> None:
 
 def test_a_recipe_that_never_read_the_source_says_nothing_of_it() -> None:
     recipe = dataclasses.replace(RECIPE, config={})
-    assert list(changes_since(recipe, lambda _: "now")) == []
+    assert list(changes_since(recipe, lambda *_: "now")) == []
 
 
 def test_inputs_config_files_and_metrics_that_differ_are_named() -> None:

@@ -137,16 +137,16 @@ def test_the_example_config_is_valid() -> None:
 def test_the_fingerprint_sees_new_images_and_categories_but_not_how_images_are_fetched(tmp_path: Path) -> None:
     window = Window.of_day(DAY)
     source = stl_source(tmp_path, image="images/{id[0:2]}/{id}.jpg")
-    prints = [source.fingerprint(window)]
+    prints = [source.fingerprint(window, "looks")]
     for name in ("ab01", "ab02", "cd02"):
         image = tmp_path / "images" / name[:2] / f"{name}.jpg"
         image.parent.mkdir(parents=True, exist_ok=True)
         image.write_bytes(plain((1, 2, 3)))
-        prints.append(source.fingerprint(window))
+        prints.append(source.fingerprint(window, "looks"))
     fetching = source_over(tmp_path, image="images/{id[0:2]}/{id}.jpg", fetch={"url": "http://host/{id}"})
-    assert fetching.fingerprint(window) == prints[-1]
+    assert fetching.fingerprint(window, "looks") == prints[-1]
     (tmp_path / "fashion-cat.json").write_text("{}")
-    prints.append(source.fingerprint(window))
+    prints.append(source.fingerprint(window, "looks"))
     assert len(set(prints)) == 5
 
 

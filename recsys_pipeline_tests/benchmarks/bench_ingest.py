@@ -2,7 +2,7 @@
 
     python -m recsys_pipeline_tests.benchmarks.bench_ingest --rows 2_000_000 --days 30
 
-Three steps: `write_days`, `write_snapshot`, `Snapshot.ratings`. Each runs in a process of its own, so that the peak
+Three steps: `write_periods`, `write_snapshot`, `Snapshot.ratings`. Each runs in a process of its own, so that the peak
 memory is its own; CPU seconds are told beside wall seconds, since they depend less on what else the machine does. With
 `--distinct` every event is a rating of a random item, so that nearly all pairs differ: the worst case for ratings.
 Prints one JSON line per step, then a table.
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from recsys_pipeline.core.dataset.days import write_days
+from recsys_pipeline.core.dataset.days import write_periods
 from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot, write_snapshot
 from recsys_pipeline.core.types import Window
 
@@ -60,12 +60,12 @@ def events(rows: int, days: int, distinct: bool = False, seed: int = 0) -> pa.Re
 
 
 def ingest(folder: Path, rows: int, days: int, distinct: bool) -> dict[str, float]:
-    """`write_days`; the seconds include those in which the events are made, told apart as well."""
+    """`write_periods`; the seconds include those in which the events are made, told apart as well."""
     begin = time.process_time()
     for _ in events(rows, days, distinct):
         pass
     making_s = time.process_time() - begin
-    files = write_days(events(rows, days, distinct), Window(START, START + timedelta(days=days)), folder / "days")
+    files = write_periods(events(rows, days, distinct), Window(START, START + timedelta(days=days)), folder / "days")
     entries = [DayEntry(file.day.isoformat(), f"days/{file.path}", file.digest, file.rows) for file in files]
     (folder / "entries.json").write_text(json.dumps([vars(entry) for entry in entries]))
     return {"generator_cpu_s": round(making_s, 1), "out": sum(file.rows for file in files)}

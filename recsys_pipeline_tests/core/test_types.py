@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.learning.configs import parse_config
-from recsys_pipeline.core.types import check_settings, setting
+from recsys_pipeline.core.types import DAY, HOUR, Window, check_settings, setting
 
 
 @dataclass(frozen=True)
@@ -64,3 +65,19 @@ def test_what_does_not_fit_is_refused_by_name(values: dict[str, Any], message: s
 def test_unknown_field_names_those_that_there_are() -> None:
     with pytest.raises(SettingError, match=r"here\.sise: Toy has no field 'sise'; it has flag, kind, name, share"):
         parse_config(Toy, {"sise": 3}, "here")
+
+
+def test_partition_keys_are_days_and_hours() -> None:
+    start = datetime(2026, 1, 5, 13, tzinfo=UTC)
+    assert Window.of_partition("2026-01-05-13:00") == Window(start, start + HOUR) == Window.of_hour(start)
+    assert Window.of_partition("2026-01-05") == Window.of_day(start.date())
+    with pytest.raises(SettingError, match="2026-01-05-13:00"):
+        Window.of_partition("yesterday")
+
+
+def test_periods_are_those_that_a_window_touches() -> None:
+    start = datetime(2026, 1, 5, 22, 30, tzinfo=UTC)
+    window = Window(start, start + timedelta(hours=2))
+    assert [moment.hour for moment in window.periods(HOUR)] == [22, 23, 0]
+    assert [moment.day for moment in window.periods(DAY)] == [5, 6]
+    assert list(Window(start, start).periods(DAY)) == [], "an empty window touches nothing"

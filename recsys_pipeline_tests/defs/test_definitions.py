@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from recsys_pipeline.adapters.versions import STAGES
+from recsys_pipeline.core.serving.gate import CHECKS
 from recsys_pipeline.definitions import defs
 from recsys_pipeline_tests.deployment import failure
 
@@ -17,7 +18,7 @@ ASSETS = {
     if isinstance(asset, dg.AssetsDefinition)
     for key in asset.keys
 }
-BATCH_GROUPS = {"dataset", "folds", "models", "neighbors", "reports"}
+BATCH_GROUPS = {"dataset", "folds", "models", "neighbors", "reports", "serving"}
 
 
 def fields_of(key: str) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def run_request(schedule: str, moment: datetime) -> dg.RunRequest:
 
 
 def test_groups_are_stages() -> None:
-    assert {spec.group_name for spec in SPECS.values()} == BATCH_GROUPS | {"learning"}
+    assert {spec.group_name for spec in SPECS.values()} == BATCH_GROUPS | {"learning", "speed"}
     assert set(STAGES) >= BATCH_GROUPS
     assert list(STAGES) == sorted(STAGES), "a file listing reads like the pipeline"
 
@@ -51,7 +52,8 @@ def test_an_asset_explains_itself(key: str) -> None:
     assert list(spec.owners) == ["team:recommendations"]
     assert 1 <= len(spec.kinds) <= 3
     assert spec.group_name == key.split("/")[0]
-    assert isinstance(spec.partitions_def, dg.DailyPartitionsDefinition)
+    hourly = spec.group_name == "speed"
+    assert isinstance(spec.partitions_def, dg.HourlyPartitionsDefinition if hourly else dg.DailyPartitionsDefinition)
     assert spec.code_version
 
 
@@ -93,6 +95,13 @@ def test_unknown_keys_are_refused(key: str) -> None:
         ("reports/new_items", {"recent_days": 0}),
         ("reports/ranking", {"n_resamples": 0}),
         ("reports/off_policy", {"temperature": 0.0}),
+        ("reports/parity", {"max_gap": -0.1}),
+        ("models/als", {"max_gap_days": 0}),
+        ("serving/release", {"k": 0}),
+        ("serving/decision", {"max_user_share": 0.0}),
+        ("speed/interactions", {"late_hours": -1}),
+        ("speed/monitor", {"psi_limit": 0.0}),
+        ("speed/overlay", {"false_positive_rate": 0.0}),
     ],
 )
 def test_values_out_of_bounds_end_the_run_before_anything_is_made(key: str, values: dict[str, Any]) -> None:
@@ -105,7 +114,7 @@ def test_values_out_of_bounds_end_the_run_before_anything_is_made(key: str, valu
     result = job.execute_in_process(
         config,
         asset_selection=[dg.AssetKey.from_user_string(key)],
-        partition_key="2026-01-02",
+        partition_key="2026-01-02-05:00" if key.startswith("speed/") else "2026-01-02",
         raise_on_error=False,
     )
     assert next(iter(values)) in failure(result)
@@ -124,6 +133,13 @@ def test_facts_that_protect_users_block() -> None:
         ("neighbors/als_index", "recall_meets_target"): True,
         ("neighbors/stl_index", "recall_meets_target"): True,
         ("reports/drift", "no_drift"): False,
+        ("reports/parity", "continued_models_keep_up"): True,
+        **{("serving/decision", check.__name__): True for check in CHECKS},
+        ("speed/overlay", "vectors_are_finite"): True,
+        ("speed/overlay", "nobody_counts_twice"): True,
+        ("speed/overlay", "no_hour_is_missing"): False,
+        ("speed/monitor", "hour_is_like_its_release"): False,
+        ("speed/monitor", "no_user_makes_the_hour"): False,
     }
 
 
@@ -133,7 +149,9 @@ def test_jobs_hold_their_stages() -> None:
     assert {key.split("/")[0] for key in batch} == BATCH_GROUPS
     on_request = {f"models/{name}" for name in ("bayesian_mf", "ease", "sampled_mf", "svdpp")}
     sweeps = {"learning/als_sweep", "learning/stl_sweep"}
-    assert batch == set(SPECS) - {*sweeps, *on_request}
+    hourly = {key.to_user_string() for key in _selected("speed_hourly")}
+    assert hourly == {"speed/interactions", "speed/overlay", "speed/monitor"}
+    assert batch == set(SPECS) - {*sweeps, *on_request, *hourly}
     of_interactions = {"dataset/interactions", "dataset/snapshot", "folds/prequential"}
     assert sweep == {*of_interactions, "dataset/items", "dataset/looks", "folds/triplets", *sweeps}
 

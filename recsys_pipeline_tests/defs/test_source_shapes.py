@@ -11,7 +11,7 @@ from PIL import Image
 from recsys_pipeline_tests.processes import exit_code
 
 CONF = Path(__file__).parents[2] / "conf" / "sources"
-BOTH = {"dataset/items", "reports/daily"}
+BOTH = {"dataset/items", "reports/daily", "reports/parity"}
 OF_NEW_ITEMS = {"models/cold_start", "neighbors/cold_vectors", "reports/new_items"}
 """They need interactions to learn from, and a catalogue that says what is new."""
 OF_LOOKS = {
@@ -23,6 +23,7 @@ OF_INTERACTIONS = {
     "models/popularity", "models/cooccurrence", "models/ease", "models/als", "models/bayesian_mf", "models/sampled_mf",
     "models/svdpp", "neighbors/als_vectors",
     "neighbors/als_index", "reports/ranking", "reports/day_by_day", "reports/drift", "reports/off_policy",
+    "serving/release", "serving/decision", "serving/champion", "speed/interactions", "speed/overlay", "speed/monitor",
 }  # fmt: skip
 
 
@@ -83,5 +84,5 @@ def test_a_source_of_interactions_loads_no_looks(tmp_path: Path, with_items: boo
     more = BOTH | OF_NEW_ITEMS if with_items else BOTH - {"dataset/items"}
     assert set(found["assets"]) == OF_INTERACTIONS | more
     assert set(found["deps"]) <= set(found["assets"])
-    assert found["schedules"] == ["batch_daily", "sweep_weekly", "wandb_mirror"]
+    assert found["schedules"] == ["batch_daily", "speed_hourly", "sweep_weekly", "wandb_mirror"]
     assert found["first"] == "2026-03-01"

@@ -26,8 +26,8 @@ class Dear(Misbehaving):
         at = table.schema.get_field_index("price")
         return table.set_column(at, table.schema.field(at), pc.multiply(table["price"], 3.0))  # pyright: ignore[reportAttributeAccessIssue] (made at run time)
 
-    def fingerprint(self, window: Window) -> str:
-        return self.source.fingerprint(window) + "dear"
+    def fingerprint(self, window: Window, table: str = "interactions") -> str:
+        return self.source.fingerprint(window, table) + "dear"
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,7 @@ def test_another_config_in_the_manifest_is_a_different_artifact(copied: Deployme
 def test_a_corrupt_byte_of_an_input_is_reported(copied: Deployment) -> None:
     path = copied.artifacts(DAY)["folds/prequential"].path / "train.parquet"
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[len(content) // 4] ^= 1  # among the users and items: values do not matter to this model
     path.write_bytes(content)
     told = copied.recsys("reproduce", "models/als")
     assert told.code == 1

@@ -26,6 +26,8 @@ parameters:
   embedding_size: {value: 6}
   epochs: {value: 1}
 """
+REFIT = {"refit": "sunday", "max_gap_days": 3}
+"""When models are fitted in full is no matter of a sweep."""
 INPUTS = ["folds/prequential", "learning/als_sweep"]
 
 
@@ -64,7 +66,7 @@ def test_the_next_models_take_the_winner(swept: Deployment) -> None:
     recipe = swept.artifacts(DAY)["models/als"].manifest.recipe
     assert [ref.key for ref in recipe.inputs] == INPUTS
     assert recipe.inputs[1].digest == best.digest
-    assert recipe.config == {**best.metrics["best_config"], "seed": 0}
+    assert recipe.config == {**best.metrics["best_config"], "seed": 0, **REFIT}
 
 
 def test_the_next_stl_takes_the_winner_on_validation_scenes(swept: Deployment) -> None:
@@ -76,7 +78,7 @@ def test_the_next_stl_takes_the_winner_on_validation_scenes(swept: Deployment) -
     assert swept.materialize("models/stl").success
     recipe = swept.artifacts(DAY)["models/stl"].manifest.recipe
     assert [ref.key for ref in recipe.inputs] == ["folds/triplets", "dataset/looks", "learning/stl_sweep"]
-    assert recipe.config == {**best, "seed": 0}
+    assert recipe.config == {**best, "seed": 0, **REFIT}
 
 
 def test_a_later_day_takes_the_newest_sweep_before_it(swept: Deployment) -> None:

@@ -1,5 +1,7 @@
 """Sources outside the core; `open_source` picks the one that the settings name."""
 
+from pathlib import Path
+
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.errors import SettingError
@@ -16,16 +18,25 @@ def open_source(deployment: Settings) -> Source:
     if kind == "simulator":
         return _simulator(deployment)
     if kind == "files":
-        if deployment.source_config is None:
-            raise SettingError("RECSYS_SOURCE=files needs RECSYS_SOURCE_CONFIG, the path of a TOML as in conf/sources")
         from recsys_pipeline.adapters.sources.files import FilesSource
 
-        return FilesSource.from_toml(deployment.source_config)
+        return FilesSource.from_toml(_toml(deployment))
     if kind == "download":
         from recsys_pipeline.adapters.sources.download import open_preset
 
         return open_preset(preset, deployment.home / "downloads")
-    raise SettingError(f"RECSYS_SOURCE is {deployment.source!r}: use simulator, files or download:<preset>")
+    if kind == "sql":
+        from recsys_pipeline.adapters.sources.sql import SqlSource
+
+        return SqlSource.from_toml(_toml(deployment))
+    raise SettingError(f"RECSYS_SOURCE is {deployment.source!r}: use simulator, files, sql or download:<preset>")
+
+
+def _toml(deployment: Settings) -> Path:
+    if deployment.source_config is None:
+        kind = deployment.source
+        raise SettingError(f"RECSYS_SOURCE={kind} needs RECSYS_SOURCE_CONFIG, the path of a TOML as in conf/sources")
+    return deployment.source_config
 
 
 def _simulator(deployment: Settings) -> Source:

@@ -164,8 +164,8 @@ class DownloadSource:
     def image(self, reference: str) -> bytes:
         return self.files.image(reference)
 
-    def fingerprint(self, window: Window) -> str:
-        return self.files.fingerprint(window)
+    def fingerprint(self, window: Window, table: str = "interactions") -> str:
+        return self.files.fingerprint(window, table)
 
     def _done(self, name: str) -> Path:
         """What exists once a file is ready: the folder of an archive, or the file."""

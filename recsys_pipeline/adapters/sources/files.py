@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -30,6 +29,7 @@ from recsys_pipeline.adapters.sources.files_config import (
     ItemImages,
     load_files_config,
 )
+from recsys_pipeline.adapters.sources.image_folder import read_image
 from recsys_pipeline.adapters.sources.interaction_files import interaction_rows
 from recsys_pipeline.adapters.sources.stl_config import StlFiles, StlItems
 from recsys_pipeline.adapters.sources.stl_files import image_folders, stl_categories, stl_items, stl_looks
@@ -122,32 +122,35 @@ class FilesSource:
 
     def image(self, reference: str) -> bytes:
         """Bytes of a file below the root; anything that leads out of it is refused."""
-        root = self.config.root.resolve()
-        path = (root / reference).resolve()
-        if not path.is_relative_to(root):
-            raise SourceError(f"image {reference!r} leads out of {self.config.root}: references are paths below root")
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise SourceError(f"cannot read image {reference!r} below {self.config.root}: {error.strerror}") from error
+        return read_image(self.config.root, reference)
 
-    def fingerprint(self, window: Window) -> str:
-        """Digest of the config and of name, size and modification time of the files that the window reads.
+    def fingerprint(self, window: Window, table: str = "interactions") -> str:
+        """Digest of the config and of name, size and modification time of the files that the table is read from.
 
         Images of an STL layout are not looked at one by one: a folder's time tells when one was added or removed.
         """
-        paths = [share.path for share in self._shares(window)] if self.config.interactions else []
-        if isinstance(self.config.items, ItemFiles | ItemImages):
-            paths += self._paths(self.config.items.path, "items.path")
-        if self.config.looks:
-            paths += self._paths(self.config.looks.path, "looks.path")
-        if isinstance(self.config.looks, StlFiles):
-            paths += self._paths(self.config.looks.categories, "looks.categories")
-            paths += image_folders(self.config.root, self.config.looks)
+        paths = {"interactions": self._event_files, "items": self._item_files, "looks": self._look_files}[table](window)
         stats = [(str(path.relative_to(self.config.root)), path.stat()) for path in paths]
         files = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
         document = [self.config.model_dump(mode="json", exclude={"root": True, "looks": {"fetch"}}), files]
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+    def _event_files(self, window: Window) -> list[Path]:
+        return [share.path for share in self._shares(window)]
+
+    def _item_files(self, _: Window) -> list[Path]:
+        if isinstance(self.config.items, ItemFiles | ItemImages):
+            return self._paths(self.config.items.path, "items.path")
+        return self._category_files()
+
+    def _look_files(self, _: Window) -> list[Path]:
+        paths = self._paths(self.config.looks.path, "looks.path") if self.config.looks else []
+        folders = image_folders(self.config.root, self.config.looks) if isinstance(self.config.looks, StlFiles) else []
+        return [*paths, *self._category_files(), *folders]
+
+    def _category_files(self) -> list[Path]:
+        config = self.config.looks
+        return self._paths(config.categories, "looks.categories") if isinstance(config, StlFiles) else []
 
     def _stl_categories(self, config: StlFiles) -> dict[str, str]:
         return stl_categories(self._paths(config.categories, "looks.categories"), config.category_levels)
@@ -166,7 +169,7 @@ class FilesSource:
             raise SourceError(f"no file {pattern} below {root}: check root and {setting} of source {self.name}")
         return paths
 
-    @cached_property
+    @property
     def _dated_files(self) -> list[tuple[date, Path]]:
         config = self._interactions
         dated = []

@@ -1,19 +1,15 @@
 """The TOML that describes a folder of files: where they are, what their columns mean, how an event becomes a value."""
 
-import os
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, Field, model_validator
 
-from recsys_pipeline.adapters.sources.config_fields import Column, PathBelowRoot, Strict
+from recsys_pipeline.adapters.sources.config_fields import Column, PathBelowRoot, Strict, expand, read_toml, validated
 from recsys_pipeline.adapters.sources.stl_config import ImageFetch, StlFiles, StlItems
-from recsys_pipeline.core.errors import SettingError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".dat": "::"}
 
@@ -194,30 +190,10 @@ def load_files_config(path: Path, environment: Mapping[str, str] | None = None) 
 
     Raises `SettingError` naming the file and the key, and the valid keys where one is unknown.
     """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingError(f"cannot read {path}: {error.strerror}; check RECSYS_SOURCE_CONFIG") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"{path} is not valid TOML: {error}") from error
+    document = read_toml(path)
     if isinstance(document.get("root"), str):
-        document["root"] = path.parent / _expand(document["root"], path, environment or os.environ)
-    try:
-        return FilesConfig.model_validate(document)
-    except ValidationError as error:
-        raise SettingError(f"{path}: {'; '.join(_explain(found) for found in error.errors())}") from error
-
-
-def _expand(text: str, path: Path, environment: Mapping[str, str]) -> str:
-    def value(match: re.Match[str]) -> str:
-        name, default = match["name"], match["default"]
-        if environment.get(name):
-            return environment[name]
-        if default is None:
-            raise SettingError(f"{path}: root needs the environment variable {name}: set it to the folder of the data")
-        return default
-
-    return re.sub(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}", value, text)
+        document["root"] = path.parent / expand(document["root"], path, "root", environment)
+    return validated(FilesConfig, document, path, _SECTIONS)
 
 
 _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
@@ -233,13 +209,3 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     ("looks", "stl"): StlFiles,
     ("looks", "stl", "fetch"): ImageFetch,
 }
-
-
-def _explain(found: ErrorDetails) -> str:
-    """One line for one of pydantic's errors: the key as it stands in the TOML, and the valid keys."""
-    place = tuple(str(part) for part in found["loc"])
-    key = ".".join(part for part in place if part not in ("table", "images", "stl"))
-    section = _SECTIONS.get(place[:-1])
-    if found["type"] == "extra_forbidden" and section is not None:
-        return f"unknown key {key}; valid keys here are {', '.join(section.model_fields)}"
-    return f"{key or 'the file'}: {found['msg'].removeprefix('Value error, ')}"

@@ -1,8 +1,8 @@
-"""Cuts a sorted stream of judged events at midnights and writes each day's two files, with its digest."""
+"""Cuts a sorted stream of judged events where days or hours end and writes the two files of each, with its digest."""
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys_pipeline.core.dataset.schema import INTERACTIONS, QUARANTINE, quarantine_rows
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.types import DAY, EPOCH, HOUR_KEY, Window
 
 INTERACTIONS_FILE = "interactions.parquet"
 QUARANTINE_FILE = "quarantine.parquet"
@@ -20,23 +20,29 @@ EVENT_KEY = ("user_id", "item_id", "event", "timestamp", "request_id")
 """Rows that agree in these are one event; the first by source file and row (then by value) stays."""
 ROW_GROUP = 131_072
 DUPLICATE = f"duplicate: an earlier row has the same {', '.join(EVENT_KEY)}"
-EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
-class DayFile:
-    """One written day. Paths are relative to the directory given to `write_days`; `rows` excludes `quarantined`.
+class PeriodFile:
+    """One written day or hour. Paths are relative to the directory given to `write_periods`.
 
     `digest` identifies the rows as a multiset: it does not depend on their order, on the Parquet encoding, or on
-    the window with which the day was read.
+    the window with which the period was read. `rows` excludes `quarantined`.
     """
 
-    day: date
+    start: datetime
+    partition: str
+    """Its key: `2026-01-05` or `2026-01-05-13:00`; names its folder."""
     path: Path
     rows: int
     digest: str
     quarantine_path: Path
     quarantined: int
+
+    @property
+    def day(self) -> date:
+        """The calendar day in which it lies."""
+        return self.start.date()
 
 
 def digest_rows(count: int, low: int, high: int) -> str:
@@ -74,8 +80,8 @@ class _ParquetStream:
 
 
 @dataclass
-class _Day:
-    """The day that is being written: its two files and the sums of its digest."""
+class _Period:
+    """The day or hour that is being written: its two files and the sums of its digest."""
 
     clean: _ParquetStream
     quarantine: _ParquetStream
@@ -83,7 +89,7 @@ class _Day:
     last: pa.Table | None = None
 
     def add(self, rows: pa.Table) -> pa.Table:
-        """Write the day's next rows in canonical order; returns those that went to the quarantine."""
+        """Write the next rows in canonical order; returns those that went to the quarantine."""
         broken = rows.column("reason").is_valid().to_numpy()
         bad = rows.filter(pa.array(broken))
         clean = rows.filter(pa.array(~broken)) if broken.any() else rows
@@ -117,33 +123,34 @@ def _with_reason(rows: pa.Table, reason: str) -> pa.Table:
     return rows.set_column(rows.column_names.index("reason"), "reason", reasons)
 
 
-class DaysWriter:
-    """Takes the rows of a window in canonical order, through `add`, and keeps one day open at a time.
+class PeriodsWriter:
+    """Takes the rows of a window in canonical order, through `add`, and keeps one day or hour open at a time.
 
-    Rows carry the contract's columns, `source_file`, `source_row`, `reason`, `day` (days since 1970), and the halves
-    of their hash, `low` and `high`.
+    Rows carry the contract's columns, `source_file`, `source_row`, `reason`, `period` (their number since 1970), and
+    the halves of their hash, `low` and `high`.
     """
 
-    def __init__(self, directory: Path, window: Window) -> None:
+    def __init__(self, directory: Path, window: Window, period: timedelta = DAY) -> None:
         self.directory = directory
-        self.days = window.days()
-        self.written: list[DayFile] = []
+        self.period = period
+        self.starts = window.periods(period)
+        self.written: list[PeriodFile] = []
         self.first_bad: dict[str, Any] | None = None
-        self.open: tuple[date, _Day] | None = None
+        self.open: tuple[datetime, _Period] | None = None
 
     def add(self, rows: pa.Table) -> None:
-        numbers = rows.column("day").to_numpy()
+        numbers = rows.column("period").to_numpy()
         cuts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
         for start, end in pairwise(cuts):
             if end > start:
-                self._add_to(EPOCH + timedelta(days=int(numbers[start])), rows.slice(start, end - start))
+                self._add_to(EPOCH + int(numbers[start]) * self.period, rows.slice(start, end - start))
 
-    def _add_to(self, day: date, rows: pa.Table) -> None:
-        while self.open is None or self.open[0] < day:
-            self._next_day()
+    def _add_to(self, start: datetime, rows: pa.Table) -> None:
+        while self.open is None or self.open[0] < start:
+            self._next()
         bad = self.open[1].add(rows)
         if bad.num_rows:
-            self.open[1].quarantine.add(quarantine_rows(bad.drop_columns(["day", "low", "high"])))
+            self.open[1].quarantine.add(quarantine_rows(bad.drop_columns(["period", "low", "high"])))
             self._remember_first(bad)
 
     def _remember_first(self, bad: pa.Table) -> None:
@@ -152,36 +159,40 @@ class DaysWriter:
         if self.first_bad is None or _place(found) < _place(self.first_bad):
             self.first_bad = found
 
-    def _next_day(self) -> bool:
-        """Close the open day and open the next; False after the last."""
+    def _next(self) -> bool:
+        """Close the open period and open the next; False after the last."""
         if self.open is not None:
             self.written.append(self._closed(*self.open))
             self.open = None
-        day = next(self.days, None)
-        if day is None:
+        start = next(self.starts, None)
+        if start is None:
             return False
-        folder = self.directory / day.isoformat()
+        folder = self.directory / self._partition(start)
         folder.mkdir(parents=True)
         clean = _ParquetStream(folder / INTERACTIONS_FILE, INTERACTIONS)
-        self.open = (day, _Day(clean, _ParquetStream(folder / QUARANTINE_FILE, QUARANTINE)))
+        self.open = (start, _Period(clean, _ParquetStream(folder / QUARANTINE_FILE, QUARANTINE)))
         return True
 
-    def _closed(self, day: date, files: _Day) -> DayFile:
+    def _partition(self, start: datetime) -> str:
+        return start.strftime("%Y-%m-%d" if self.period == DAY else HOUR_KEY)
+
+    def _closed(self, start: datetime, files: _Period) -> PeriodFile:
         files.clean.close()
         files.quarantine.close()
         low, high = (int(half) for half in files.sums)
-        folder = Path(day.isoformat())
-        return DayFile(
-            day=day,
-            path=folder / INTERACTIONS_FILE,
+        partition = self._partition(start)
+        return PeriodFile(
+            start=start,
+            partition=partition,
+            path=Path(partition) / INTERACTIONS_FILE,
             rows=files.clean.rows,
             digest=digest_rows(files.clean.rows, low, high),
-            quarantine_path=folder / QUARANTINE_FILE,
+            quarantine_path=Path(partition) / QUARANTINE_FILE,
             quarantined=files.quarantine.rows,
         )
 
-    def close(self) -> list[DayFile]:
-        while self._next_day():
+    def close(self) -> list[PeriodFile]:
+        while self._next():
             pass
         return self.written
 

@@ -1,24 +1,23 @@
-"""Day files: a stream of raw events becomes one immutable, sorted, digested Parquet file per calendar day.
+"""Day and hour files: a stream of raw events becomes one immutable, sorted, digested Parquet file per period.
 
-DuckDB judges and sorts the whole window once, spilling to disk; the sorted stream is then cut at midnights, so a
+DuckDB judges and sorts the whole window once, spilling to disk; the sorted stream is then cut where periods end, so a
 history of D days and N rows costs O(N log N + D), and memory does not grow with either.
 """
 
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, time
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from recsys_pipeline.core.dataset.day_writer import (
-    EPOCH,
     INTERACTIONS_FILE,
     QUARANTINE_FILE,
     ROW_GROUP,
-    DayFile,
-    DaysWriter,
+    PeriodFile,
+    PeriodsWriter,
 )
 from recsys_pipeline.core.dataset.schema import (
     INTERACTIONS,
@@ -29,51 +28,53 @@ from recsys_pipeline.core.dataset.schema import (
     select_columns,
 )
 from recsys_pipeline.core.errors import RecsysError, SettingError, SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.types import DAY, EPOCH, Window
 
-__all__ = ["INTERACTIONS_FILE", "QUARANTINE_FILE", "DayFile", "write_days"]
+__all__ = ["INTERACTIONS_FILE", "QUARANTINE_FILE", "PeriodFile", "write_periods"]
 
 ROW_ORDER = (
     "timestamp, user_id, item_id, event, request_id, source_file, source_row, value, position, propensity, defect"
 )
 
 
-def write_days(
+def write_periods(
     source: pa.RecordBatchReader,
     window: Window,
     directory: Path,
     *,
+    period: timedelta = DAY,
     max_quarantine_share: float = 0.01,
     known_events: frozenset[str] | None = None,
     threads: int = 2,
     memory_limit: str = "1GB",
-) -> list[DayFile]:
-    """Write `<directory>/<YYYY-MM-DD>/{interactions,quarantine}.parquet` for each day of the window, in order.
+) -> list[PeriodFile]:
+    """Write `<directory>/<partition key>/{interactions,quarantine}.parquet` for each period of the window, in order.
 
-    Days without events get empty files. Rows with no timestamp inside the window go to the quarantine of its
-    first day. Raises `SourceError` for wrong columns or where the stream breaks off, and `DataError` where more
-    than `max_quarantine_share` of all rows break the contract; files written until then are the caller's to remove.
+    `period` is a day or an hour, UTC; one without events gets empty files. Rows with no timestamp inside the window go
+    to the quarantine of its first period. Raises `SourceError` for wrong columns or where the stream breaks off, and
+    `DataError` where more than `max_quarantine_share` of all rows break the contract; files written until then are the
+    caller's to remove.
     """
-    _check_whole_days(window)
+    _check_whole_periods(window, period)
     check_columns(source.schema, INTERACTIONS, "interactions")
     spill = directory / ".spill"
     spill.mkdir(parents=True)
-    writer = DaysWriter(directory, window)
+    writer = PeriodsWriter(directory, window, period)
     watched = _WatchedStream(source)
     try:
         with open_duckdb(memory_limit, spill, threads) as con:
             con.register("source", watched.reader())
-            for batch in con.sql(_sorted_rows(source.schema, window, known_events)).to_arrow_reader(ROW_GROUP):
+            for batch in con.sql(_sorted_rows(source.schema, window, period, known_events)).to_arrow_reader(ROW_GROUP):
                 writer.add(pa.Table.from_batches([batch]))
     except duckdb.Error:
         watched.raise_failure()
         raise
     finally:
         shutil.rmtree(spill)
-    days = writer.close()
-    total = sum(day.rows + day.quarantined for day in days)
-    check_quarantine_share(sum(day.quarantined for day in days), total, writer.first_bad, max_quarantine_share)
-    return days
+    files = writer.close()
+    total = sum(file.rows + file.quarantined for file in files)
+    check_quarantine_share(sum(file.quarantined for file in files), total, writer.first_bad, max_quarantine_share)
+    return files
 
 
 def _row_text() -> str:
@@ -90,25 +91,28 @@ ROW_TEXT = _row_text()
 """SQL that writes an interaction as unambiguous text: strings carry their length, nulls have none."""
 
 
-def _check_whole_days(window: Window) -> None:
+def _check_whole_periods(window: Window, period: timedelta) -> None:
+    name, edge_name = ("day", "midnight") if period == DAY else ("hour", "full hour")
     for edge in (window.start, window.end):
-        if edge.timetz() != time(tzinfo=UTC):
-            raise SettingError(f"day files need whole days, and the window's edge {edge.isoformat()} is not a midnight")
+        if (edge - EPOCH) % period:
+            raise SettingError(
+                f"{name} files need whole {name}s, and the window's edge {edge.isoformat()} is not a {edge_name}"
+            )
 
 
-def _sorted_rows(found: pa.Schema, window: Window, known_events: frozenset[str] | None) -> str:
-    first = (window.start.date() - EPOCH).days
+def _sorted_rows(found: pa.Schema, window: Window, period: timedelta, known_events: frozenset[str] | None) -> str:
+    first, length_us = (window.start - EPOCH) // period, period // timedelta(microseconds=1)
     start, end = (f"timestamptz '{edge.isoformat()}'" for edge in (window.start, window.end))
     inside = f"timestamp >= {start} and timestamp < {end}"
     # The hash is taken once and split here: md5_number_lower and _upper would each hash the text again.
     return f"""
         with judged as (
             select *, {interaction_reason(window, known_events)} as reason,
-                   case when {inside} then epoch_us(timestamp) // 86400000000 else {first} end::integer as day,
+                   case when {inside} then epoch_us(timestamp) // {length_us} else {first} end::integer as period,
                    md5_number({ROW_TEXT}) as hash
             from (select {select_columns(found, INTERACTIONS)} from source))
         select * exclude (defect, hash), (hash & {2**64 - 1})::ubigint as low, (hash >> 64)::ubigint as high
-        from judged order by day, {ROW_ORDER}
+        from judged order by period, {ROW_ORDER}
     """
 
 

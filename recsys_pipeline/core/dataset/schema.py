@@ -143,7 +143,7 @@ def interaction_reason(window: Window, known_events: frozenset[str] | None = Non
     """SQL expression: why a row of interactions breaks the contract, or null.
 
     The window's end is where the future begins: nothing that happens at or after it may enter. Duplicates
-    are not seen here; `days.write_days` finds them among the rows that pass. Only names in `known_events`
+    are not seen here; `days.write_periods` finds them among the rows that pass. Only names in `known_events`
     are accepted where it is given.
     """
     start, end = (f"timestamptz '{edge.isoformat()}'" for edge in (window.start, window.end))

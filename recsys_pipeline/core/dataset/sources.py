@@ -55,9 +55,18 @@ class Source(Protocol):
         """The encoded bytes of an image named in `items` or `looks`; raises `SourceError` if absent."""
         ...
 
-    def fingerprint(self, window: Window) -> str:
-        """A string that changes when what `interactions(window)`, `items` or `looks` at its end would give may have
-        changed, found without reading the data (config, seed, file sizes and modification times)."""
+    def fingerprint(self, window: Window, table: str = "interactions") -> str:
+        """A string that changes when what `interactions(window)`, or `items` or `looks` at its end, would give may have
+        changed, found without reading the data (config, seed, file sizes and times, row counts and watermarks)."""
+        ...
+
+
+@runtime_checkable
+class CountsRows(Protocol):
+    """A source that can say how many events it has without giving them: what came too late can be told then."""
+
+    def count(self, window: Window) -> int:
+        """Rows that `interactions(window)` would deliver now, good and bad."""
         ...
 
 

@@ -4,12 +4,16 @@ Test rows are found by rejection sampling: draw any row; reject it if it was dra
 `min_train_rows` of its user; otherwise its user gives up the latest row that is still in train. So users give up rows
 in proportion to their activity, and not to how recently they were active. The draws only fix how many rows each user
 gives up: `prequential` draws those numbers at once, `prequential_by_draws` is the readable twin.
+
+Draws of `prequential` are stable from day to day: a row's lot depends on the seed, its user and its place in the user's
+history alone, so that a split of more rows hardly ever tests what an earlier split trained on. A model that goes on
+from yesterday's, or is compared with it, would otherwise know a third of the rows that it is tested on.
 """
 
 from collections import defaultdict
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int32, Int64, UInt64
 
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds import Split
@@ -17,7 +21,7 @@ from recsys_pipeline.core.types import Ratings
 
 
 def prequential(ratings: Ratings, test_share: float, seed: int, min_train_rows: int = 1) -> Split:
-    """Split by the prequential rule in O(n log n).
+    """Split by the prequential rule in O(n log n): the `test_share` of all rows with the lowest lots are drawn.
 
     Per user, no train row is later than a test row, and at least `min_train_rows` rows stay in train. Rows of one
     instant are ordered by item, so that the split does not depend on the order of rows.
@@ -30,11 +34,27 @@ def prequential(ratings: Ratings, test_share: float, seed: int, min_train_rows: 
     age_rank = _rank_within_user(ratings.user[order])
     spare = np.flatnonzero(age_rank >= min_train_rows)
     n_test = min(round(test_share * len(ratings)), len(spare))
-    drawn = np.random.default_rng(seed).choice(spare, size=n_test, replace=False, shuffle=False)
+    lots = _lots(seed, ratings.user[order][spare], age_rank[spare])
+    drawn = spare[np.argsort(lots, kind="stable")[:n_test]]
     given_up = np.bincount(ratings.user[order][drawn], minlength=ratings.n_users)
     rows_of_user = np.bincount(ratings.user, minlength=ratings.n_users)
     is_test = age_rank >= (rows_of_user - given_up)[ratings.user[order]]
     return Split(train=np.sort(order[~is_test]), test=np.sort(order[is_test]))
+
+
+def _lots(
+    seed: int, user: Int32[np.ndarray, " rows"], age_rank: Int64[np.ndarray, " rows"]
+) -> UInt64[np.ndarray, " rows"]:
+    """A number for each row that looks random: splitmix64 (Steele, Lea & Flood, OOPSLA 2014) of seed, user and rank."""
+    lot = _mixed(np.full(len(user), seed % 2**64, np.uint64)) ^ user.astype(np.uint64)
+    return _mixed(_mixed(lot) ^ age_rank.astype(np.uint64))
+
+
+def _mixed(x: UInt64[np.ndarray, " rows"]) -> UInt64[np.ndarray, " rows"]:
+    x = x + np.uint64(0x9E3779B97F4A7C15)  # wraps around, as it should
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
 def prequential_by_draws(ratings: Ratings, test_share: float, seed: int, min_train_rows: int = 1) -> Split:

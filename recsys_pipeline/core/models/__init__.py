@@ -18,8 +18,10 @@ from recsys_pipeline.core.types import Ratings
 class Scorer(Protocol):
     """What an evaluation asks of a model."""
 
-    predicts_values: bool
-    """True where scores are on the scale of the training values, so that RMSE means something."""
+    @property
+    def predicts_values(self) -> bool:
+        """True where scores are on the scale of the training values, so that RMSE means something."""
+        ...
 
     def scores(self, users: Int32[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch items"]:
         """One score per item for each user; higher is better. Unknown ids raise `ModelError`."""
@@ -76,6 +78,11 @@ class ModelSpec:
     daily: bool = True
     """Whether `batch_daily` fits it; the others are fitted where they are asked for (by name in the UI, or by
     `recsys evaluate`), because their cost grows faster than the data."""
+    continue_fit: Callable[..., Any] | None = None
+    """`continue_fit(earlier, train, config, seed, progress) -> model` goes on from an earlier model of the same config
+    instead of fitting anew, on all of `train`. Dense ids of interactions never change their number, so that row i of
+    the earlier model is row i of `train`, and further rows are new. None: always fitted in full, as what only counts
+    is, because that is cheap."""
 
 
 def discover() -> dict[str, ModelSpec]:

@@ -66,6 +66,7 @@ class AlsConfig:
         le=1.0,
     )
     epochs: int = setting(10, "Sweeps over items and users (als, cg, subspace) or L-BFGS steps (optax).", ge=0)
+    warm_epochs: int = setting(2, "The same, where the fit goes on from the model of an earlier day.", ge=0)
     solver: Literal["als", "cg", "subspace", "optax"] = setting(
         "cg",
         "Alternating least squares, rows solved exactly (als), by a few conjugate gradient steps from where they were "
@@ -214,33 +215,60 @@ def fit(
     """Minimise the objective; `progress` hears its value after each epoch (one more pass over the ratings).
 
     Where `half_life_days` is set, ages count back from the last event of `train`, never from a clock. With `start` the
-    fit goes on from an earlier model, on the full histories of `train`, and needs fewer epochs.
+    fit goes on from an earlier model, on the full histories of `train`, by `warm_epochs`.
 
     Raises:
         ModelError: The penalties are too small for float32 to solve the normal equations; or `start` does not suit.
     """
+    epochs = config.warm_epochs if start else config.epochs
 
     def report(number: int, value: float) -> None:
         if progress is not None:
-            progress(f"epoch {number}/{config.epochs}", {"objective": value})
+            progress(f"epoch {number}/{epochs}", {"objective": value})
 
     weight, item_weight, end_us, scale = _weights(train, config)
     ratings, objective = _with_target(train, config), config.objective()
-    solve = fit_optax
-    if config.solver != "optax":
-        drawn = first_factors(ratings, weight, objective, config.embedding_size, seed)
-        solve = partial(
-            fit_als, solver=config.solver, start=start.factors(drawn, config.embedding_size) if start else drawn
-        )
+    size = config.embedding_size
+    first = start.factors(first_factors(ratings, weight, objective, size, seed), size) if start else None
+    solve = fit_optax if config.solver == "optax" else partial(fit_als, solver=config.solver)
     factors = solve(
-        ratings, objective, config.embedding_size, config.epochs, seed, report if progress is not None else None, weight
-    )
+        ratings, objective, config.embedding_size, epochs, seed, report if progress is not None else None, weight,
+        start=first,
+    )  # fmt: skip
     left, right = vectors(factors, config.embedding_size, train.n_users, train.n_items)
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
         raise ModelError(f"als did not stay finite with reg {config.reg} and bias_reg {config.bias_reg}: raise them")
     count = counts(train.user, weight, train.n_users), counts(train.item, weight, train.n_items)
     trained = Trained(*count, item_weight, totals_of(train), end_us, scale, float(factors.global_bias))
     return AlsModel(config, left, right, trained)
+
+
+def continue_fit(
+    earlier: AlsModel, train: Ratings, config: AlsConfig, seed: int, progress: Progress | None = None
+) -> AlsModel:
+    """Go on from an earlier model, of whose users and items `train` has the ids and perhaps more, by `warm_epochs`.
+
+    Every row is solved again from its full history, with today's weights, totals and ages, so that what is new is
+    learned, what is no longer in `train` is forgotten, and folding in is right for the model that comes out. Seven days
+    of it end within .002 of a full fit's NDCG@10, in a third of the time. Solving only the rows whose histories changed
+    lost .003 to .004 on the demo marketplace, where that was no faster, and saved half of the rest on MovieTweetings
+    (`bench_warm`).
+
+    Raises:
+        ModelError: `train` has fewer users or items than the earlier model, or its factors are of another number.
+    """
+    tables = (train.user, train.n_users, earlier.user_vectors()), (train.item, train.n_items, earlier.item_vectors())
+    return fit(train, config, seed, progress, earlier.as_start(*(_rows_before(*table) for table in tables)))
+
+
+def _rows_before(
+    ids: Int32[np.ndarray, " n"], size: int, earlier: Float32[np.ndarray, "earlier dim"]
+) -> Int32[np.ndarray, " size"]:
+    """Each row's place in the earlier table; −1 for new rows, and for those without ratings, which have no vector."""
+    if size < len(earlier):
+        raise ModelError(f"the earlier model has {len(earlier)} rows where there are {size} now: fit anew")
+    rows = np.arange(size, dtype=np.int32)
+    return np.where((rows < len(earlier)) & (row_lengths(ids, size) > 0), rows, -1).astype(np.int32)
 
 
 def _weights(train: Ratings, config: AlsConfig) -> tuple[Weight, Float32[np.ndarray, " items"], int, float]:
@@ -258,4 +286,4 @@ def _weights(train: Ratings, config: AlsConfig) -> tuple[Weight, Float32[np.ndar
     return weight, item_weight, end_us, scale
 
 
-SPEC = ModelSpec("als", AlsConfig, fit, AlsModel.load)
+SPEC = ModelSpec("als", AlsConfig, fit, AlsModel.load, continue_fit=continue_fit)

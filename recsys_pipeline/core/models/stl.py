@@ -17,7 +17,8 @@ from recsys_pipeline.core.folds.triplets import LooksTrain
 from recsys_pipeline.core.learning.looks.compatibility import score_all
 from recsys_pipeline.core.learning.looks.config import StlConfig
 from recsys_pipeline.core.learning.looks.pixels import Colours
-from recsys_pipeline.core.learning.looks.triplet_training import TrainedTowers, train_towers, untrained_towers
+from recsys_pipeline.core.learning.looks.trained_towers import TrainedTowers
+from recsys_pipeline.core.learning.looks.triplet_training import train_towers, untrained_towers
 from recsys_pipeline.core.learning.model_files import load_model, save_model
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.types import Progress
@@ -98,7 +99,7 @@ class StlModel:
         """Write weights, batch statistics and colours, as `params/…`, `batch_stats/…`, `colours/…`."""
         towers = self.towers
         tree = {"params": towers.params, "batch_stats": towers.batch_stats, "colours": towers.colours._asdict()}
-        facts = {"image_size": towers.image_size, "categories": list(towers.categories)}
+        facts = {"image_size": towers.image_size, "categories": list(towers.categories), "epochs": towers.epochs}
         save_model(directory, "stl", self.config, _flatten(tree), **facts)
 
     @classmethod
@@ -107,8 +108,8 @@ class StlModel:
         config, arrays, facts = load_model(directory, "stl", StlConfig)
         tree = _unflatten(arrays)
         colours, categories = Colours(**tree["colours"]), tuple(facts["categories"])
-        towers = TrainedTowers(tree["params"], tree.get("batch_stats", {}), colours, facts["image_size"], categories)
-        return cls(config, towers)
+        weights = tree["params"], tree.get("batch_stats", {})
+        return cls(config, TrainedTowers(*weights, colours, facts["image_size"], categories, facts["epochs"]))
 
 
 def fit(
@@ -121,6 +122,20 @@ def fit(
 ) -> StlModel:
     """Train the towers; see `train_towers` for checkpoints and errors."""
     return StlModel(config, train_towers(train, config, seed, progress, checkpoint_dir, checkpoint_steps))
+
+
+def continue_fit(
+    earlier: StlModel,
+    train: LooksTrain,
+    config: StlConfig,
+    seed: int,
+    progress: Progress | None = None,
+    checkpoint_dir: Path | None = None,
+    checkpoint_steps: int = 200,
+) -> StlModel:
+    """Go on from earlier towers, on all of `train`, by `warm_epochs`; see `train_towers`."""
+    towers = train_towers(train, config, seed, progress, checkpoint_dir, checkpoint_steps, earlier.towers)
+    return StlModel(config, towers)
 
 
 def untrained(train: LooksTrain, config: StlConfig, seed: int) -> StlModel:
@@ -149,4 +164,4 @@ def _unflatten(flat: Mapping[str, np.ndarray]) -> dict[Any, Any]:
     return tree
 
 
-SPEC = ModelSpec(name="stl", config=StlConfig, fit=fit, load=StlModel.load, data="looks")
+SPEC = ModelSpec("stl", StlConfig, fit, StlModel.load, data="looks", continue_fit=continue_fit)

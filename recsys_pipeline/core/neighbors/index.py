@@ -119,6 +119,16 @@ class SearchIndex:
         queries = csls_queries(queries) if self.report.correction == "csls" else queries
         return tuning.search(self._index, queries, min(k, self.report.n_vectors))
 
+    def without_speeds(self) -> "SearchIndex":
+        """The same index with its measured speeds as NaN, so that equal indexes are stored in equal bytes."""
+
+        def unmeasured(row: Any) -> Any:
+            return dataclasses.replace(row, queries_per_second=math.nan)
+
+        candidates = tuple(unmeasured(row) for row in self.report.candidates)
+        report = dataclasses.replace(unmeasured(self.report), chosen=unmeasured(self.report.chosen))
+        return SearchIndex(self._index, self._ids[:-1].tolist(), dataclasses.replace(report, candidates=candidates))
+
     def save(self, directory: Path) -> None:
         """Write `index.faiss`, `ids.json`, `index.json` (the choice and what was found) and `speed.json`.
 

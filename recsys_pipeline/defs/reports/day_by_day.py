@@ -11,7 +11,6 @@ import dagster as dg
 from recsys_pipeline.adapters.ingestion import open_snapshot
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
-from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.reports.accuracy.day_by_day import DayByDayConfig, DayFigure, KnownUntil, continue_curve
 from recsys_pipeline.core.reports.accuracy.day_by_day_section import age_figure, curve_figure
@@ -19,6 +18,7 @@ from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, s
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.core.types import Ratings
 from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.models import fitted_config
 from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 
@@ -47,7 +47,7 @@ def day_by_day(
     earlier = store.open().latest(KEY, before=context.partition_key)
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        snapshot = open_snapshot(store.open(), data)
+        snapshot = open_snapshot(store.open(), data, verify=True)
         known: KnownUntil = lru_cache(3)(lambda window: snapshot.ratings(until=window.start))
         fits = {name: fit_as(name, artifact, config.seed) for name, artifact in models.items()}
         day, first = date.fromisoformat(context.partition_key), date.fromisoformat(snapshot.days[0].day)
@@ -63,9 +63,7 @@ def day_by_day(
 
 def fit_as(name: str, artifact: Artifact, seed: int) -> Callable[[Ratings], Any]:
     """Fits a model with the settings that the day's model has."""
-    spec = discover()[name]
-    settings = {field: value for field, value in artifact.manifest.recipe.config.items() if field != "seed"}
-    config = parse_config(spec.config, settings, artifact.manifest.recipe.key)
+    spec, config = discover()[name], fitted_config(artifact)
 
     def fit(train: Ratings) -> Any:
         return spec.fit(train, config, seed)

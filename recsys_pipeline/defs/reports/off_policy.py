@@ -12,8 +12,6 @@ from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.snapshots import Snapshot
 from recsys_pipeline.core.dataset.sources import KnowsTruth, Source
-from recsys_pipeline.core.learning.configs import parse_config
-from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.reports.off_policy.history import day_events, history_before, items_on_offer
 from recsys_pipeline.core.reports.off_policy.logged_feedback import logged_feedback
 from recsys_pipeline.core.reports.off_policy.plots import estimates_against_truth
@@ -22,6 +20,7 @@ from recsys_pipeline.core.reports.off_policy.section import off_policy_section
 from recsys_pipeline.core.reports.off_policy.study import LOGGED, OffPolicyConfig, Truth
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.models import fitted_config
 from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource, configured_source
 
@@ -47,7 +46,7 @@ def off_policy(
     inputs = {key: store.input(context, key) for key in INPUTS}
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        snapshot, day = open_snapshot(store.open(), inputs["dataset/snapshot"]), context.partition_key
+        snapshot, day = open_snapshot(store.open(), inputs["dataset/snapshot"], verify=True), context.partition_key
         history = history_before(snapshot, day, _settings_of(inputs), config.seed)
         feedback = logged_feedback(day_events(snapshot, day), snapshot.user_ids, snapshot.item_ids)
         actions = items_on_offer(snapshot, _catalogue(inputs), pd.Timestamp(day, tz="UTC"), history.shown)
@@ -63,11 +62,7 @@ def off_policy(
 
 def _settings_of(inputs: dict[str, Artifact]) -> dict[str, Any]:
     """The config of each of today's models."""
-    found = {}
-    for name in MODELS:
-        values = {key: value for key, value in inputs[f"models/{name}"].manifest.recipe.config.items() if key != "seed"}
-        found[name] = parse_config(discover()[name].config, values, f"models/{name}")
-    return found
+    return {name: fitted_config(inputs[f"models/{name}"]) for name in MODELS}
 
 
 def _catalogue(inputs: dict[str, Artifact]) -> pd.DataFrame | None:

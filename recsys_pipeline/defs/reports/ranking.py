@@ -33,6 +33,7 @@ from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.core.types import Window, microseconds
 from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
+from recsys_pipeline.defs.warm_starts import remembered, unremembered
 
 RANKED = [spec.name for spec in discover().values() if spec.data == "interactions" and spec.daily]
 SEED = seed_field("Seed of the resampling.")
@@ -59,12 +60,15 @@ def ranking(
     """One row is a figure of a model on the test rows, with its interval: full ranking, seen items left out.
 
     Beside accuracy: who is served how well, how varied the lists are, how much they changed since the report before.
+    Test rows that a model may remember from a day that it went on from are left out, for all models alike.
     """
     opened, inputs = store.open(), {key: store.input(context, key) for key in INPUTS}
     earlier = opened.latest(KEY, before=context.partition_key)
 
+    behind = {one.path: one for name in RANKED for one in remembered(opened, inputs[f"models/{name}"])}
+
     def build(directory: Path, _: TrackedRun) -> Built:
-        fold = Fold.load(inputs["folds/prequential"].path)
+        fold = unremembered(inputs["folds/prequential"], list(behind.values()))
         models = {name: discover()[name].load(inputs[f"models/{name}"].path) for name in RANKED}
         results = list(_evaluate(models, fold, config))
         report = summarise(results, config.seed, config.n_resamples)
@@ -75,9 +79,9 @@ def ranking(
         more += _churn(opened, inputs, earlier, results, config) if earlier else []
         dataclasses.replace(lists, variety=[*lists.variety, *more]).save(directory / LISTS)
         figures = headline_figures(report.estimates, PRIMARY_METRIC, PRIMARY_K)
-        return Built({**figures, "best": report.best, "users": results[0].n_users})
+        return Built({**figures, "best": report.best, "users": results[0].n_users, "test_rows": len(fold.test)})
 
-    sources = [*inputs.values(), *([earlier] if earlier else [])]
+    sources = [*inputs.values(), *([earlier] if earlier else []), *behind.values()]
     return produce(context, store, tracker, inputs=sources, config=config, build=build, describe=_describe_ranking)
 
 

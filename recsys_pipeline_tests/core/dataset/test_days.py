@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recsys_pipeline.core.dataset import day_writer, days
-from recsys_pipeline.core.dataset.days import DayFile, write_days
+from recsys_pipeline.core.dataset.days import PeriodFile, write_periods
 from recsys_pipeline.core.dataset.schema import INTERACTIONS, QUARANTINE, TRACE
 from recsys_pipeline.core.errors import DataError, SettingError, SourceError
 from recsys_pipeline.core.types import Window
@@ -32,12 +32,12 @@ def table(rows: list[dict]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=RAW)
 
 
-def ingest(rows: list[dict], folder: Path, window: Window = WINDOW, **options) -> list[DayFile]:
+def ingest(rows: list[dict], folder: Path, window: Window = WINDOW, **options) -> list[PeriodFile]:
     options = {"max_quarantine_share": 1.0, "threads": 1, **options}
-    return write_days(table(rows).to_reader(max_chunksize=3), window, folder / str(next(FOLDERS)), **options)
+    return write_periods(table(rows).to_reader(max_chunksize=3), window, folder / str(next(FOLDERS)), **options)
 
 
-def contents(folder: Path, files: list[DayFile]) -> tuple[list[dict], list[dict]]:
+def contents(folder: Path, files: list[PeriodFile]) -> tuple[list[dict], list[dict]]:
     clean = [row for file in files for row in pq.read_table(folder / file.path).to_pylist()]
     return clean, [row for file in files for row in pq.read_table(folder / file.quarantine_path).to_pylist()]
 
@@ -104,7 +104,7 @@ FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthChec
 @given(rows=NUMBERED)
 def test_split_is_that_of_the_plain_twin_and_loses_nothing(rows: list[dict], tmp_path: Path) -> None:
     folder = tmp_path / str(next(FOLDERS))
-    files = write_days(table(rows).to_reader(3), WINDOW, folder, max_quarantine_share=1.0, threads=1)
+    files = write_periods(table(rows).to_reader(3), WINDOW, folder, max_quarantine_share=1.0, threads=1)
     clean, bad = contents(folder, files)
     expected_clean, expected_reasons = split_twin(rows, WINDOW)
     assert sorted(clean, key=str) == expected_clean
@@ -122,8 +122,8 @@ def test_split_is_that_of_the_plain_twin_and_loses_nothing(rows: list[dict], tmp
 def test_order_of_arrival_changes_neither_digests_nor_bytes(rows: list[dict], data, tmp_path: Path) -> None:
     shuffled = data.draw(st.permutations(rows))
     one, two = tmp_path / str(next(FOLDERS)), tmp_path / str(next(FOLDERS))
-    files = write_days(table(rows).to_reader(5), WINDOW, one, max_quarantine_share=1.0, threads=1)
-    assert files == write_days(table(shuffled).to_reader(2), WINDOW, two, max_quarantine_share=1.0, threads=2)
+    files = write_periods(table(rows).to_reader(5), WINDOW, one, max_quarantine_share=1.0, threads=1)
+    assert files == write_periods(table(shuffled).to_reader(2), WINDOW, two, max_quarantine_share=1.0, threads=2)
     for file in files:
         assert (one / file.path).read_bytes() == (two / file.path).read_bytes()
         assert (one / file.quarantine_path).read_bytes() == (two / file.quarantine_path).read_bytes()
@@ -184,7 +184,7 @@ def test_digest_is_that_of_the_written_encoding(tmp_path: Path) -> None:
 
 
 def test_empty_day_and_empty_source_give_valid_empty_files(tmp_path: Path) -> None:
-    files = write_days(table([]).to_reader(), WINDOW, tmp_path / "out")
+    files = write_periods(table([]).to_reader(), WINDOW, tmp_path / "out")
     assert [file.rows for file in files] == [0, 0, 0]
     for file in files:
         assert pq.read_table(tmp_path / "out" / file.path).schema.equals(INTERACTIONS)
@@ -195,7 +195,7 @@ def test_empty_day_and_empty_source_give_valid_empty_files(tmp_path: Path) -> No
 def test_events_beyond_the_window_are_quarantined_as_future_on_its_first_day(tmp_path: Path) -> None:
     rows = [{**GOOD, "timestamp": WINDOW.end, "source_file": "f.csv", "source_row": 9}]
     folder = tmp_path / "out"
-    files = write_days(table(rows).to_reader(), WINDOW, folder, max_quarantine_share=1.0)
+    files = write_periods(table(rows).to_reader(), WINDOW, folder, max_quarantine_share=1.0)
     (bad,) = pq.read_table(folder / files[0].quarantine_path).to_pylist()
     assert (bad["source_file"], bad["source_row"]) == ("f.csv", 9)
     assert "is in the future: the window ends at 2026-03-04" in bad["reason"]
@@ -204,7 +204,7 @@ def test_events_beyond_the_window_are_quarantined_as_future_on_its_first_day(tmp
 
 def test_times_beyond_the_year_9999_are_quarantined_too(tmp_path: Path) -> None:
     rows = table([GOOD]).set_column(4, RAW.field("timestamp"), pa.array([10**18], pa.timestamp("us", tz="UTC")))
-    files = write_days(rows.to_reader(), WINDOW, tmp_path / "out", max_quarantine_share=1.0)
+    files = write_periods(rows.to_reader(), WINDOW, tmp_path / "out", max_quarantine_share=1.0)
     assert [file.quarantined for file in files] == [1, 0, 0]
 
 
@@ -225,7 +225,7 @@ def test_the_first_of_duplicates_by_file_and_row_stays(tmp_path: Path) -> None:
     places = [("b.csv", 1, 1.0), ("a.csv", 9, 2.0), ("a.csv", 7, 3.0)]
     rows = [{**GOOD, "source_file": name, "source_row": row, "value": value} for name, row, value in places]
     folder = tmp_path / "out"
-    files = write_days(table(rows).to_reader(), WINDOW, folder, max_quarantine_share=1.0)
+    files = write_periods(table(rows).to_reader(), WINDOW, folder, max_quarantine_share=1.0)
     clean, bad = contents(folder, files)
     assert [row["value"] for row in clean] == [3.0]
     assert [(row["source_file"], row["source_row"]) for row in bad] == [("a.csv", 9), ("b.csv", 1)]
@@ -240,7 +240,7 @@ def test_duplicates_are_found_across_batches(tmp_path: Path, monkeypatch) -> Non
 
 def test_row_groups_have_one_size_however_rows_arrive(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(day_writer, "ROW_GROUP", 4)
-    files = write_days(
+    files = write_periods(
         table([{**GOOD, "user_id": str(user)} for user in range(10)]).to_reader(7), WINDOW, tmp_path / "out"
     )
     groups = pq.ParquetFile(tmp_path / "out" / files[0].path).metadata
@@ -265,24 +265,35 @@ def broken_stream(error: Exception) -> pa.RecordBatchReader:
 
 def test_stream_that_breaks_off_fails_with_its_cause(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"stopped after 1 rows: cable cut"):
-        write_days(broken_stream(OSError("cable cut")), WINDOW, tmp_path / "one")
+        write_periods(broken_stream(OSError("cable cut")), WINDOW, tmp_path / "one")
     with pytest.raises(SourceError, match=r"^ratings\.gz ends early$"):
-        write_days(broken_stream(SourceError("ratings.gz ends early")), WINDOW, tmp_path / "two")
+        write_periods(broken_stream(SourceError("ratings.gz ends early")), WINDOW, tmp_path / "two")
 
 
 def test_wrong_columns_fail_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"missing \['value'\]"):
-        write_days(table([GOOD]).drop_columns(["value"]).to_reader(), WINDOW, tmp_path / "out")
+        write_periods(table([GOOD]).drop_columns(["value"]).to_reader(), WINDOW, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_optional_columns_may_be_absent(tmp_path: Path) -> None:
     required = table([GOOD]).select([field.name for field in INTERACTIONS if not field.nullable])
-    (file, *_) = write_days(required.to_reader(), WINDOW, tmp_path / "out")
+    (file, *_) = write_periods(required.to_reader(), WINDOW, tmp_path / "out")
     assert file.digest == ingest([GOOD], tmp_path)[0].digest
 
 
 def test_window_that_cuts_a_day_is_refused(tmp_path: Path) -> None:
     cut = dataclasses.replace(WINDOW, end=datetime(2026, 3, 3, 12, tzinfo=UTC))
     with pytest.raises(SettingError, match="not a midnight"):
-        write_days(table([]).to_reader(), cut, tmp_path / "out")
+        write_periods(table([]).to_reader(), cut, tmp_path / "out")
+
+
+def test_hour_files_are_cuts_of_the_day_file(tmp_path: Path) -> None:
+    rows = [{**GOOD, "timestamp": WINDOW.start + timedelta(minutes=20 * number)} for number in range(9)]
+    day = Window(WINDOW.start, WINDOW.start + timedelta(hours=3))
+    hours = ingest(rows, tmp_path / "hours", day, period=timedelta(hours=1))
+    assert [file.partition for file in hours] == [f"2026-03-01-0{hour}:00" for hour in range(3)]
+    assert [file.rows for file in hours] == [3, 3, 3]
+    half = Window(WINDOW.start, WINDOW.start + timedelta(minutes=90))
+    with pytest.raises(SettingError, match="full hour"):
+        ingest(rows, tmp_path / "half", half, period=timedelta(hours=1))

@@ -62,6 +62,25 @@ def test_prequential_does_not_depend_on_the_order_of_rows(data: Ratings, order) 
     assert set(chosen) == set(chosen_shuffled)
 
 
+def grown(n_users: int, n_before: int, n_after: int, seed: int) -> tuple[Ratings, Ratings]:
+    """Ratings as of two days: the second has all of the first, and later ones."""
+    rng = np.random.default_rng(seed)
+    user = rng.integers(0, n_users, n_before + n_after).astype(np.int32)
+    at = np.arange(len(user), dtype=np.int64)
+    everything = Ratings(user, at.astype(np.int32), np.ones(len(user), np.float32), at, n_users, len(user))
+    return everything.take(at < n_before), everything
+
+
+@given(n_users=st.integers(1, 60), n_before=st.integers(200, 400), n_after=st.integers(0, 60), seed=st.integers(0, 9))
+def test_what_was_trained_on_stays_in_train_as_days_are_added(
+    n_users: int, n_before: int, n_after: int, seed: int
+) -> None:
+    before, after = grown(n_users, n_before, n_after, seed)
+    train, test = before.item[prequential(before, 0.2, seed).train], after.item[prequential(after, 0.2, seed).test]
+    # The lot below which rows are tested moves a little with their number. A new choice each day moved some 20 of 200.
+    assert len(np.intersect1d(train, test)) <= 8
+
+
 def skewed_users(n_users: int = 4) -> Ratings:
     """User u has 2^(u+1) rows; the least active users are the most recent."""
     user = np.repeat(np.arange(n_users), 2 ** np.arange(1, n_users + 1)).astype(np.int32)

@@ -13,7 +13,7 @@ from recsys_pipeline.core.learning.factorization.start import Start
 from recsys_pipeline.core.models import als
 from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.core.learning.factorization.test_objective import some_ratings
-from recsys_pipeline_tests.model_battery import ModelBattery, planted_blocks
+from recsys_pipeline_tests.model_battery import ModelBattery, own_share, planted_blocks
 
 RANKING = als.AlsConfig(embedding_size=7, epochs=5, half_life_days=0.0)
 VALUES = als.AlsConfig(
@@ -145,9 +145,92 @@ def test_warm_start_needs_fewer_epochs(config: als.AlsConfig, solver: str) -> No
     model = als.fit(earlier, dataclasses.replace(config, epochs=12), seed=0)
     users = np.where(np.arange(train.n_users) < 55, np.arange(train.n_users), -1).astype(np.int32)
     items = np.append(number_of, [-1, -1]).astype(np.int32)
-    warm = objectives(train, dataclasses.replace(config, epochs=2), model.as_start(users, items))
+    warm = objectives(train, dataclasses.replace(config, warm_epochs=2), model.as_start(users, items))
     cold = objectives(train, dataclasses.replace(config, epochs=6), None)
     assert warm[1] < cold[3]
+
+
+def days_of(train: Ratings) -> list[Ratings]:
+    """The planted ratings in four days: later users and items are new on later days, and the ids stay."""
+    day = np.maximum(np.maximum(train.user - 45, 0) // 5, np.maximum(train.item - 34, 0) // 2)
+    first = [train.take((day <= last) & (np.arange(len(train)) % 8 <= last + 4)) for last in range(4)]
+    return [
+        dataclasses.replace(known, n_users=int(known.user.max()) + 1, n_items=int(known.item.max()) + 1)
+        for known in first
+    ]
+
+
+@pytest.mark.parametrize("config", [RANKING, VALUES])
+def test_continuing_takes_the_steps_of_the_twin(config: als.AlsConfig) -> None:
+    yesterday, train = days_of(planted_blocks()[0])[1:3]
+    config = dataclasses.replace(config, solver="als", warm_epochs=2)
+    earlier = als.fit(yesterday, config, seed=0)
+    continued = als.continue_fit(earlier, train, config, seed=0)
+
+    def table(rows: np.ndarray, n: int) -> np.ndarray:
+        return np.concatenate([rows, np.zeros((n - len(rows), rows.shape[1]), np.float32)]).astype(np.float64)
+
+    mu = earlier.trained.global_bias
+    user, item = table(earlier.user_vectors(), train.n_users), table(earlier.item_vectors(), train.n_items)
+    item[: yesterday.n_items, -1] -= mu
+    twin = reference.Reference(user[:, :-2], item[:, :-2], user[:, -2].copy(), item[:, -1].copy(), mu)
+    ratings = dataclasses.replace(train, value=np.ones_like(train.value)) if config.target == "one" else train
+    weight = np.ones(len(train))
+    reference.solve_users(twin, ratings, config.objective(), weight)
+    for _ in range(config.warm_epochs):
+        reference.epoch(twin, ratings, config.objective(), weight)
+    everyone = np.arange(train.n_users, dtype=np.int32)
+    np.testing.assert_allclose(continued.scores(everyone), twin.scores(), atol=2e-4)
+
+
+@pytest.mark.parametrize("config", [RANKING, VALUES, RECENT, SEVERAL])
+def test_a_continued_model_knows_what_is_new_and_folds_in_as_it_learned(config: als.AlsConfig) -> None:
+    days = days_of(planted_blocks()[0])
+    model = als.fit(days[0], config, seed=0)
+    for day in days[1:]:
+        model = als.continue_fit(model, day, config, seed=0)
+    train, liked = days[-1], planted_blocks()[1]
+    assert train.n_users > days[0].n_users
+    assert train.n_items > days[0].n_items
+    assert model.config == config
+    np.testing.assert_allclose(model.fold_in(train), model.user_vectors(), atol=1e-4)
+    if config.gravity > 0:
+        is_new = np.arange(train.n_users) >= days[0].n_users
+        assert own_share(model, train, liked) > 0.85
+        assert own_share(model, train, liked & is_new[:, None]) > 0.85
+
+
+def test_what_is_no_longer_in_train_is_forgotten() -> None:
+    train = planted_blocks()[0]
+    model = als.fit(train, RANKING, seed=0)
+    without = train.take((train.user != 3) & (train.item != 5))
+    continued = als.continue_fit(model, without, RANKING, seed=0)
+    np.testing.assert_array_equal(continued.user_vectors()[3], [0] * 7 + [0, 1])
+    np.testing.assert_array_equal(continued.item_vectors()[5], [0] * 7 + [1, 0])
+    anew = als.fit(without, dataclasses.replace(RANKING, epochs=40), seed=0)
+    long = als.continue_fit(model, without, dataclasses.replace(RANKING, warm_epochs=40), seed=0)
+    everyone = np.arange(train.n_users, dtype=np.int32)
+    np.testing.assert_allclose(long.scores(everyone), anew.scores(everyone), atol=0.02)
+
+
+def test_continuing_by_optax_starts_at_the_earlier_model() -> None:
+    # The same shapes as in the solvers' tests, where L-BFGS takes seconds to compile.
+    config = dataclasses.replace(RANKING, solver="optax", epochs=3, warm_epochs=1, embedding_size=11)
+    train = some_ratings()
+    full: list[float] = []
+    model = als.fit(train, config, 0, lambda _, metrics: full.append(metrics["objective"]))
+    more: list[float] = []
+    als.continue_fit(model, train, config, 0, lambda _, metrics: more.append(metrics["objective"]))
+    assert len(more) == 1
+    assert more[0] < full[-1]
+
+
+def test_continuing_on_a_smaller_id_space_is_an_error() -> None:
+    train = planted_blocks()[0]
+    model = als.fit(train, RANKING, seed=0)
+    fewer = dataclasses.replace(train.take(train.item < 30), n_items=30)
+    with pytest.raises(ModelError, match="40 rows where there are 30 now"):
+        als.continue_fit(model, fewer, RANKING, seed=0)
 
 
 def objectives(train: Ratings, config: als.AlsConfig, start: Start | None) -> list[float]:

@@ -11,9 +11,11 @@ import pytest
 from recsys_pipeline.core.errors import ArtifactError, ModelError
 from recsys_pipeline.core.folds.triplets import LooksTrain
 from recsys_pipeline.core.learning.looks.embedding import EMBED_BATCH
+from recsys_pipeline.core.learning.looks.pixels import Colours
+from recsys_pipeline.core.learning.looks.trained_towers import TrainedTowers, carried_over
 from recsys_pipeline.core.learning.model_files import ARRAYS, DOCUMENT
 from recsys_pipeline.core.models import discover
-from recsys_pipeline.core.models.stl import SPEC, StlConfig, StlModel, fit, untrained
+from recsys_pipeline.core.models.stl import SPEC, StlConfig, StlModel, continue_fit, fit, untrained
 from recsys_pipeline_tests.look_fixtures import look_data
 
 CONFIG = StlConfig(embedding_size=4, widths=(4, 8), epochs=4, batch_size=16, learning_rate=0.01, colour=1.0)
@@ -89,6 +91,48 @@ def test_saved_and_loaded_to_the_bit(model: StlModel, tmp_path: Path) -> None:
     loaded.save(again)
     for name in (ARRAYS, DOCUMENT):
         assert (again / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_continuing_keeps_colours_counts_epochs_and_learns(model: StlModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    earlier, told = StlModel.load(tmp_path), []
+    config = replace(CONFIG, warm_epochs=1, warm_learning_rate=0.001)
+    continued = continue_fit(earlier, TRAIN, config, 0, lambda _, metrics: told.append(metrics["loss"]))
+    assert (continued.towers.epochs, model.towers.epochs, len(told)) == (5, 4, 1)
+    for one, other in zip(continued.towers.colours, model.towers.colours, strict=True):
+        np.testing.assert_array_equal(one, other)
+    first: list[float] = []
+    fit(TRAIN, replace(CONFIG, epochs=1), 0, lambda _, metrics: first.append(metrics["loss"]))
+    assert told[0] < first[0]
+    again = continue_fit(earlier, TRAIN, config, 0)
+    np.testing.assert_array_equal(again.embed_products(DATA.product_images[:3]),
+                                  continued.embed_products(DATA.product_images[:3]))  # fmt: skip
+
+
+def towers_of(categories: list[str], start: float) -> TrainedTowers:
+    """As much of towers as carrying them over reads: one network weight and a row per category."""
+    rows = start + np.arange(2.0 * len(categories), dtype=np.float32).reshape(-1, 2)
+    params = {"product": {"kernel": np.full((3, 2), start)}, "gates": {"weight": rows}}
+    colours = Colours(*[np.zeros(3, np.float32)] * len(Colours._fields))
+    return TrainedTowers(params, {"mean": np.full(3, start)}, colours, 16, tuple(categories))
+
+
+def test_categories_keep_their_rows_where_others_appear_before_them() -> None:
+    earlier, fresh = towers_of(["chair", "lamp"], 100.0), towers_of(["bed", "chair", "lamp", "vase"], 0.0)
+    params, stats = carried_over(earlier, fresh.params, fresh.batch_stats, fresh.categories, 16)
+    np.testing.assert_array_equal(params["gates"]["weight"], [[0, 1], [100, 101], [102, 103], [6, 7]])
+    np.testing.assert_array_equal(params["product"]["kernel"], np.full((3, 2), 100.0))
+    assert stats is earlier.batch_stats
+    np.testing.assert_array_equal(earlier.params["gates"]["weight"], [[100, 101], [102, 103]])
+
+
+def test_towers_that_do_not_suit_are_refused() -> None:
+    towers = towers_of(["chair"], 0.0)
+    with pytest.raises(ModelError, match="images of 16 pixels, not 32"):
+        carried_over(towers, towers.params, towers.batch_stats, ["chair"], 32)
+    other = {**towers.params, "product": {"kernel": np.zeros((3, 5))}}
+    with pytest.raises(ModelError, match="other networks"):
+        carried_over(towers, other, towers.batch_stats, ["chair"], 16)
 
 
 @pytest.fixture(scope="module", params=["gated", "local"])

@@ -97,7 +97,7 @@ class Simulator:
         """Rendering takes five times as long as decoding, and nothing but the config decides what comes out."""
         return f"{self._decides}: {reference}"
 
-    def fingerprint(self, window: Window) -> str:  # noqa: ARG002 - the protocol's argument; all windows change together
+    def fingerprint(self, window: Window, table: str = "interactions") -> str:  # noqa: ARG002 - all change together
         """Digest of everything that decides the data: config, seed, this module's version, NumPy's version."""
         return self._decides
 

@@ -49,19 +49,22 @@ def item_features(
     items: pa.Table,
     image_ids: Sequence[str] = (),
     image_vectors: Float32[np.ndarray, "images visual"] | None = None,
+    names: tuple[str, ...] | None = None,
 ) -> ItemFeatures:
     """Features of the items in this order, by the `items` table and the embedded photos that there are.
 
-    Categories are the `MAX_CATEGORIES` most common of the table. An item that is in neither has no features.
+    Categories are `names`, those of a fitted mapper; the `MAX_CATEGORIES` most common of the table where none are
+    given. An item that is in neither has no features.
 
     >>> lamp = pa.table({"item_id": ["a"], "categories": [["lamp"]]})
     >>> item_features(["a", "b"], lamp).categories.tolist()
     [[True], [False]]
     """
     listed = zip(items["item_id"].to_pylist(), items["categories"].to_pylist(), strict=True)
-    own = {item: set(names or ()) for item, names in listed}
-    counts = Counter(name for names in own.values() for name in names)
-    names = tuple(sorted(sorted(counts, key=lambda name: (-counts[name], name))[:MAX_CATEGORIES]))
+    own = {item: set(of_item or ()) for item, of_item in listed}
+    if names is None:
+        counts = Counter(name for of_item in own.values() for name in of_item)
+        names = tuple(sorted(sorted(counts, key=lambda name: (-counts[name], name))[:MAX_CATEGORIES]))
     column = {name: at for at, name in enumerate(names)}
     member = np.zeros((len(item_ids), len(names)), bool)
     for row, item in enumerate(item_ids):

@@ -58,24 +58,27 @@ def fit_optax(
     seed: int,
     on_epoch: Callable[[int, float], None] | None = None,
     weight: Weight | None = None,
+    start: Factors | None = None,
 ) -> Factors:
-    """Minimise the objective by `epochs` L-BFGS steps; same arguments and result as `fit_als`.
-
-    The users start at the items' scale, because at zero the gradient of the items is zero.
-    """
+    """Minimise the objective by `epochs` L-BFGS steps; same arguments and result as `fit_als`."""
     weight = np.ones(len(ratings), np.float32) if weight is None else weight
     observed, totals = observe(ratings, weight), totals_of(ratings)
-    mean = float(ratings.value.mean()) if len(ratings) else 0.0
-    item_seed, user_seed = (int(state) for state in np.random.SeedSequence(seed).generate_state(2) >> 1)
-    start = initial_factors(observed, embedding_size, mean * float(objective.use_global_bias), item_seed)
-    users = initial_factors(observed.transposed(), embedding_size, 0.0, user_seed).item
-    factors = start._replace(user=users)
+    factors = start or _drawn(ratings, observed, embedding_size, objective, seed)
     state = jax.jit(OPTIMIZER.init)(factors)
     for number in range(1, epochs + 1):
         factors, state = step(factors, state, observed, objective, totals)
         if on_epoch is not None:
             on_epoch(number, float(state_value(factors, observed, objective, totals)))
     return _masked(factors, objective)
+
+
+def _drawn(ratings: Ratings, observed: Observations, embedding_size: int, objective: Objective, seed: int) -> Factors:
+    """Both sides drawn at the items' scale, because with users of zero the gradient of the items is zero."""
+    mean = float(ratings.value.mean()) if len(ratings) else 0.0
+    item_seed, user_seed = (int(state) for state in np.random.SeedSequence(seed).generate_state(2) >> 1)
+    start = initial_factors(observed, embedding_size, mean * float(objective.use_global_bias), item_seed)
+    users = initial_factors(observed.transposed(), embedding_size, 0.0, user_seed).item
+    return start._replace(user=users)
 
 
 state_value = jax.jit(lambda factors, *rest: objective_value(_masked(factors, rest[1]), *rest))

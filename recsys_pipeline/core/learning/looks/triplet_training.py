@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +21,6 @@ from recsys_pipeline.core.folds.triplets import LooksTrain
 from recsys_pipeline.core.learning.looks.checkpoints import Checkpoints
 from recsys_pipeline.core.learning.looks.compatibility import score_all, score_matrix
 from recsys_pipeline.core.learning.looks.config import StlConfig
-from recsys_pipeline.core.learning.looks.embedding import Embedder
 from recsys_pipeline.core.learning.looks.losses import soft_unit_norm
 from recsys_pipeline.core.learning.looks.networks import Network, init_towers, network
 from recsys_pipeline.core.learning.looks.objectives import Loss, Mining, batch_loss
@@ -29,6 +28,7 @@ from recsys_pipeline.core.learning.looks.pixels import Colours, augment, mask_pr
 from recsys_pipeline.core.learning.looks.prefetch import prefetched
 from recsys_pipeline.core.learning.looks.sharding import Placement
 from recsys_pipeline.core.learning.looks.towers import Architecture, discover_towers
+from recsys_pipeline.core.learning.looks.trained_towers import TrainedTowers, carried_over, course_of
 from recsys_pipeline.core.learning.looks.triplet_batches import Batch, BatchReader
 from recsys_pipeline.core.types import Progress
 
@@ -60,26 +60,6 @@ class TrainingState(NamedTuple):
     optimizer: Any
 
 
-@dataclass(frozen=True)
-class TrainedTowers:
-    """What training yields: weights, running statistics, and what must be known of the data to use them.
-
-    `colours` are those by which pixels are scaled; rows of what depends on categories are in the order of `categories`.
-    """
-
-    params: Any
-    batch_stats: Any
-    colours: Colours
-    image_size: int
-    categories: tuple[str, ...]
-
-    def embedder(self, config: StlConfig) -> Embedder:
-        """The towers in evaluation mode."""
-        architecture = config.architecture(self.image_size, len(self.categories))
-        weights = network(architecture, training=False), self.params, self.batch_stats
-        return Embedder(*weights, self.colours, config.colour, config.min_crop_share)
-
-
 def train_towers(
     train: LooksTrain,
     config: StlConfig,
@@ -87,25 +67,31 @@ def train_towers(
     progress: Progress | None = None,
     checkpoint_dir: Path | None = None,
     checkpoint_steps: int = 200,
+    start: TrainedTowers | None = None,
 ) -> TrainedTowers:
     """Train on every pair once per epoch; same inputs and seed give the same weights to the bit.
 
+    With `start`, training goes on from earlier towers, by `warm_epochs` at `warm_learning_rate`: weights, running
+    statistics and colours are theirs, and Adam's moments begin anew.
+
     With `checkpoint_dir`, the state is saved every `checkpoint_steps` steps and at the end; a training that was
     interrupted continues from the newest checkpoint and ends with the weights that it would have had. The folder
-    may be shared: each config, seed and data has a subfolder of its own. Raises `ModelError` where there are no
-    pairs, where images do not suit the towers, and where the loss stops being finite; `SettingError` where there are
-    fewer devices than `n_devices`.
+    may be shared: each config, seed, start and data has a subfolder of its own. Raises `ModelError` where there are no
+    pairs, where images or `start` do not suit the towers, and where the loss stops being finite; `SettingError` where
+    there are fewer devices than `n_devices`.
     """
-    colours = colours_of(train, config)
-    training = Training(train, config, seed, colours)
+    measured = colours_of(train, config)  # which also finds what cannot be trained on
+    colours = start.colours if start else measured
+    training = Training(train, config, seed, colours, start)
     if checkpoint_dir is None:
         state = training.run(progress, None, checkpoint_steps)
     else:
-        with Checkpoints(checkpoint_dir / _fingerprint(train, config, seed, colours)) as checkpoints:
+        with Checkpoints(checkpoint_dir / _fingerprint(train, config, seed, colours, start)) as checkpoints:
             state = training.run(progress, checkpoints, checkpoint_steps)
-    towers = _trained(train, colours, state.params, state.batch_stats)
+    course = training.course
+    towers = _trained(train, colours, state.params, state.batch_stats, course.epochs_before + course.epochs)
     if not all(np.isfinite(array).all() for array in jax.tree.leaves((towers.params, towers.batch_stats))):
-        raise ModelError(f"the towers did not stay finite: lower learning_rate={config.learning_rate}")
+        raise ModelError(f"the towers did not stay finite: lower learning_rate={course.peak}")
     return towers
 
 
@@ -115,10 +101,10 @@ def untrained_towers(train: LooksTrain, config: StlConfig, seed: int) -> Trained
     return _trained(train, colours_of(train, config), *init_towers(architecture, seed, config.backbone_weights))
 
 
-def _trained(train: LooksTrain, colours: Colours, params: Any, batch_stats: Any) -> TrainedTowers:
+def _trained(train: LooksTrain, colours: Colours, params: Any, batch_stats: Any, epochs: int = 0) -> TrainedTowers:
     params, batch_stats = jax.tree.map(np.asarray, (params, batch_stats))
     size, categories = train.data.scene_images.shape[1], tuple(train.data.categories)
-    return TrainedTowers(params, batch_stats, colours, size, categories)
+    return TrainedTowers(params, batch_stats, colours, size, categories, epochs)
 
 
 def architecture_of(train: LooksTrain, config: StlConfig) -> Architecture:
@@ -139,12 +125,14 @@ def colours_of(train: LooksTrain, config: StlConfig) -> Colours:
     return measure_colours(train.data.scene_images, scenes, train.data.product_images, products)
 
 
-def _fingerprint(train: LooksTrain, config: StlConfig, seed: int, colours: Colours) -> str:
+def _fingerprint(train: LooksTrain, config: StlConfig, seed: int, colours: Colours, start: TrainedTowers | None) -> str:
     """Names a training: anything that changes its weights changes the name."""
     data = train.data
     facts = [asdict(config), seed, data.product_ids, data.categories]
     digest = hashlib.blake2b(json.dumps(facts).encode(), digest_size=8)
-    for array in (train.rows, train.held_out, data.scene, data.product, data.box, data.product_category, *colours):
+    arrays = [train.rows, train.held_out, data.scene, data.product, data.box, data.product_category, *colours]
+    arrays += jax.tree.leaves((start.params, start.batch_stats, start.epochs)) if start else []
+    for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     if config.backbone_weights:
         digest.update(Path(config.backbone_weights).read_bytes())
@@ -154,21 +142,26 @@ def _fingerprint(train: LooksTrain, config: StlConfig, seed: int, colours: Colou
 class Training:
     """One run of the loop. The step number alone says which batch comes next and which key varies it."""
 
-    def __init__(self, train: LooksTrain, config: StlConfig, seed: int, colours: Colours) -> None:
+    def __init__(
+        self, train: LooksTrain, config: StlConfig, seed: int, colours: Colours, start: TrainedTowers | None = None
+    ) -> None:
         self.train, self.config, self.seed, self.colours = train, config, seed, colours
         self.placement = Placement(config.n_devices)
-        self.reader = BatchReader(train, config, seed)
+        self.course = course_of(config, seed, start)
+        self.reader = BatchReader(train, config, self.course.seed)
         self.batch_size = self.reader.stream.batch_size
         self.waits_s: list[float] = []
         """Per step, how long it stood still for its pixels."""
-        self.n_steps = -(-config.epochs * len(train.rows) // self.batch_size)
+        self.n_steps = -(-self.course.epochs * len(train.rows) // self.batch_size)
         params, stats = init_towers(architecture_of(train, config), seed, config.backbone_weights)
+        if start:
+            params, stats = carried_over(start, params, stats, train.data.categories, train.data.scene_images.shape[1])
         self.state = self.placement.state(TrainingState(params, stats, ADAM.init(params)))
 
     def run(self, progress: Progress | None, checkpoints: Checkpoints | None, checkpoint_steps: int) -> TrainingState:
         first, self.state = (checkpoints.newest(self.state) if checkpoints else None) or (0, self.state)
         config = self.config
-        graph, key = network(architecture_of(self.train, config), training=True), jax.random.key(self.seed)
+        graph, key = network(architecture_of(self.train, config), training=True), jax.random.key(self.course.seed)
         losses = []
         with closing(prefetched(self.reader.steps(first, self.n_steps), self.waits_s)) as batches:
             for step, batch in enumerate(batches, first):
@@ -188,23 +181,21 @@ class Training:
     def rates(self, step: int) -> Rates:
         """The numbers of a step."""
         c = self.config
-        learning = c.learning_rate * (1 + math.cos(math.pi * step / self.n_steps)) / 2
+        learning = self.course.peak * (1 + math.cos(math.pi * step / self.n_steps)) / 2
         return Rates(learning, c.margin, c.temperature, c.reg, c.colour, c.jitter, c.min_crop_share)
 
     def _epoch_at(self, step: int) -> int:
-        return min(step * self.batch_size // len(self.train.rows), self.config.epochs)
+        return min(step * self.batch_size // len(self.train.rows), self.course.epochs)
 
     def _report(self, epoch: int, losses: list[jax.Array], progress: Progress | None) -> None:
         """Tell the mean loss of the epoch (once resumed, of its rest), and how often watched pairs come out right."""
         loss = float(np.mean(jax.device_get(losses)))
         if not np.isfinite(loss):
-            raise ModelError(
-                f"the loss became {loss} in epoch {epoch}: lower learning_rate={self.config.learning_rate}"
-            )
+            raise ModelError(f"the loss became {loss} in epoch {epoch}: lower learning_rate={self.course.peak}")
         if progress is not None:
             accuracy = self._validation_accuracy()
             watched = {} if accuracy is None else {"validation_accuracy": accuracy}
-            progress(f"epoch {epoch}/{self.config.epochs}", {"epoch": epoch, "loss": loss, **watched})
+            progress(f"epoch {epoch}/{self.course.epochs}", {"epoch": epoch, "loss": loss, **watched})
 
     def _validation_accuracy(self) -> float | None:
         """How often watched pairs outscore other products of their category; None where none is watched."""

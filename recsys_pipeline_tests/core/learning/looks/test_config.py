@@ -11,7 +11,7 @@ from recsys_pipeline.core.learning.looks.config import StlConfig
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"tower": "babel"}, "backbone, book, strong, style"),
+        ({"tower": "babel"}, "backbone, book, palette, strong, style"),
         ({"widths": ()}, "widths"),
         ({"loss": "batch_hard", "mining": "given"}, "take mining in_batch"),
         ({"loss": "batch_hard", "mining": "semi_hard"}, "loss triplet"),

@@ -70,10 +70,10 @@ def shapes(architecture: Architecture) -> tuple[Any, Any, Any]:
 
 
 def test_every_file_of_towers_is_found() -> None:
-    assert set(discover_towers()) == {"backbone", "book", "strong", "style"}
+    assert set(discover_towers()) == {"backbone", "book", "palette", "strong", "style"}
 
 
-@pytest.mark.parametrize("tower", ["backbone", "book", "strong", "style"])
+@pytest.mark.parametrize("tower", ["backbone", "book", "palette", "strong", "style"])
 def test_every_tower_serves_every_compatibility_shared_or_not(tower: str) -> None:
     for compatibility, shared, n_views in (("global", False, 1), ("gated", True, 1), ("local", True, 4)):
         scene, product, params = shapes(architecture(tower, shared=shared, compatibility=compatibility))

@@ -22,8 +22,9 @@ from recsys_pipeline.core.learning.looks.pixels import (
     normalise,
 )
 from recsys_pipeline.core.learning.looks.towers import space_to_depth
+from recsys_pipeline.core.learning.looks.trained_towers import TrainedTowers
 from recsys_pipeline.core.learning.looks.triplet_batches import BatchReader, TripletStream
-from recsys_pipeline.core.learning.looks.triplet_training import TrainedTowers, Training, colours_of, train_towers
+from recsys_pipeline.core.learning.looks.triplet_training import Training, colours_of, train_towers
 from recsys_pipeline_tests.look_fixtures import look_data
 
 TINY = StlConfig(
@@ -65,6 +66,25 @@ def test_resumes_to_the_same_bits_after_being_killed(
     resumed = train_towers(TRAIN, TINY, 5, lambda label, _: told.append(label), tmp_path, checkpoint_steps=4)
     assert_equal_to_the_bit(resumed, uninterrupted)
     assert len(told) == TINY.epochs + 1 - fatal_epoch  # it went on from its checkpoint instead of starting again
+
+
+def test_a_continued_training_resumes_to_the_same_bits_and_never_from_that_of_another_start(
+    tmp_path: Path, uninterrupted: TrainedTowers
+) -> None:
+    def kill(label: str, metrics: dict[str, float]) -> None:
+        del label, metrics
+        raise KilledError
+
+    config = replace(TINY, warm_epochs=2)
+    undisturbed = train_towers(TRAIN, config, 5, start=uninterrupted)
+    other = replace(uninterrupted, epochs=uninterrupted.epochs + 1)
+    for start in (uninterrupted, other):
+        with pytest.raises(KilledError):
+            train_towers(TRAIN, config, 5, kill, tmp_path, checkpoint_steps=4, start=start)
+    told = []
+    resumed = train_towers(TRAIN, config, 5, lambda label, _: told.append(label), tmp_path, 4, uninterrupted)
+    assert_equal_to_the_bit(resumed, undisturbed)
+    assert len(told) == 2  # the rest of the first epoch, and the second
 
 
 def test_a_finished_training_is_not_repeated(tmp_path: Path, uninterrupted: TrainedTowers) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from recsys_pipeline.core.dataset.days import write_days
+from recsys_pipeline.core.dataset.days import write_periods
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator
 from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot, write_snapshot
 from recsys_pipeline.core.errors import DataError
@@ -48,7 +48,7 @@ def snapshot() -> Snapshot:
     """Three days of the tiny marketplace."""
     root = Path(STORE.name)
     window = Window.of_days(date(2026, 1, 1), date(2026, 1, 3))
-    days = write_days(shop().interactions(window), window, root / "days")
+    days = write_periods(shop().interactions(window), window, root / "days")
     entries = [DayEntry(str(day.day), f"days/{day.path}", day.digest, day.rows) for day in days]
     (root / "snapshot").mkdir()
     return write_snapshot(root / "snapshot", root, entries)

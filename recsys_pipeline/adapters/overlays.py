@@ -1,0 +1,51 @@
+"""Which release an hour stands on, and which overlay is served with a release."""
+
+from datetime import datetime
+
+from recsys_pipeline.adapters.releases import champion
+from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.types import HOUR_KEY, Window
+
+KEY = "speed/overlay"
+
+
+def release_under(store: ArtifactStore, hour: Window) -> Artifact:
+    """The newest promoted release, not withdrawn, whose day had ended when the hour began.
+
+    For the hour that has just passed this is the champion; for an earlier one, that of its time, so that an hour that
+    is computed again or backfilled gives what it gave. Raises `ArtifactError` where there is none.
+    """
+    found = _standing(store, hour)
+    if found is None:
+        raise ArtifactError(
+            f"no release of a day before {hour.start.date()} has been promoted, and an overlay stands on one: run "
+            "batch_daily for an earlier day first"
+        )
+    return found
+
+
+def hours_since(store: ArtifactStore, hour: Window) -> datetime:
+    """From when on the hours up to this one are wanted: the end of its release; this hour alone before the first."""
+    found = _standing(store, hour)
+    return Window.of_partition(found.manifest.recipe.partition).end if found else hour.start
+
+
+def _standing(store: ArtifactStore, hour: Window) -> Artifact | None:
+    return champion(store, before=hour.start.date().isoformat())
+
+
+def newest_overlay(store: ArtifactStore, release: Artifact) -> Artifact | None:
+    """The overlay of the latest hour that stands on this release: what serving reads beside it. None before the first.
+
+    Overlays of other releases are passed over, however new: after a promotion they are irrelevant, and the first
+    overlay over the new champion holds everything since that champion's end.
+    """
+    end = Window.of_partition(release.manifest.recipe.partition).end.strftime(HOUR_KEY)
+    for hour in reversed(store.partitions(KEY)):
+        if hour < end:
+            return None
+        overlay = store.get(KEY, hour)
+        if release.manifest.ref in overlay.manifest.recipe.inputs:
+            return overlay
+    return None

@@ -1,0 +1,47 @@
+"""From a source to committed files of events: one artifact per day or hour of a window, read as one stream."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.core.dataset.days import PeriodFile, write_periods
+from recsys_pipeline.core.dataset.sources import Source
+from recsys_pipeline.core.types import Window
+
+
+def read_periods(
+    store: ArtifactStore,
+    source: Source,
+    window: Window,
+    period: timedelta,
+    recipe_of: Callable[[Window], Recipe],
+    *,
+    max_quarantine_share: float,
+    run_id: str = "",
+) -> list[Artifact]:
+    """Read a window from the source and commit the file of each of its periods, in order; all of them or none.
+
+    Raises what `write_periods` raises; the store is then as it was.
+    """
+    started = time.monotonic()
+    # Taken before the source is read: what changes in it meanwhile must make these periods stale, not up to date.
+    recipes = [recipe_of(Window(start, start + period)) for start in window.periods(period)]
+    with store.staged() as staged:
+        stream = source.interactions(window)
+        files = write_periods(stream, window, staged, period=period, max_quarantine_share=max_quarantine_share)
+        seconds = (time.monotonic() - started) / len(files)
+        return [
+            store.commit(staged / file.partition, recipe, _built(file, staged), seconds=seconds, run_id=run_id)
+            for file, recipe in zip(files, recipes, strict=True)
+        ]
+
+
+def _built(file: PeriodFile, staged: Path) -> Built:
+    events = pq.read_table(staged / file.path, columns=["event"]).column("event").value_counts().to_pylist()
+    counts = {f"event {row['values']}": row["counts"] for row in sorted(events, key=lambda row: row["values"])}
+    return Built({"rows": file.rows, "quarantined": file.quarantined, **counts}, digest=file.digest)

@@ -1,0 +1,240 @@
+"""Which release is served: one small file with its whole history, moved atomically; and the way back.
+
+    <store root>/serving/champion.json
+
+The file is a list of moves, oldest first; the last one says what is served. A move back in time withdraws the releases
+that it leaves behind: they are not compared with any more, and no run promotes them again; a person may.
+"""
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from recsys_pipeline.adapters.locks import exclusive
+from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest
+from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.serving.gate import Decision
+from recsys_pipeline.core.serving.release_document import read_release_document
+from recsys_pipeline.core.types import ArtifactRef
+
+RELEASE, DECISION = "serving/release", "serving/decision"
+POINTER, LOCK = "serving/champion.json", ".champion.lock"
+FORMAT = 1
+LOCK_WAIT_S = 10.0
+PROMOTE, ROLLBACK = "promote", "rollback"
+PROMOTED = "promoted"
+
+
+@dataclass(frozen=True)
+class Move:
+    """One move of the pointer, to a version of the release of a day."""
+
+    action: str
+    day: str
+    version: str
+    digest: str
+    at: str
+    """When, UTC; nothing depends on it."""
+    why: str = ""
+    by_hand: bool = False
+    forced: bool = False
+    """Whether a person promoted what the gate had rejected."""
+
+
+def history(store: ArtifactStore) -> list[Move]:
+    """Every move, oldest first; raises `ArtifactError` naming the file where it cannot be read."""
+    content = store.read_file(POINTER)
+    if content is None:
+        return []
+    try:
+        document = json.loads(content)
+        if document["format"] != FORMAT:
+            raise ValueError(f"format {document['format']}, expected {FORMAT}")
+        return [Move(**move) for move in document["moves"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{store.root}/{POINTER} is not readable ({error}): restore it from a copy, or move it away and choose "
+            "what is served with `recsys release promote DAY`"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a history comes to."""
+
+    current: Move | None
+    """The move that says what is served."""
+    promoted: dict[str, Move]
+    """By day, releases that were promoted and not withdrawn."""
+    withdrawn: frozenset[str]
+    """Digests that no run promotes again."""
+
+    @classmethod
+    def of(cls, moves: list[Move]) -> "Standing":
+        """Replay the moves."""
+        promoted: dict[str, Move] = {}
+        withdrawn: set[str] = set()
+        for move in moves:
+            left = {day: other for day, other in promoted.items() if day > move.day}
+            withdrawn |= {other.digest for other in left.values()}
+            withdrawn.discard(move.digest)
+            promoted = {day: other for day, other in promoted.items() if day not in left} | {move.day: move}
+        return cls(moves[-1] if moves else None, promoted, frozenset(withdrawn))
+
+    def newest(self, before: str) -> Move | None:
+        """The newest standing release of a day before the given one."""
+        days = [day for day in self.promoted if day < before]
+        return self.promoted[max(days)] if days else None
+
+
+def champion(store: ArtifactStore, before: str | None = None) -> Artifact | None:
+    """The release that is served; with `before`, the newest promoted and not withdrawn one of an earlier day.
+
+    So a day that is computed again, or backfilled, is compared with what it was compared with at first. Raises
+    `ArtifactError` where the pointer or the release that it names is damaged or gone.
+    """
+    standing = Standing.of(history(store))
+    move = standing.current if before is None else standing.newest(before)
+    return None if move is None else released(store, move)
+
+
+def released(store: ArtifactStore, move: Move) -> Artifact:
+    """The release that a move points to."""
+    return store.version(RELEASE, move.day, move.version)
+
+
+def decision_of(store: ArtifactStore, day: str, digest: str) -> Artifact | None:
+    """The newest decision on the release of a day with this digest, current or not; None where none is left."""
+    about = ArtifactRef(RELEASE, day, digest)
+    found = [
+        store.version(DECISION, day, name)
+        for name, manifest in versions(store, DECISION, day).items()
+        if about in manifest.recipe.inputs
+    ]
+    return max(found, key=lambda artifact: (artifact.manifest.created_at, artifact.path.name), default=None)
+
+
+def versions(store: ArtifactStore, key: str, partition: str) -> dict[str, Manifest]:
+    """Manifests of every version of an artifact, by the version's name."""
+    base = f"{store.root}/{key}/{partition}"
+    if not store.fs.exists(base):
+        return {}
+    names = [entry.rstrip("/").rsplit("/", 1)[-1] for entry in store.fs.ls(base, detail=False)]
+    texts = {
+        name: store.read_file(f"{key}/{partition}/{name}/{MANIFEST_NAME}") for name in sorted(names) if "-" in name
+    }
+    return {name: Manifest.parse(text, f"{base}/{name}") for name, text in texts.items() if text is not None}
+
+
+# -- moving the pointer -----------------------------------------------------------------------------------------------
+
+
+def promote_if_newer(store: ArtifactStore, release: Artifact, decision: Decision) -> str:
+    """What a run does after the gate: move the pointer forward, never back; says in words what became of it.
+
+    A release of a day before the champion's stays where it is, and so does one that was withdrawn by hand.
+    """
+    with _moving(store) as moves:
+        standing, day = Standing.of(moves), release.manifest.recipe.partition
+        if not decision.promoted:
+            return f"rejected: {decision.why_not}"
+        if standing.current and standing.current.version == release.path.name and standing.current.day == day:
+            return "is the champion already"
+        if release.manifest.digest in standing.withdrawn:
+            return f"was withdrawn by hand; `recsys release promote {day}` brings it back"
+        if standing.current and day < standing.current.day:
+            return f"passed; {standing.current.day} is served, and runs never go back in time"
+        moves.append(_move(PROMOTE, release))
+        return PROMOTED
+
+
+def promote(store: ArtifactStore, day: str, why: str = "", force: bool = False) -> Move:
+    """Serve the current release of a day because a person says so, back in time too.
+
+    Raises `ArtifactError` where its files do not verify, and where the gate rejected it (or never saw it), unless
+    `force` is given with a reason, which is recorded.
+    """
+    release = store.get(RELEASE, day)
+    decision = decision_of(store, day, release.manifest.digest)
+    refused = "the gate has not decided on it" if decision is None else Decision.load(decision.path).why_not
+    if refused and not (force and why):
+        raise ArtifactError(
+            f"{RELEASE}@{day} was not promoted: {refused}. To serve it all the same: --force --why TEXT"
+        )
+    verify(release)
+    with _moving(store) as moves:
+        moves.append(_move(PROMOTE, release, why, by_hand=True, forced=bool(refused)))
+        return moves[-1]
+
+
+def rollback(store: ArtifactStore, to: str | None = None, why: str = "") -> Move:
+    """Serve what was served before: the newest promoted release of an earlier day, or that of the day `to`.
+
+    The target's files are verified first. Raises `ArtifactError` where there is nothing to go back to.
+    """
+    with _moving(store) as moves:
+        standing = Standing.of(moves)
+        if standing.current is None:
+            raise ArtifactError("nothing is served yet: there is nothing to go back from")
+        if to is not None and to >= standing.current.day:
+            raise ArtifactError(f"{standing.current.day} is served; {to} is no way back: use `recsys release promote`")
+        target = standing.newest(standing.current.day) if to is None else standing.promoted.get(to)
+        if target is None:
+            days = ", ".join(sorted(standing.promoted)) or "none"
+            raise ArtifactError(f"no promoted release of {to or 'an earlier day'} to go back to; there are {days}")
+        release = released(store, target)
+        verify(release)
+        moves.append(_move(ROLLBACK, release, why, by_hand=True))
+        return moves[-1]
+
+
+def pretend_promoted(store: ArtifactStore, releases: Mapping[str, tuple[str, str]]) -> None:
+    """Make a store in which these releases (digest and version, by day) were promoted in order: to decide again."""
+    with _moving(store) as moves:
+        for day, (digest, version) in sorted(releases.items()):
+            moves.append(Move(PROMOTE, day, version, digest, ""))
+
+
+def verify(release: Artifact) -> None:
+    """Compare every file of a release with its manifest; raises `ArtifactError` naming a file that differs."""
+    release.verify()
+    read_release_document(release.path, verify=False)
+
+
+def _move(action: str, release: Artifact, why: str = "", by_hand: bool = False, forced: bool = False) -> Move:
+    day, at = release.manifest.recipe.partition, datetime.now(UTC).isoformat(timespec="seconds")
+    return Move(action, day, release.path.name, release.manifest.digest, at, why, by_hand, forced)
+
+
+@contextmanager
+def _moving(store: ArtifactStore) -> Iterator[list[Move]]:
+    """The moves, to be appended to; written when the body ends well and has changed them. One process at a time.
+
+    The lock holds among the processes of one machine; on an object store the last of two machines wins.
+    """
+    with _waiting_lock(store):
+        moves = history(store)
+        before = len(moves)
+        yield moves
+        if len(moves) != before:
+            document = {"format": FORMAT, "moves": [dataclasses.asdict(move) for move in moves]}
+            store.write_file(POINTER, (json.dumps(document, indent=1) + "\n").encode())
+
+
+@contextmanager
+def _waiting_lock(store: ArtifactStore, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
+    deadline, path = clock() + LOCK_WAIT_S, store.local_root / LOCK
+    while True:
+        with exclusive(path, f"moving the champion, process {os.getpid()}") as holder:
+            if not holder:
+                yield
+                return
+        if clock() > deadline:
+            raise ArtifactError(f"{path} is held by {holder}: try again when it is done")
+        time.sleep(0.02)

@@ -1,0 +1,243 @@
+"""What of a store may go, and how it goes: nothing that is served, could be served again, is read or is shown.
+
+    kept                                                   because
+    the champion, promoted releases of the last days       they are served, or people go back to them
+    their decisions, and what they were made from          lineage, and making them again
+    current artifacts of the last days, the newest of all  later days are made from them
+    every day of events, and every kept snapshot's files   the data; a snapshot is a list of files of other days
+    hours since the champion's day                         the next overlay is made from all of them
+    reports of days whose page stands in the folder        the page links to them
+    what W&B has not been sent                             the outbox names files and holds none
+    what was made in the last day                          a run may be about to use it
+
+Days are counted back from the newest partition of the store, not from a clock, so that a store of old data keeps its
+newest days.
+"""
+
+import os
+import shutil
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from recsys_pipeline.adapters.ingestion import KEY as INTERACTIONS
+from recsys_pipeline.adapters.lineage import LineageGraph, Node, Version, read_graph
+from recsys_pipeline.adapters.manifest import MANIFEST_NAME
+from recsys_pipeline.adapters.processes import process_name
+from recsys_pipeline.adapters.releases import DECISION, RELEASE, Standing, history
+from recsys_pipeline.adapters.store import POINTER_NAME, ArtifactStore
+from recsys_pipeline.core.dataset.snapshots import SNAPSHOT_NAME, Snapshot
+from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.types import ArtifactRef
+
+KEEP_DAYS = 28
+"""Four weeks: a person who finds on a Monday that something went wrong last month can still go back."""
+FRESH = timedelta(days=1)
+SNAPSHOT, REPORTS, SPEED = "dataset/snapshot", "reports/", "speed/"
+
+
+class Place(NamedTuple):
+    """Where a version of an artifact lies below the store's root."""
+
+    key: str
+    partition: str
+    version: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """A version that would go."""
+
+    place: Place
+    is_current: bool
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What stays, with the first reason for it, and what would go."""
+
+    kept: dict[Place, str]
+    doomed: tuple[Doomed, ...]
+
+    @property
+    def n_bytes(self) -> int:
+        """What would be freed."""
+        return sum(one.n_bytes for one in self.doomed)
+
+
+def collect(
+    store: ArtifactStore,
+    keep_days: int = KEEP_DAYS,
+    shown_days: Collection[str] = (),
+    unsent: Iterable[ArtifactRef] = (),
+    now: datetime | None = None,
+) -> Retention:
+    """Decide over every version of the store; deletes nothing.
+
+    `shown_days` are the days whose page stands in the report folder; `unsent` what the W&B outbox names. Raises
+    `SettingError` for less than one day, `ArtifactError` where the champion's pointer is damaged: what is served must
+    be known.
+    """
+    if keep_days < 1:
+        raise SettingError(f"--keep-days {keep_days}: keep at least one day")
+    graph, moves = read_graph(store), history(store)
+    kept = _Kept(store, graph)
+    days = sorted(ref.partition[:10] for ref in graph.nodes if _is_day(ref.partition[:10]))
+    first = (date.fromisoformat(days[-1]) - timedelta(days=keep_days - 1)).isoformat() if days else ""
+    standing = Standing.of(moves)
+    _keep_releases(kept, standing, first)
+    newest = {ref.key: max(ref.partition for ref in refs) for refs in _by_key(graph) for ref in refs[:1]}
+    for ref, node in graph.nodes.items():
+        if node.is_current and (ref.partition[:10] >= first or ref.partition == newest[ref.key]):
+            kept.current(node, "of the last days")
+        if node.is_current and ref.key == INTERACTIONS:
+            kept.current(node, "events")
+        if (
+            node.is_current
+            and ref.key.startswith(SPEED)
+            and standing.current
+            and ref.partition[:10] > standing.current.day
+        ):
+            kept.current(node, "since the champion")
+        if node.is_current and ref.key.startswith(REPORTS) and ref.partition in shown_days:
+            kept.current(node, "a report page")
+    for ref in unsent:
+        kept.all_of(ref, "not sent to W&B")
+    kept.fresh((now or datetime.now(UTC)) - FRESH)
+    kept.read_by_snapshots()
+    return Retention(kept.reasons, tuple(_doomed(graph, kept.reasons)))
+
+
+class _Kept:
+    """Places that stay, each with the first reason that was found."""
+
+    def __init__(self, store: ArtifactStore, graph: LineageGraph) -> None:
+        self._store, self._graph = store, graph
+        self.reasons: dict[Place, str] = {}
+
+    def place(self, ref: ArtifactRef, version: Version, reason: str) -> None:
+        self.reasons.setdefault(Place(ref.key, ref.partition, version.name), reason)
+
+    def current(self, node: Node, reason: str) -> None:
+        for version in node.versions:
+            if version.is_current:
+                self.place(node.ref, version, reason)
+
+    def all_of(self, ref: ArtifactRef, reason: str) -> None:
+        """Every version with this content: a manifest that names it does not say which of them it read."""
+        for version in self._graph.nodes[ref].versions if ref in self._graph.nodes else ():
+            self.place(ref, version, reason)
+
+    def with_ancestors(self, ref: ArtifactRef, reason: str) -> None:
+        """An artifact, everything of its own day that it was made from, and what that names of other days."""
+        queue = {ref: None}
+        for at in (order := [ref]):
+            self.all_of(at, reason)
+            if at.partition != ref.partition or at not in self._graph.nodes:
+                continue
+            fresh = [other for other in self._graph.inputs(at) if other not in queue]
+            queue |= dict.fromkeys(fresh)
+            order += fresh
+
+    def decisions_on(self, ref: ArtifactRef) -> None:
+        for other in self._graph.outputs(ref):
+            if other.key == DECISION and other.partition == ref.partition:
+                self.all_of(other, "decided on a release")
+
+    def fresh(self, since: datetime) -> None:
+        for ref, node in self._graph.nodes.items():
+            for version in node.versions:
+                if datetime.fromisoformat(version.manifest.created_at) >= since:
+                    self.place(ref, version, "just made")
+
+    def read_by_snapshots(self) -> None:
+        """Day files and id maps of other days, which kept snapshots list by path."""
+        root = self._store.local_root
+        for place in [place for place in self.reasons if place.key == SNAPSHOT]:
+            folder = self._store.version(*place).path
+            if not (folder / SNAPSHOT_NAME).is_file():
+                continue
+            for file in Snapshot.files(folder, root):
+                *key, partition, version, _ = file.split("/")
+                self.reasons.setdefault(Place("/".join(key), partition, version), "read by a snapshot")
+
+
+def _keep_releases(kept: _Kept, standing: Standing, first: str) -> None:
+    """The champion, the release before it, and all that were promoted in the last days, with what they came from."""
+    back = standing.newest(standing.current.day) if standing.current else None
+    wanted = [move for move in standing.promoted.values() if move.day >= first]
+    for move in [one for one in (standing.current, back, *wanted) if one is not None]:
+        ref = ArtifactRef(RELEASE, move.day, move.digest)
+        kept.reasons.setdefault(Place(RELEASE, move.day, move.version), "served, or to go back to")
+        kept.with_ancestors(ref, "made a release")
+        kept.decisions_on(ref)
+
+
+def _by_key(graph: LineageGraph) -> list[list[ArtifactRef]]:
+    found: dict[str, list[ArtifactRef]] = {}
+    for ref, node in graph.nodes.items():
+        if node.is_current:
+            found.setdefault(ref.key, []).append(ref)
+    return list(found.values())
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _doomed(graph: LineageGraph, kept: Collection[Place]) -> Iterable[Doomed]:
+    for ref, node in graph.nodes.items():
+        for version in node.versions:
+            place = Place(ref.key, ref.partition, version.name)
+            if place not in kept:
+                size = sum(entry["bytes"] for entry in version.manifest.files.values())
+                yield Doomed(place, version.is_current, size)
+
+
+def delete(store: ArtifactStore, doomed: Iterable[Doomed]) -> int:
+    """Delete versions, and give the number; killed at any moment, nothing half-deleted looks whole.
+
+    A partition's pointer goes before the version that it names. On a local disk the folder is then moved out of sight
+    in one step; on an object store its manifest goes first, without which no reader takes it for an artifact.
+    """
+    count = 0
+    for one in doomed:
+        if one.is_current:
+            _forget_pointer(store, one.place)
+        if store.is_local:
+            _remove_folder(store.local_root / str(one.place), store.staging)
+        else:
+            remote = f"{store.root}/{one.place}"
+            store.fs.rm_file(f"{remote}/{MANIFEST_NAME}")
+            store.fs.rm(remote, recursive=True)
+            _remove_folder(store.local_root / str(one.place), store.staging)
+        count += 1
+    return count
+
+
+def _forget_pointer(store: ArtifactStore, place: Place) -> None:
+    """Unless a run has pointed the partition elsewhere meanwhile."""
+    if store.current_version(place.key, place.partition) == place.version:
+        store.fs.rm_file(f"{store.root}/{place.key}/{place.partition}/{POINTER_NAME}")
+
+
+def _remove_folder(folder: Path, staging: Path) -> None:
+    staging.mkdir(parents=True, exist_ok=True)
+    out_of_sight = staging / process_name()
+    try:
+        folder.rename(out_of_sight)
+    except FileNotFoundError:  # another collection was faster, or a remote store's copy was never fetched
+        return
+    shutil.rmtree(out_of_sight, ignore_errors=True)
+    if not any(folder.parent.iterdir()):
+        os.rmdir(folder.parent)

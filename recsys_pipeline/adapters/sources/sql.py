@@ -1,0 +1,191 @@
+"""A database as a source: any that SQLAlchemy reaches, read only, a day or an hour at a time.
+
+The tables stay where they are. A window is a range of the raw time column, so that an index on it serves; rows come
+from a cursor on the server in batches, so that memory does not grow with the table. Whether a window has changed is
+told by its number of rows and its greatest watermark, a column that grows with every insert and update: an index on
+(time, watermark) answers that alone. A row that comes late, or changes, makes its window stale.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from recsys_pipeline.adapters.sources.image_folder import read_image
+from recsys_pipeline.adapters.sources.sql_config import SqlConfig, SqlInteractions, SqlTable, load_sql_config
+from recsys_pipeline.adapters.sources.sql_database import ReadOnlyDatabase
+from recsys_pipeline.adapters.sources.sql_tables import Rows, SqlSection, interaction_batch, item_table, look_table
+from recsys_pipeline.adapters.sources.sql_times import Clock, wrong_unit
+from recsys_pipeline.core.dataset.schema import INTERACTIONS, TRACE
+from recsys_pipeline.core.dataset.sources import DayRange
+from recsys_pipeline.core.errors import SourceError
+from recsys_pipeline.core.types import Window
+
+STREAM = pa.schema([field.with_nullable(True) for field in [*INTERACTIONS, *TRACE]])
+
+
+class SqlSource:
+    """A `Source` over a database, described by a `SqlConfig`; see `conf/sources/sql-shop.toml` for an example."""
+
+    def __init__(self, config: SqlConfig) -> None:
+        self.config = config
+        self.name = config.name
+        self.provides = frozenset(name for name in ("interactions", "items", "looks") if getattr(config, name))
+        self.database = ReadOnlyDatabase(config.url, config.name)
+
+    @classmethod
+    def from_toml(cls, path: Path) -> "SqlSource":
+        """Raises `SettingError` for a config that is missing or wrong; the database is not asked yet."""
+        return cls(load_sql_config(path))
+
+    def days(self) -> DayRange:
+        """From the day of the first row; without end, or (`ends`) to the day of the last row that is not in the future.
+
+        Raises `SourceError` where there is no row with a time.
+        """
+        if self.config.interactions is None:
+            assert self.config.first_day is not None  # SqlConfig sees to it
+            return DayRange(self.config.first_day, None)
+        tomorrow = datetime.combine(datetime.now(UTC).date() + timedelta(days=1), time(), UTC)
+        found = self._span(Window(datetime(1, 1, 2, tzinfo=UTC), tomorrow))
+        if found is None:
+            raise SourceError(
+                f"{self._events.place} has no row with a time up to today: check interactions.columns.timestamp and "
+                f"interactions.time_unit of source {self.name}"
+            )
+        return DayRange(found[0], found[1] if self.config.ends else None)
+
+    def interactions(self, window: Window) -> pa.RecordBatchReader:
+        """Events of the window; a value that is not of its column's type makes its row a defect.
+
+        Rows without a readable time come with the first day. Raises `SourceError`, before or while streaming.
+        """
+        return pa.RecordBatchReader.from_batches(STREAM, self._stream(window))
+
+    def items(self, as_of: datetime) -> pa.Table:
+        """The catalogue as it is now, without items whose `created_at` is at or after `as_of`."""
+        section, config = self._section("items"), self.config.items
+        assert config is not None
+        clock = self._clock_of(section, "created_at", config.time_unit, " ") if config.columns.created_at else None
+        statement = section.select()
+        return item_table(self._batches(statement, section), section, clock, config.category_separator, as_of)
+
+    def looks(self, as_of: datetime) -> pa.Table:  # noqa: ARG002 - tables of looks carry no time
+        """All scene-product pairs as they are now."""
+        section = self._section("looks")
+        return look_table(self._batches(section.select(), section), section)
+
+    def image(self, reference: str) -> bytes:
+        """Bytes of a file below `root`; anything that leads out of it is refused."""
+        if self.config.root is None:
+            raise SourceError(f"source {self.name} has no images: set root to the folder of image {reference!r}")
+        return read_image(self.config.root, reference)
+
+    def fingerprint(self, window: Window, table: str = "interactions") -> str:
+        """Digest of the section, and of the number of rows (in the window) and their greatest watermark.
+
+        Without a watermark only the number of rows tells.
+        """
+        section = self._section(table)
+        seen = [self._marks(section, self._clock.inside(window) if table == "interactions" else None)]
+        if table == "interactions" and self._opens(window):
+            seen.append(self._marks(section, self._clock.unreadable()))
+        document = [section.config.model_dump(mode="json"), seen]
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+    def count(self, window: Window) -> int:
+        """Rows that `interactions(window)` would deliver."""
+        counted = self._marks(self._events, self._clock.inside(window))[0]
+        return counted + (self._marks(self._events, self._clock.unreadable())[0] if self._opens(window) else 0)
+
+    def _marks(self, section: SqlSection, condition: sa.ColumnElement[bool] | None) -> tuple[int, str | None]:
+        """Number of rows and greatest watermark, as text."""
+        mark = section.config.watermark
+        greatest = sa.func.max(sa.column(mark)) if mark else sa.null()
+        statement = sa.select(sa.func.count(), greatest).select_from(section.origin)
+        row = self.database.row(statement if condition is None else statement.where(condition), section.place)
+        value = row[1].astimezone(UTC) if isinstance(row[1], datetime) and row[1].tzinfo else row[1]
+        return int(row[0]), None if value is None else str(value)
+
+    def _stream(self, window: Window) -> Iterator[pa.RecordBatch]:
+        section, clock = self._events, self._clock
+        conditions = [clock.inside(window)] + ([clock.unreadable()] if self._opens(window) else [])
+        for condition in conditions:
+            for rows in self._batches(section.select().where(condition), section):
+                yield interaction_batch(rows, section, clock, self._interactions, STREAM)
+
+    def _batches(self, statement: sa.Select[*tuple[Any, ...]], section: SqlSection) -> Iterator[Rows]:
+        return self.database.stream(statement, self.config.batch_rows, section.place)
+
+    def _opens(self, window: Window) -> bool:
+        """Whether the window begins the source's first day, with which rows without a time are delivered."""
+        return window.start <= self._first_instant < window.end
+
+    @cached_property
+    def _first_instant(self) -> datetime:
+        """Start of the first day, found once: only rows without a time depend on it."""
+        return datetime.combine(self.days().first, time(), UTC)
+
+    def _span(self, window: Window) -> tuple[date, date] | None:
+        """First and last day with rows in the window; each bound by itself, as an index gives it."""
+        section, clock = self._events, self._clock
+        bounds = [
+            sa.select(bound(clock.column)).select_from(section.origin).where(clock.inside(window)).scalar_subquery()
+            for bound in (sa.func.min, sa.func.max)
+        ]
+        first, last = self.database.row(sa.select(*bounds), section.place)
+        try:
+            return None if first is None else (clock.day(first), clock.day(last))
+        except ValueError:
+            raise SourceError(
+                f"{section.place} has times from {first!r} to {last!r}: check interactions.time_unit of {self.name}"
+            ) from None
+
+    @property
+    def _interactions(self) -> SqlInteractions:
+        if self.config.interactions is None:
+            raise SourceError(f"source {self.name} declares no [interactions]")
+        return self.config.interactions
+
+    @cached_property
+    def _events(self) -> SqlSection:
+        return self._section("interactions")
+
+    @cached_property
+    def _clock(self) -> Clock:
+        config = self._interactions
+        return self._clock_of(self._events, "timestamp", config.time_unit, config.time_separator)
+
+    def _section(self, name: str) -> SqlSection:
+        config: SqlTable | None = getattr(self.config, name)
+        if config is None:
+            raise SourceError(f"source {self.name} declares no [{name}]")
+        if name not in self._checked:
+            self._checked[name] = SqlSection.checked(name, config, self.database)
+        return self._checked[name]
+
+    @cached_property
+    def _checked(self) -> dict[str, SqlSection]:
+        """Sections whose tables and columns were found; each is looked for once."""
+        return {}
+
+    def _clock_of(self, section: SqlSection, name: str, unit: Any, separator: str) -> Clock:
+        """How a time column is read; what kind of timestamps it holds is told by one of them."""
+        column = sa.column(section.columns[name])
+        dialect = self.database.dialect
+        sample = self.database.first(
+            sa.select(column).select_from(section.origin).where(column.is_not(None)).limit(1), section.place
+        )
+        wrong = wrong_unit(sample, unit, dialect) if sample is not None else ""
+        if wrong:
+            raise SourceError(
+                f"column {section.columns[name]} of {section.place} {wrong}: [{section.name}] of {self.name}"
+            )
+        is_aware = isinstance(sample, datetime) and sample.tzinfo is not None
+        return Clock(column, unit, separator, is_aware, has_loose_types=dialect == "sqlite")

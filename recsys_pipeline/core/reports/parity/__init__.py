@@ -1,0 +1,1 @@
+"""Parity: how far models that go on from day to day lie behind full fits."""

@@ -1,0 +1,246 @@
+"""What the gate judges a release by: accuracy against the champion on the same test rows, lists, vectors, the day."""
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int32, Int64, Integer
+
+from recsys_pipeline.core.folds import Fold
+from recsys_pipeline.core.models import Scorer
+from recsys_pipeline.core.models.als import AlsModel
+from recsys_pipeline.core.neighbors.tuning import Clock
+from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
+from recsys_pipeline.core.reports.accuracy.ranking_report import PRIMARY_K, PRIMARY_METRIC
+from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
+from recsys_pipeline.core.reports.accuracy.resampling import paired_differences, ranking_estimates
+from recsys_pipeline.core.reports.monitoring.drift import DriftLimits, drift_report
+from recsys_pipeline.core.reports.monitoring.priors import Profile
+from recsys_pipeline.core.serving.gate import Gap, GateFigures, Shift
+from recsys_pipeline.core.serving.gate_limits import GateLimits
+from recsys_pipeline.core.serving.recommend import recommend
+from recsys_pipeline.core.serving.release import Release
+from recsys_pipeline.core.types import Ratings
+
+LIST_FEATURES = ("score", "user_norm", "item_norm", "neighbor_distance", "recommended_category", "recommended_price")
+"""What a profile says of a release's own lists and vectors. These can stop a release, because people would see it; what
+people did and what the catalogue holds only warns: holidays and campaigns move it, and the test rows judge it."""
+QUANTILE = 0.99
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A release before the gate, with everything that it is judged on."""
+
+    release: Release
+    fold: Fold
+    """The day's: the model was fitted on train and validation, and test decides."""
+    popularity: Scorer
+    """Fitted on the same rows."""
+    event_users: Integer[np.ndarray, " events"]
+    """Who made each of the day's events, impressions left out; −1 for users that the release does not know."""
+    champion: Release | None = None
+    best: tuple[str, float] = ("", math.nan)
+    """Day and NDCG@10 of the best that was promoted within the days that count."""
+    drifted: tuple[str, ...] = ()
+
+
+def measure(trial: Trial, limits: GateLimits, seed: int, clock: Clock = time.perf_counter) -> GateFigures:
+    """Every figure that the gate asks for; only the latency depends on the machine."""
+    release, known, test = trial.release, trial.fold.train_and_validation, trial.fold.test
+    candidate = _ranked(release.model, known, test)
+    ndcg = next(row for row in ranking_estimates(candidate, seed) if (row.metric, row.k) == (PRIMARY_METRIC, PRIMARY_K))
+    versus_champion, left_out = _against(trial, candidate, seed)
+    shares = [largest_share(users[users >= 0]) for users in (trial.event_users, trial.fold.test.user)]
+    return GateFigures(
+        day=release.day,
+        ndcg=ndcg.value,
+        ndcg_low=ndcg.low,
+        ndcg_high=ndcg.high,
+        n_users=candidate.n_users,
+        versus_popularity=_gap(candidate, _ranked(trial.popularity, known, test), seed),
+        versus_champion=versus_champion,
+        rows_left_out=left_out,
+        best_day=trial.best[0],
+        best_ndcg=trial.best[1],
+        shifts=shifts(trial.champion.priors, release.priors) if trial.champion else (),
+        drifted=trial.drifted,
+        recall=release.index.report.recall,
+        events_share=shares[0][0],
+        events_of_user=shares[0][1],
+        test_share=shares[1][0],
+        test_rows_of_user=shares[1][1],
+        **_list_figures(release, limits, seed),
+        **_vector_figures(release),
+        latency_p99_ms=latency_p99_ms(release, limits.timed_users, seed, clock),
+    )
+
+
+# -- accuracy ---------------------------------------------------------------------------------------------------------
+
+
+def _against(trial: Trial, candidate: RankingResult, seed: int) -> tuple[Gap | None, int]:
+    """The gap to the champion on the rows that neither model was fitted on, and how many that leaves out."""
+    if trial.champion is None:
+        return None, 0
+    known, numbers = trial.fold.train_and_validation, Numbers.of(trial.champion, trial.release)
+    test, left_out = without_fitted(trial.fold.test, trial.champion, numbers)
+    own = _ranked(trial.release.model, known, test) if left_out else candidate
+    return _gap(own, _ranked(as_it_would_serve(trial.champion, known, numbers), known, test), seed), left_out
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers that a champion has for today's users and items; −1 for those that came later.
+
+    They are found by id. Usually they are the same, since an id keeps its number; not so where somebody made an earlier
+    snapshot again from other events.
+    """
+
+    user: Int64[np.ndarray, " users"]
+    item: Int64[np.ndarray, " items"]
+
+    @classmethod
+    def of(cls, champion: Release, release: Release) -> "Numbers":
+        """From both releases' ids; an item that the champion's model does not have counts as unknown."""
+        user = champion.user_rows(release.users.all_ids().to_numpy())
+        item = champion.item_rows(release.items.all_ids().to_numpy()[: release.n_items])
+        return cls(user, np.where(item < champion.n_items, item, -1))
+
+
+def without_fitted(test: Ratings, champion: Release, numbers: Numbers) -> tuple[Ratings, int]:
+    """The test rows whose pair the champion was not fitted on, and how many that leaves out."""
+    histories = champion.histories
+    fitted = histories.everything().take(np.flatnonzero(histories.fitted))
+    user, item = numbers.user[test.user], numbers.item[test.item]
+    seen = (user >= 0) & (item >= 0) & np.isin(_pairs(user, item), _pairs(fitted.user, fitted.item))
+    return test.take(~seen), int(seen.sum())
+
+
+def _pairs(user: Integer[np.ndarray, " rows"], item: Integer[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
+    return user.astype(np.int64) << 32 | item
+
+
+@dataclass(frozen=True)
+class OlderModel:
+    """A model among today's items: it can recommend none that it does not know."""
+
+    model: AlsModel
+    item: Int64[np.ndarray, " items"]
+    """Its number for each of today's items."""
+    predicts_values: bool = False
+
+    def scores(self, users: Int32[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch items"]:
+        """The model's scores, and below all of them those of items that it does not know."""
+        known = np.flatnonzero(self.item >= 0)
+        scores = np.full((len(users), len(self.item)), np.finfo(np.float32).min, np.float32)
+        scores[:, known] = self.model.scores(users)[:, self.item[known]]
+        return scores
+
+
+def as_it_would_serve(champion: Release, known: Ratings, numbers: Numbers) -> OlderModel:
+    """The champion's fitted model with today's users folded in on what is known now of items that it knows."""
+    rows = known.take(numbers.item[known.item] >= 0)
+    item = numbers.item[rows.item].astype(np.int32)
+    histories = dataclasses.replace(rows, item=item, n_items=champion.n_items)
+    return OlderModel(champion.model.for_users(histories), numbers.item)
+
+
+def _ranked(model: Any, known: Ratings, test: Ratings) -> RankingResult:
+    """`Any`, because to type checkers a property is no `Scorer.predicts_values`."""
+    return evaluate_ranking(model, known, test, (PRIMARY_K,))
+
+
+def _gap(candidate: RankingResult, other: RankingResult, seed: int) -> Gap:
+    rows = paired_differences(candidate, other, seed)
+    row = next(row for row in rows if (row.metric, row.k) == (PRIMARY_METRIC, PRIMARY_K))
+    return Gap(row.value, row.low, row.high, row.p_value, row.n)
+
+
+# -- lists and vectors ------------------------------------------------------------------------------------------------
+
+
+def _sample(release: Release, n: int, seed: int) -> list[str]:
+    rows = np.random.default_rng(seed).permutation(release.n_users)[:n]
+    return release.users.ids(np.sort(rows)).to_pylist()
+
+
+def _list_figures(release: Release, limits: GateLimits, seed: int) -> dict[str, Any]:
+    k, users = release.config.k, _sample(release, limits.sampled_users, seed)
+    lists = recommend(release, None, users, k).item_ids
+    filled = lists != ""
+    could_show = min(len(release.on_sale_rows), k * len(users))
+    return {
+        "coverage": len(np.unique(lists[filled].astype(str))) / could_show if could_show else math.nan,
+        "full_lists": float(filled.all(axis=1).mean()) if len(users) else math.nan,
+        "empty_lists": float((~filled.any(axis=1)).mean()) if len(users) else math.nan,
+    }
+
+
+def _vector_figures(release: Release) -> dict[str, Any]:
+    n_not_finite, norms = 0, {}
+    for name, vectors in (("user", release.user_vectors), ("item", release.item_vectors)):
+        finite = np.isfinite(vectors).all(axis=1)
+        n_not_finite += int((~finite).sum())
+        norms[name] = lengths(vectors[finite])
+    return {
+        "n_not_finite": n_not_finite,
+        "user_norm_median": float(np.median(norms["user"])) if len(norms["user"]) else math.nan,
+        "item_norm_median": float(np.median(norms["item"])) if len(norms["item"]) else math.nan,
+        "item_norm_max": float(norms["item"].max()) if len(norms["item"]) else math.nan,
+    }
+
+
+def lengths(vectors: Float32[np.ndarray, "n dim"]) -> Float64[np.ndarray, " n"]:
+    """Norms over the dimensions that differ between rows: the constant one that carries biases would hide the others.
+
+    >>> lengths(np.array([[3, 1], [0, 1]], np.float32)).tolist()
+    [3.0, 0.0]
+    """
+    varied = vectors[:, (vectors != vectors[:1]).any(axis=0)]
+    return np.sqrt(np.einsum("nd,nd->n", varied, varied, dtype=np.float64))
+
+
+def latency_p99_ms(release: Release, n_users: int, seed: int, clock: Clock) -> float:
+    """99th percentile of the time to make one user's list, after one that opens the files; NaN without users."""
+    users = _sample(release, n_users, seed)
+    if not users:
+        return math.nan
+    recommend(release, None, users[:1], release.config.k)
+    seconds = []
+    for user in users:
+        start = clock()
+        recommend(release, None, [user], release.config.k)
+        seconds.append(clock() - start)
+    return 1000 * float(np.quantile(seconds, QUANTILE))
+
+
+def shifts(champion: Profile, candidate: Profile) -> tuple[Shift, ...]:
+    """PSI of every feature of lists and vectors that both profiles have; one that vanished is infinitely far."""
+    report = drift_report(_of_lists(champion), _of_lists(candidate), DriftLimits())
+    found = {row.feature: row for row in report.rows}
+    return tuple(
+        Shift(
+            name, math.inf if math.isnan(row.value) else row.value, 0.0 if math.isnan(row.threshold) else row.threshold
+        )
+        for name in LIST_FEATURES
+        if (row := found.get(name)) is not None and (row.breached or not math.isnan(row.value))
+    )
+
+
+def _of_lists(profile: Profile) -> Profile:
+    return Profile({name: found for name, found in profile.distributions.items() if name in LIST_FEATURES})
+
+
+# -- the day ----------------------------------------------------------------------------------------------------------
+
+
+def largest_share(users: Integer[np.ndarray, " rows"]) -> tuple[float, int]:
+    """Share and number of the rows of the user who has most; nothing of nothing."""
+    if not len(users):
+        return 0.0, 0
+    most = int(np.bincount(users).max())
+    return most / len(users), most

@@ -1,0 +1,139 @@
+"""The parity report: on days of a full fit, what the continued model would have been, and how far it lies behind."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.core.dataset.looks import LookData
+from recsys_pipeline.core.errors import ModelError
+from recsys_pipeline.core.folds import Fold
+from recsys_pipeline.core.folds.triplets import LookFolds
+from recsys_pipeline.core.models import ModelSpec, discover
+from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
+from recsys_pipeline.core.reports.page import plots
+from recsys_pipeline.core.reports.parity.gaps import Gap, compare_looks, compare_rankings, gap_figure
+from recsys_pipeline.defs.models import fit_of, fitted_config, inputs_of, training_data
+from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset, steps
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
+from recsys_pipeline.defs.warm_starts import BEHIND, PARITY, plan_fit, trained_before
+
+GAPS = "gaps.parquet"
+CONTINUED = [
+    spec for spec in discover().values()
+    if spec.continue_fit and spec.daily and spec.data in configured_source().provides
+]  # fmt: skip
+"""Models that go on from day to day."""
+INPUTS = list(dict.fromkeys(key for spec in CONTINUED for key in (f"models/{spec.name}", *inputs_of(spec))))
+
+
+class ParityConfig(dg.Config):
+    """How far behind a full fit a continued model may be."""
+
+    max_gap: float = Field(
+        0.01,
+        ge=0,
+        description="The check fails where a gap's whole 95% interval lies above this: NDCG@10, or accuracy.",
+    )
+    n_resamples: int = Field(1000, ge=1, description="Bootstrap resamples of users or scenes.")
+    seed: int = seed_field("Seed of the resampling.")
+
+
+def continued_models_keep_up(artifact: Artifact) -> bool:
+    """No continued model is behind a full fit by more than `max_gap`; days without a full fit compare nothing."""
+    return not artifact.manifest.metrics[BEHIND]
+
+
+# Not annotated as an iterator: where a type check wraps it, as in tests, Dagster sees no `yield` and would read the
+# annotation as the types of the asset and its checks.
+@stage_asset(PARITY, needs="reports", kinds={"jax", "python"}, after=INPUTS, blocking=[continued_models_keep_up])
+def parity(context: dg.AssetExecutionContext, config: ParityConfig, store: StoreResource, tracker: TrackerResource):
+    """One row is the gap between a model's full fit and its continued fit of the same day, on the same test rows.
+
+    Only days of a full fit have new rows; the others carry the earlier ones along. Where a gap is too large the run
+    fails, and the next day is fitted in full.
+    """
+    opened, day = store.open(), context.partition_key
+    inputs = {key: store.input(context, key) for key in INPUTS}
+    earlier = opened.latest(PARITY, before=day)
+    starts = {spec.name: start for spec in CONTINUED if (start := _start(opened, spec, day, inputs))}
+    behind_them = {name: trained_before(opened, start) for name, start in starts.items()}
+
+    def build(directory: Path, _: TrackedRun) -> Built:
+        gaps = load_records(Gap, earlier.path / GAPS) if earlier else []
+        today = [
+            _gap(discover()[name], day, inputs, start, behind_them[name], config) for name, start in starts.items()
+        ]
+        save_records([*gaps, *today], directory / GAPS)
+        return Built(_headline(today, config.max_gap))
+
+    sources = [*inputs.values(), *(one for found in behind_them.values() for one in found)]
+    sources += [earlier] if earlier else []
+    result = produce(
+        context, store, tracker, inputs=sources, config=config, build=build, describe=_describe,
+        blocking=[continued_models_keep_up],
+    )  # fmt: skip
+    yield result
+    if problem := opened.get(PARITY, day).manifest.metrics["problem"]:
+        raise ModelError(problem)
+
+
+def _start(store: ArtifactStore, spec: ModelSpec, day: str, inputs: dict[str, Artifact]) -> Artifact | None:
+    """What a model that was fitted in full could have gone on from."""
+    model = inputs[f"models/{spec.name}"].manifest
+    if any(ref.key == model.recipe.key for ref in model.recipe.inputs):
+        return None
+    return plan_fit(store, spec, day, [inputs[key] for key in inputs_of(spec)], model.recipe.config).earlier
+
+
+def _gap(
+    spec: ModelSpec, day: str, inputs: dict[str, Artifact], start: Artifact, behind: list[Artifact],
+    config: ParityConfig,
+) -> Gap:  # fmt: skip
+    full, own = inputs[f"models/{spec.name}"], [inputs[key] for key in inputs_of(spec)]
+    train = training_data(spec, own)
+    continued = fit_of(spec, start)(train, fitted_config(full), full.manifest.recipe.config["seed"])
+    model = spec.load(full.path)
+    if spec.data == "interactions":
+        folds = [
+            Fold.load(one.path).train_and_validation for one in behind if one.manifest.recipe.key == inputs_of(spec)[0]
+        ]
+        test = Fold.load(own[0].path).test
+        compared = compare_rankings(model, continued, train, test, folds, config.seed, config.n_resamples)
+    else:
+        data, look_folds = LookData.load(own[1].path), LookFolds.load(own[0].path)
+        compared = compare_looks(model, continued, data, look_folds, config.seed, config.n_resamples)
+    since = date.fromisoformat(day) - date.fromisoformat(start.manifest.metrics["full_fit_day"])
+    return compared.of(day, spec.name, since.days)
+
+
+def _headline(today: list[Gap], max_gap: float) -> dict[str, Any]:
+    """The gaps by model, which are too large, and what is to be done."""
+    beyond = [gap for gap in today if gap.is_beyond(max_gap)]
+    for gap in today:
+        steps.info("  %s: continued %.4f, full %.4f", gap.model, gap.continued, gap.full)
+    told = "; ".join(
+        f"{gap.model} of {gap.day}, continued for {gap.days} days, is {gap.gap:.4f} [{gap.low:.4f}, {gap.high:.4f}] "
+        f"behind a full fit in {plots.metric_label(gap.metric, gap.k)}"
+        for gap in beyond
+    )
+    problem = (
+        f"{told}: more than max_gap = {max_gap:g}. The next day is fitted in full; raise warm_epochs" if told else ""
+    )
+    figures = {
+        f"{gap.model}_{name}": getattr(gap, name) for gap in today for name in ("gap", "low", "high", "left_out")
+    }
+    return {**figures, "compared": " ".join(gap.model for gap in today) or "nothing: no full fit today",
+            BEHIND: " ".join(gap.model for gap in beyond), "problem": problem}  # fmt: skip
+
+
+def _describe(artifact: Artifact) -> dict[str, Any]:
+    gaps = load_records(Gap, artifact.path / GAPS)
+    if not gaps:
+        return {}
+    figure = gap_figure(gaps, artifact.manifest.recipe.config["max_gap"])
+    return {"plot of gaps": picture(plots.to_png(figure), "full minus continued, day by day")}

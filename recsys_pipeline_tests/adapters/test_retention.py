@@ -1,0 +1,242 @@
+"""What goes and what stays: after a collection everything that is left is whole, and what is served can go back."""
+
+import json
+import random
+import shutil
+import tempfile
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys_pipeline.adapters.lineage import read_graph
+from recsys_pipeline.adapters.releases import DECISION, RELEASE, champion, promote_if_newer, rollback
+from recsys_pipeline.adapters.retention import Retention, collect, delete
+from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.core.dataset.snapshots import SNAPSHOT_NAME, Snapshot
+from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline_tests.adapters.release_artifacts import decided, recipe, released
+
+LATER = datetime.now(UTC) + timedelta(days=3)
+"""By then nothing that a test makes is fresh."""
+FIRST = date(2026, 1, 1)
+
+
+def day_name(number: int) -> str:
+    return (FIRST + timedelta(days=number)).isoformat()
+
+
+def made(store: ArtifactStore, key: str, day: str, *inputs: Artifact, text: str = "") -> Artifact:
+    def build(directory: Path) -> Built:
+        (directory / "data.txt").write_text(f"{key} {day} {text}")
+        return Built({})
+
+    return store.build(recipe(key, day, tuple(one.manifest.ref for one in inputs), text=text), build)
+
+
+def snapshot(store: ArtifactStore, day: str, events: list[Artifact], earlier: Artifact | None) -> Artifact:
+    """Lists day files of all days, and the folders of earlier snapshots for their ids, as the real one does."""
+    folders = []
+    if earlier is not None:
+        own = earlier.path.relative_to(store.local_root).as_posix()
+        folders = [*json.loads((earlier.path / SNAPSHOT_NAME).read_text())["earlier_id_folders"], own]
+
+    def build(directory: Path) -> Built:
+        files = [one.path.relative_to(store.local_root).as_posix() + "/data.txt" for one in events]
+        days = [{"day": one.manifest.recipe.partition, "path": file, "digest": "", "rows": 1}
+                for one, file in zip(events, files, strict=True)]  # fmt: skip
+        document = {"days": days, "earlier_id_folders": folders, "id_digests": {}, "n_users": 0, "n_items": 0}
+        (directory / SNAPSHOT_NAME).write_text(json.dumps(document))
+        for subject in ("users", "items"):
+            (directory / f"{subject}.parquet").write_text(day)
+        return Built({})
+
+    before = (earlier.manifest.ref,) if earlier else ()
+    return store.build(recipe("dataset/snapshot", day, (events[-1].manifest.ref, *before)), build)
+
+
+def history_of(store: ArtifactStore, n_days: int, rejected: set[int], redone: set[int]) -> None:
+    """A chain of days as the batch makes it; `redone` days of events have an older version that snapshots list."""
+    events: list[Artifact] = []
+    earlier, report = None, None
+    for number in range(n_days):
+        day = day_name(number)
+        events.append(made(store, "dataset/interactions", day))
+        if number in redone:
+            snapshot(store, day, events, earlier)
+            events[-1] = made(store, "dataset/interactions", day, text="late")
+        earlier = snapshot(store, day, events, earlier)
+        model = made(store, "models/als", day, earlier)
+        report = made(store, "reports/ranking", day, model, *([report] if report else []))
+        made(store, "reports/daily", day, report)
+        release = released(store, day, inputs=(model.manifest.ref, earlier.manifest.ref))
+        promote_if_newer(store, release, decided(store, release, good=number not in rejected))
+
+
+def assert_whole(store: ArtifactStore, found: Retention) -> None:
+    graph = read_graph(store)
+    left = {(ref.key, ref.partition, one.name) for ref, node in graph.nodes.items() for one in node.versions}
+    assert left == {tuple(place) for place in found.kept}, "what was to stay stays, and nothing else"
+    assert graph.unreadable == ()
+    for place in found.kept:
+        artifact = store.version(*place)
+        artifact.verify()
+        if place.key == "dataset/snapshot":
+            Snapshot.load(artifact.path, store.local_root)
+    for key in {ref.key for ref in graph.nodes}:
+        for partition in store.partitions(key):
+            assert store.get(key, partition).has_all_files(), "every pointer points to something whole"
+
+
+@settings(max_examples=7)
+@given(
+    n_days=st.integers(1, 6),
+    keep_days=st.integers(1, 5),
+    rejected=st.sets(st.integers(1, 5), max_size=4),
+    redone=st.sets(st.integers(0, 5), max_size=3),
+    shown=st.sets(st.integers(0, 5), max_size=3),
+    go_back=st.booleans(),
+)
+def test_after_a_collection_everything_left_is_whole(
+    n_days: int, keep_days: int, rejected: set[int], redone: set[int], shown: set[int], go_back: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = ArtifactStore(f"{folder}/store", cache=Path(folder) / "cache")
+        history_of(store, n_days, rejected, redone)
+        if go_back and n_days - len(rejected & set(range(n_days))) > 1:
+            rollback(store)
+        served, days = champion(store), {day_name(number) for number in shown if number < n_days}
+        found = collect(store, keep_days, days, now=LATER)
+        assert delete(store, found.doomed) == len(found.doomed)
+        assert_whole(store, found)
+        assert store.partitions("dataset/interactions") == [day_name(number) for number in range(n_days)]
+        assert days <= set(store.partitions("reports/daily"))
+        assert (now := champion(store)) is not None
+        assert served is not None
+        assert now.manifest.ref == served.manifest.ref
+        graph = read_graph(store)
+        assert not any(graph.nodes[ref].is_gone for ref in now.manifest.recipe.inputs), "it could be made again"
+        assert collect(store, keep_days, days, now=LATER).doomed == (), "a second collection finds nothing"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(str(tmp_path / "store"), cache=tmp_path / "cache")
+
+
+def keys_of(found: Retention, day: str) -> set[str]:
+    return {one.place.key for one in found.doomed if one.place.partition == day}
+
+
+def test_old_days_go_and_their_events_stay(store: ArtifactStore) -> None:
+    history_of(store, 6, set(), set())
+    found = collect(store, keep_days=2, now=LATER)
+    assert keys_of(found, day_name(0)) == {"models/als", "reports/ranking", "reports/daily", RELEASE, DECISION}
+    assert keys_of(found, day_name(4)) == set()
+    assert found.n_bytes > 0
+
+
+def test_an_old_champion_stays_with_what_it_was_made_from_and_the_way_back(store: ArtifactStore) -> None:
+    history_of(store, 8, {3, 4, 5, 6, 7}, set())
+    found = collect(store, keep_days=2, now=LATER)
+    for number in (1, 2):
+        assert not keys_of(found, day_name(number)) & {RELEASE, DECISION, "models/als", "dataset/snapshot"}
+    assert RELEASE in keys_of(found, day_name(0))
+    delete(store, found.doomed)
+    assert rollback(store).day == day_name(1)
+
+
+def test_hours_since_the_champions_day_stay(store: ArtifactStore) -> None:
+    history_of(store, 6, {2, 3, 4, 5}, set())
+    for number in range(6):
+        made(store, "speed/interactions", f"{day_name(number)}-13:00")
+    gone = {one.place.partition for one in collect(store, keep_days=1, now=LATER).doomed if "speed" in one.place.key}
+    assert gone == {f"{day_name(number)}-13:00" for number in (0, 1)}
+
+
+def test_days_with_a_page_keep_their_reports(store: ArtifactStore) -> None:
+    history_of(store, 5, set(), set())
+    found = collect(store, keep_days=1, shown_days={day_name(1)}, now=LATER)
+    assert keys_of(found, day_name(1)) == {"models/als", RELEASE, DECISION}
+    assert "reports/daily" in keys_of(found, day_name(0))
+
+
+def test_what_was_not_sent_stays(store: ArtifactStore) -> None:
+    history_of(store, 4, set(), set())
+    waiting = store.get("models/als", day_name(0)).manifest.ref
+    assert "models/als" not in keys_of(collect(store, 1, unsent=[waiting], now=LATER), day_name(0))
+    assert "models/als" in keys_of(collect(store, 1, now=LATER), day_name(0))
+
+
+def test_what_was_just_made_stays(store: ArtifactStore) -> None:
+    history_of(store, 4, set(), set())
+    assert collect(store, keep_days=1).doomed == ()
+
+
+def test_versions_that_nothing_points_to_go(store: ArtifactStore) -> None:
+    made(store, "models/als", day_name(0), text="first")
+    made(store, "models/als", day_name(0), text="second")
+    found = collect(store, keep_days=5, now=LATER)
+    assert [one.is_current for one in found.doomed] == [False]
+    delete(store, found.doomed)
+    assert store.get("models/als", day_name(0)).manifest.recipe.config["text"] == "second"
+
+
+def test_lineage_tells_what_is_gone(store: ArtifactStore) -> None:
+    history_of(store, 4, set(), set())
+    delete(store, collect(store, keep_days=1, shown_days={day_name(0)}, now=LATER).doomed)
+    graph = read_graph(store)
+    page = graph.find(f"reports/ranking@{day_name(0)}")
+    gone = [ref for ref in graph.upstream(page) if graph.nodes[ref].is_gone]
+    assert [ref.key for ref in gone] == ["models/als"]
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_killed_at_any_moment_nothing_half_deleted_looks_whole(
+    store: ArtifactStore, moment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history_of(store, 4, set(), {1})
+    found = collect(store, keep_days=1, now=LATER)
+    left = random.Random(moment).randrange(2 * len(found.doomed))
+    steps = iter(range(left))
+
+    def dying(function):
+        def step(*arguments, **more):
+            if next(steps, None) is None:
+                raise KeyboardInterrupt
+            return function(*arguments, **more)
+
+        return step
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", dying(Path.rename))
+        patched.setattr(shutil, "rmtree", dying(shutil.rmtree))
+        with pytest.raises(KeyboardInterrupt):
+            delete(store, [*found.doomed, *found.doomed])
+    for node in read_graph(store).nodes.values():
+        for version in node.versions:
+            store.version(node.ref.key, node.ref.partition, version.name).verify()
+    for key in {ref.key for ref in read_graph(store).nodes}:
+        for partition in store.partitions(key):
+            assert store.get(key, partition).has_all_files()
+    delete(store, collect(store, keep_days=1, now=LATER).doomed)
+    assert collect(store, keep_days=1, now=LATER).doomed == ()
+    assert champion(store) is not None
+
+
+def test_an_object_store_is_collected_too(tmp_path: Path) -> None:
+    store = ArtifactStore(f"memory://{tmp_path}", cache=tmp_path / "cache")
+    for text in ("first", "second"):
+        made(store, "models/als", day_name(0), text=text)
+    made(store, "models/als", day_name(9), text="new")
+    delete(store, collect(store, keep_days=1, now=LATER).doomed)
+    assert store.partitions("models/als") == [day_name(9)]
+    assert [path for path in store.fs.find(store.root) if day_name(0) in path] == []
+    assert not (store.local_root / "models/als" / day_name(0)).exists()
+
+
+def test_at_least_a_day_stays(store: ArtifactStore) -> None:
+    with pytest.raises(SettingError, match="--keep-days 0"):
+        collect(store, keep_days=0)

@@ -1,0 +1,218 @@
+"""The gate: one planted fault per check, and figures that are taken as stated."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.folds import Fold
+from recsys_pipeline.core.models.popularity import PopularityConfig, PopularityModel
+from recsys_pipeline.core.reports.monitoring.priors import Profile, draw
+from recsys_pipeline.core.serving.gate import (
+    CHECKS,
+    DECISION,
+    Decision,
+    Gap,
+    GateFigures,
+    Shift,
+    judge,
+)
+from recsys_pipeline.core.serving.gate_figures import (
+    Numbers,
+    Trial,
+    as_it_would_serve,
+    largest_share,
+    measure,
+    shifts,
+    without_fitted,
+)
+from recsys_pipeline.core.serving.gate_limits import GateLimits
+from recsys_pipeline.core.serving.release import Release
+from recsys_pipeline_tests.release_fixtures import LAST_ITEM, N_ITEMS, N_USERS, ratings, tiny_release
+
+GOOD = GateFigures(
+    day="2026-01-06", ndcg=0.2, ndcg_low=0.15, ndcg_high=0.25, n_users=100, coverage=0.5, recall=0.99, n_not_finite=0,
+    item_norm_median=1.0, item_norm_max=3.0, user_norm_median=1.0, full_lists=1.0, empty_lists=0.0, events_share=0.1,
+    events_of_user=500, test_share=0.1, test_rows_of_user=200, latency_p99_ms=5.0,
+    versus_popularity=Gap(0.1, 0.05, 0.15, 0.001, 100), versus_champion=Gap(-0.01, -0.03, 0.01, 0.4, 100),
+    best_ndcg=0.22, best_day="2026-01-03", shifts=(Shift("score", 0.1, 0.3),),
+)  # fmt: skip
+CHAMPION = dataclasses.replace(GOOD, day="2026-01-05", versus_champion=None, shifts=())
+LIMITS = GateLimits()
+
+
+def test_a_release_like_its_champion_passes() -> None:
+    made = judge(GOOD, CHAMPION, LIMITS)
+    assert made.promoted
+    assert made.champion == "2026-01-05"
+    assert made.why_not == ""
+    assert [check.name for check in made.checks] == [check.__name__ for check in CHECKS]
+
+
+def test_a_first_release_is_judged_by_floors_alone() -> None:
+    first = dataclasses.replace(CHAMPION, best_ndcg=math.nan)
+    made = judge(first, None, LIMITS)
+    assert made.promoted
+    assert made.champion == ""
+
+
+@pytest.mark.parametrize(
+    ("fault", "check"),
+    [
+        ({"versus_champion": Gap(-0.05, -0.08, -0.02, 0.001, 100)}, "not_worse_than_champion"),
+        ({"versus_champion": Gap(math.nan, math.nan, math.nan, math.nan, 0)}, "not_worse_than_champion"),
+        ({"versus_champion": None}, "not_worse_than_champion"),
+        ({"versus_popularity": Gap(-0.05, -0.08, -0.02, 0.001, 100)}, "not_worse_than_popularity"),
+        ({"versus_popularity": Gap(math.nan, math.nan, math.nan, math.nan, 0)}, "not_worse_than_popularity"),
+        ({"ndcg_high": 0.153}, "near_the_best"),
+        ({"ndcg_high": math.nan}, "near_the_best"),
+        ({"coverage": 0.24}, "covers_the_catalogue"),
+        ({"coverage": math.nan}, "covers_the_catalogue"),
+        ({"shifts": (Shift("score", 0.1, 0.3), Shift("item_norm", 2.1, 0.3))}, "lists_near_the_champions"),
+        ({"shifts": (Shift("recommended_price", math.inf, 0.0),)}, "lists_near_the_champions"),
+        ({"recall": 0.94}, "index_finds_neighbours"),
+        ({"n_not_finite": 1}, "vectors_are_sane"),
+        ({"item_norm_max": 101.0}, "vectors_are_sane"),
+        ({"item_norm_median": 0.0}, "vectors_are_sane"),
+        ({"user_norm_median": 11.0}, "vectors_are_sane"),
+        ({"item_norm_median": 0.09, "item_norm_max": 0.2}, "vectors_are_sane"),
+        ({"latency_p99_ms": 101.0}, "lists_are_fast"),
+        ({"latency_p99_ms": math.nan}, "lists_are_fast"),
+        ({"full_lists": 0.98}, "lists_are_full"),
+        ({"empty_lists": 0.011}, "lists_are_full"),
+        ({"events_share": 0.3}, "no_user_dominates"),
+        ({"test_share": 0.3}, "no_user_dominates"),
+    ],
+)
+def test_each_fault_is_found_by_its_check_alone(fault: dict[str, Any], check: str) -> None:
+    made = judge(dataclasses.replace(GOOD, **fault), CHAMPION, LIMITS)
+    assert [row.name for row in made.checks if not row.passed] == [check]
+    assert not made.promoted
+    assert made.why_not == made.check(check).words
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        {"versus_champion": Gap(-0.05, -0.11, 0.001, 0.06, 100)},
+        {"ndcg": 0.155},
+        {"events_share": 0.9, "events_of_user": 99},
+        {"shifts": (Shift("score", 2.4, 2.5),)},
+        {"drifted": ("hour_of_day",)},
+    ],
+)
+def test_what_may_be_chance_passes(harmless: dict[str, Any]) -> None:
+    made = judge(dataclasses.replace(GOOD, **harmless), CHAMPION, LIMITS)
+    assert made.promoted
+    assert (made.warnings != ()) == ("drifted" in harmless)
+
+
+def test_a_tolerance_lets_a_small_loss_pass() -> None:
+    loss = dataclasses.replace(GOOD, versus_champion=Gap(-0.02, -0.03, -0.01, 0.001, 100))
+    assert not judge(loss, CHAMPION, LIMITS).promoted
+    assert judge(loss, CHAMPION, GateLimits(tolerance=0.01)).promoted
+
+
+def test_a_decision_is_read_as_it_was_written(tmp_path: Path) -> None:
+    made = judge(dataclasses.replace(GOOD, drifted=("event",)), CHAMPION, LIMITS)
+    made.save(tmp_path)
+    assert Decision.load(tmp_path) == made
+    same = dataclasses.replace(made, figures=dataclasses.replace(made.figures, latency_p99_ms=99.0))
+    before = (tmp_path / DECISION).read_bytes()
+    same.save(tmp_path)
+    assert (tmp_path / DECISION).read_bytes() == before, "how fast lists were is stored apart"
+    (tmp_path / DECISION).write_text('{"figures": {}}')
+    with pytest.raises(ArtifactError, match=r"decision\.json is of another version"):
+        Decision.load(tmp_path)
+
+
+# -- figures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    return tiny_release(tmp_path_factory.mktemp("release") / "one")
+
+
+def fold() -> Fold:
+    """The rows that the tiny model was fitted on are train; the four of the last hour are test."""
+    known = ratings()
+    fitted = known.item != LAST_ITEM
+    return Fold(known.take(fitted), known.take(np.zeros(len(known), bool)), known.take(~fitted))
+
+
+def trial(release: Release, **changes: Any) -> Trial:
+    popular = PopularityModel(PopularityConfig(), np.arange(N_ITEMS, 0, -1, dtype=np.float32), release.n_users)
+    events = np.array([0, 1, 1, 2, -1, -1, -1, -1], np.int64)
+    return dataclasses.replace(Trial(release, fold(), popular, events), **changes)
+
+
+def test_figures_of_a_first_release(release: Release) -> None:
+    ticks = iter(np.arange(0, 1000, 0.002).tolist())
+    found = measure(trial(release), GateLimits(sampled_users=20, timed_users=5), seed=0, clock=lambda: next(ticks))
+    assert found.n_users == 4
+    assert found.versus_champion is None
+    assert found.recall == 1.0
+    assert found.n_not_finite == 0
+    assert found.full_lists == 1.0
+    assert 0 < found.coverage <= 1
+    assert (found.events_share, found.events_of_user) == (0.5, 2)
+    assert (found.test_share, found.test_rows_of_user) == (0.25, 1)
+    assert found.latency_p99_ms == pytest.approx(2.0)
+    assert found.item_norm_max >= found.item_norm_median > 0
+
+
+def test_a_release_against_itself_is_no_better_and_no_worse(release: Release) -> None:
+    found = measure(trial(release, champion=release), GateLimits(timed_users=1), seed=0)
+    assert found.versus_champion is not None
+    assert (found.versus_champion.low, found.versus_champion.high) == (0.0, 0.0)
+    assert found.rows_left_out == 0
+    assert [(row.feature, row.psi) for row in found.shifts] == [("score", 0.0)]
+
+
+def test_rows_that_the_champion_was_fitted_on_are_left_out(release: Release) -> None:
+    known = ratings()
+    test, left_out = without_fitted(known, release, Numbers.of(release, release))
+    assert set(test.item) == {LAST_ITEM}
+    assert left_out == len(known) - 4
+
+
+def test_a_champion_cannot_recommend_what_it_does_not_know(release: Release) -> None:
+    known = dataclasses.replace(ratings(), n_items=N_ITEMS + 2)
+    late = dataclasses.replace(known, item=np.where(known.item == 0, N_ITEMS + 1, known.item).astype(np.int32))
+    numbers = Numbers(np.arange(N_USERS), np.array([*range(N_ITEMS), -1, -1]))
+    scores = as_it_would_serve(release, late, numbers).scores(np.arange(3, dtype=np.int32))
+    assert scores.shape == (3, N_ITEMS + 2)
+    assert (scores[:, N_ITEMS:] < scores[:, :N_ITEMS].min()).all()
+    assert np.isfinite(scores).all()
+
+
+def test_a_champion_with_other_numbers_is_read_by_id(release: Release) -> None:
+    """As where somebody made an earlier snapshot again: the same ids stand in another order."""
+    known, straight = ratings(), Numbers(np.arange(N_USERS), np.arange(N_ITEMS))
+    turned = Numbers(straight.user[::-1], straight.item[::-1])
+    user, item = (N_USERS - 1 - known.user).astype(np.int32), (N_ITEMS - 1 - known.item).astype(np.int32)
+    backwards = dataclasses.replace(known, user=user, item=item)
+    users = np.arange(N_USERS, dtype=np.int32)
+    scores = as_it_would_serve(release, backwards, turned).scores(users)
+    expected = as_it_would_serve(release, known, straight).scores(users)
+    np.testing.assert_allclose(scores[::-1, ::-1], expected, rtol=1e-4, atol=1e-5)
+    assert without_fitted(backwards, release, turned)[1] == without_fitted(known, release, straight)[1]
+
+
+def test_a_feature_that_vanished_is_infinitely_far() -> None:
+    values = np.linspace(0, 1, 100)
+    score, price = (draw(name, values, np.arange(100), 100, 0) for name in ("score", "recommended_price"))
+    far = draw("score", values + 5, np.arange(100), 100, 0)
+    with pytest.warns(UserWarning, match="recommended_price"):
+        found = shifts(Profile({"score": score, "recommended_price": price}), Profile({"score": far, "event": far}))
+    assert {row.feature: row.psi > 1 for row in found} == {"score": True, "recommended_price": True}
+    assert math.isinf(next(row.psi for row in found if row.feature == "recommended_price"))
+
+
+def test_nobody_has_a_share_of_nothing() -> None:
+    assert largest_share(np.empty(0, np.int64)) == (0.0, 0)

@@ -1,0 +1,141 @@
+"""Lists: the fast way and its twin agree, and what must not be shown is not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.serving import recommend as module
+from recsys_pipeline.core.serving.recommend import _order_keys, _read_keys, recommend, recommend_exactly
+from recsys_pipeline.core.serving.release import Release
+from recsys_pipeline_tests.release_fixtures import (
+    ITEM_IDS,
+    NEW_ITEM_IDS,
+    OFF_SALE,
+    USER_IDS,
+    ratings,
+    tiny_release,
+)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """An overlay whose filters are exact."""
+
+    user_ids: list[str] = field(default_factory=list)
+    user_vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 6), np.float32))
+    item_ids: list[str] = field(default_factory=list)
+    item_vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 6), np.float32))
+    pairs: frozenset[tuple[str, str]] = frozenset()
+    unavailable: frozenset[str] = frozenset()
+    available_again: frozenset[str] = frozenset()
+    popularity: dict[str, float] = field(default_factory=dict)
+    decay: float = 1.0
+
+    def user_rows(self, ids: Sequence[str]) -> np.ndarray:
+        return np.array([self.user_ids.index(name) if name in self.user_ids else -1 for name in ids], np.int64)
+
+    def seen(self, user_ids: Sequence[str], item_ids: Sequence[str]) -> np.ndarray:
+        return np.array([pair in self.pairs for pair in zip(user_ids, item_ids, strict=True)], bool)
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    return tiny_release(tmp_path_factory.mktemp("release"))
+
+
+EVERYBODY = [*USER_IDS, "stranger", "newcomer"]
+RNG = np.random.default_rng(3)
+OVERLAY = Changes(
+    user_ids=["newcomer", "user-4"],
+    user_vectors=RNG.normal(size=(2, 6)).astype(np.float32),
+    item_ids=["fresh-0", "fresh-1"],
+    item_vectors=RNG.normal(size=(2, 6)).astype(np.float32),
+    pairs=frozenset((user, item) for user in ("user-0", "newcomer") for item in ITEM_IDS[::2]),
+    unavailable=frozenset({"item-1", "item-12"}),
+    available_again=frozenset({OFF_SALE}),
+    popularity={"item-5": 40.0, "fresh-1": 30.0, "not-there": 1.0},
+    decay=0.5,
+)
+
+
+@pytest.mark.parametrize("overlay", [None, OVERLAY], ids=["release", "overlay"])
+@pytest.mark.parametrize("k", [1, 5, 50])
+@pytest.mark.parametrize("deep", [0, 1000], ids=["everything", "index"])
+def test_the_twin_agrees(
+    release: Release, overlay: Changes | None, k: int, deep: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DEEP", deep)
+    monkeypatch.setattr(module, "SLACK", 1)
+    fast, plain = recommend(release, overlay, EVERYBODY, k), recommend_exactly(release, overlay, EVERYBODY, k)
+    assert fast.item_ids.tolist() == plain.item_ids.tolist()
+    np.testing.assert_allclose(fast.scores, plain.scores, rtol=1e-5, atol=1e-6)
+    assert fast.why == plain.why
+
+
+def test_nothing_that_a_user_has_or_that_is_off_sale_is_shown(release: Release) -> None:
+    found, known = recommend(release, None, USER_IDS, 24), ratings()
+    for user in range(len(USER_IDS)):
+        has = {ITEM_IDS[item] for item in known.item[known.user == user]}
+        assert set(found.of(user)) == {*ITEM_IDS, *NEW_ITEM_IDS} - has - {OFF_SALE}
+
+
+def test_strangers_get_what_is_popular(release: Release) -> None:
+    shelf = release.catalogue.to_pandas().query("available").sort_values("popularity", ascending=False, kind="stable")
+    found = recommend(release, None, ["stranger"], 5)
+    assert found.of(0) == shelf["item_id"].tolist()[:5]
+    assert found.why == ["popular"]
+    assert recommend(release, OVERLAY, ["stranger"], 2).of(0) == ["item-5", "fresh-1"]
+
+
+def test_an_overlay_changes_what_it_names_alone(release: Release) -> None:
+    found = recommend(release, OVERLAY, EVERYBODY, 30)
+    assert found.why[-1] == "overlay"
+    assert found.why[4] == "overlay"
+    for user, name in enumerate(EVERYBODY):
+        shown = found.of(user)
+        assert not OVERLAY.unavailable & set(shown)
+        assert {"fresh-0", "fresh-1"} <= set(shown) or found.why[user] == "popular"
+        assert not any((name, item) in OVERLAY.pairs for item in shown)
+    untouched = Changes(decay=0.25)
+    assert (
+        recommend(release, untouched, USER_IDS, 5).item_ids.tolist()
+        == recommend(release, None, USER_IDS, 5).item_ids.tolist()
+    )
+
+
+def test_where_filters_leave_too_few_all_items_are_looked_at(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SLACK", 0)
+    best = recommend(release, None, ["user-2"], 8).of(0)
+    overlay = Changes(pairs=frozenset(("user-2", item) for item in best))
+    found = recommend(release, overlay, ["user-2"], 5)
+    assert len(found.of(0)) == 5
+    assert not set(best) & set(found.of(0))
+
+
+def test_a_list_has_a_place(release: Release) -> None:
+    with pytest.raises(SettingError, match="k = 0"):
+        recommend(release, None, USER_IDS, 0)
+
+
+@given(st.lists(st.tuples(st.floats(width=32, allow_nan=False), st.integers(0, 2**31)), min_size=1, max_size=20))
+def test_keys_sort_by_score_and_then_by_row(pairs: list[tuple[float, int]]) -> None:
+    scores, rows = np.array([[p[0] for p in pairs]], np.float32), np.array([[p[1] for p in pairs]], np.int64)
+    keys = _order_keys(scores, rows)
+    found_rows, found_scores = _read_keys(np.sort(keys, axis=1))
+    expected = sorted(pairs, key=lambda pair: (-pair[0], pair[1]))
+    assert found_rows[0].tolist() == [row for _, row in expected]
+    assert found_scores[0].tolist() == [score for score, _ in expected]
+
+
+def test_an_unused_path_is_not_needed(tmp_path: Path) -> None:
+    """A list longer than the catalogue is padded."""
+    found = recommend(tiny_release(tmp_path / "r"), None, ["user-1"], 100)
+    assert found.item_ids.shape == (1, 100)
+    assert found.item_ids[0, -1] == ""
+    assert np.isneginf(found.scores[0, -1])
