@@ -91,8 +91,8 @@ def _overlay(store: ArtifactStore, now: datetime) -> str:
     if newest is None:
         return "none over this champion yet: `recsys run speed_hourly`, or switch on the schedule of that name"
     made, counts = datetime.fromisoformat(newest.manifest.created_at), newest.manifest.metrics
-    figures = "  ".join(f"{name} {value}" for name, value in counts.items() if type(value) is int)
-    return f"{newest.manifest.recipe.partition}  made {spoken(now - made)} ago  {figures}"
+    figures = f"{counts['users']:,} users and {counts['new_items']:,} new items from {counts['events']:,} events"
+    return f"{newest.manifest.recipe.partition}  made {spoken(now - made)} ago: {figures}"
 
 
 def _newest_of_each_job(runs: Sequence[JobRun]) -> list[JobRun]:

@@ -76,10 +76,10 @@ def kill_all(folder: Path, counts: dict[str, int], seed: int) -> Iterator[Kill]:
     """Each kill in a copy of one deployment."""
     from recsys_pipeline_tests.deployment import Deployment
     from recsys_pipeline_tests.processes import exit_code
-    from recsys_pipeline_tests.soak.operator import Operator, count_touches, run_job
+    from recsys_pipeline_tests.soak.operator import Operator, count_touches, fair, run_job
 
     rng, environment = random.Random(seed), tuple(ENVIRONMENT.items())
-    base = Deployment(folder / "base", environment)
+    base = Deployment(folder / "base", environment, fair)
     assert not (reason := run_job(base, "batch_daily", DAY)), reason
     for job, count in counts.items():
         partition = TARGETS[job]

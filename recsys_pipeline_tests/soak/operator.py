@@ -31,6 +31,11 @@ CATCH_UP = 5
 """Ticks that Dagster's scheduler makes up for at most after it stood still."""
 
 
+def fair(source: Source) -> Source:
+    """Fair weather: nothing before the source; a function with a name, because other processes must get it too."""
+    return source
+
+
 @dataclass(frozen=True)
 class Under:
     """Puts a source under the weather; a class, because processes that are killed must get it too."""
