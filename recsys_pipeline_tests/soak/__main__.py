@@ -7,10 +7,10 @@ A clock that is only a number is moved hour by hour over the tiny marketplace. W
 for at each hour is run through the real definitions. By a plan drawn from the seed, runs are killed by SIGKILL, the
 disk fills, bytes of stored files flip, two runs meet in one hour, the clock jumps back, the source and the daemon go
 away, rows come late, and a bot spoils a day. What is stored must be whole and the champion must open after every kill
-and every six hours.
-At the end every event must be there exactly once, and computing the last hour and snapshot again must change nothing.
+and every six hours. At the end every event must be there exactly once, and computing the last hour again
+must change nothing.
 
-Prints a line per day, tables, and JSON with `--out`; exit code 1 where anything was lost. About 10 minutes on 2 cores.
+Prints a line per day, tables, and JSON with `--out`; exit code 1 where anything was lost. About 14 minutes on 2 cores.
 """
 
 import argparse

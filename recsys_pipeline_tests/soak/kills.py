@@ -4,8 +4,8 @@
 
 Each kill begins from the same deployment, with one day behind it and a champion. A run is killed just before it touches
 the store for the n-th time, n drawn evenly over all touches of an undisturbed run. Then everything stored must be whole
-and every pointer point somewhere; the job is run again; every digest must equal that of the undisturbed run. Prints a
-table; exit code 1 where a row is not as it must be. About 6 minutes on 2 cores.
+and every pointer point somewhere; the job is run again; every digest but that of the day's page, which shows timings,
+must equal that of the undisturbed run. Prints a table; exit code 1 where a row is not as it must be. About 6 minutes.
 """
 
 import argparse
@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # imported for good after the environment is set
     from recsys_pipeline_tests.deployment import Deployment
 
 DAY, NEXT_DAY = "2026-01-05", "2026-01-06"
+TIMED = "reports/daily"
+"""The page tells how long each step took, so that its bytes differ from run to run."""
 TARGETS = {"batch_daily": NEXT_DAY, "speed_hourly": f"{NEXT_DAY}-04:00"}
 
 
@@ -121,7 +123,7 @@ def _copy(deployment: "Deployment", home: Path) -> "Deployment":
 
 
 def _digests(deployment: "Deployment") -> dict[tuple[str, str], str]:
-    return {name: artifact.manifest.digest for name, artifact in deployment.everything().items()}
+    return {name: one.manifest.digest for name, one in deployment.everything().items() if name[0] != TIMED}
 
 
 if __name__ == "__main__":
