@@ -1,39 +1,25 @@
 """A run that is killed at any moment leaves no half-written artifact, and the next run completes."""
 
-import os
 import random
 import signal
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from recsys_pipeline.adapters.manifest import MANIFEST_NAME
 from recsys_pipeline.adapters.store import POINTER_NAME
 from recsys_pipeline_tests.deployment import DAY, Deployment, versions
-from recsys_pipeline_tests.processes import exit_code
+from recsys_pipeline_tests.processes import die_before_touch, exit_code
 
 KEYS = ("dataset/interactions", "dataset/snapshot", "folds/prequential", "models/popularity", "models/random")
-TOUCHES = frozenset({"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"})
-"""Audit events by which Python touches the disk; a kill comes just before one of them."""
 
 
 def run_until(home: Path, last_touch: int, count_file: Path | None = None) -> None:
     """Materialize the early assets of a day, and die by SIGKILL just before the store is touched that many times."""
-    seen, store = 0, str(home / "data" / "store")
-
-    def watch(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal seen
-        if event in TOUCHES and str(arguments[0]).startswith(store):
-            seen += 1
-            if seen == last_touch:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(watch)
+    touches = die_before_touch(last_touch, home / "data" / "store")
     assert Deployment(home).materialize(*KEYS).success
     if count_file is not None:
-        count_file.write_text(str(seen))
+        count_file.write_text(str(touches()))
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,11 @@
 """The hourly job through `recsys run`: complete, reproducible, blind to the future, whole after a kill, served."""
 
 import dataclasses
-import os
 import random
 import shutil
 import signal
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,9 +21,8 @@ from recsys_pipeline.core.serving.sealed import seal, unseal
 from recsys_pipeline.core.speed.overlay import Overlay
 from recsys_pipeline.core.types import Window, microseconds
 from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, Deployment, versions
-from recsys_pipeline_tests.e2e.test_killed_run import TOUCHES
 from recsys_pipeline_tests.misbehaving_sources import Planting, event
-from recsys_pipeline_tests.processes import exit_code
+from recsys_pipeline_tests.processes import die_before_touch, exit_code
 
 HOUR, NEXT_HOUR = f"{NEXT_DAY}-05:00", f"{NEXT_DAY}-06:00"
 SPEED = ("speed/interactions", "speed/overlay", "speed/monitor")
@@ -108,19 +104,10 @@ def test_events_of_the_future_reach_no_overlay(hourly: Deployment, later: Deploy
 
 def run_until(home: Path, last_touch: int, count_file: Path | None = None) -> None:
     """Run the hour, and die by SIGKILL just before the store is touched that many times."""
-    seen, store = 0, str(home / "data" / "store")
-
-    def watch(name: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal seen
-        if name in TOUCHES and str(arguments[0]).startswith(store):
-            seen += 1
-            if seen == last_touch:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(watch)
+    touches = die_before_touch(last_touch, home / "data" / "store")
     assert Deployment(home).materialize(*SPEED, day=HOUR).success
     if count_file is not None:
-        count_file.write_text(str(seen))
+        count_file.write_text(str(touches()))
 
 
 def test_a_killed_hour_leaves_whole_artifacts_only(hourly: Deployment, first_day: Deployment, tmp_path: Path) -> None:

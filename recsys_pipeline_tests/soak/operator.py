@@ -1,11 +1,9 @@
 """The one who runs the deployment: evaluates schedules by a virtual clock, launches what they ask for, reads errors."""
 
-import os
 import random
 import re
 import shutil
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,11 +20,9 @@ from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.defs.launch import cause_of
 from recsys_pipeline.defs.resources import RESOURCES
 from recsys_pipeline_tests.deployment import TINY_MODELS, Deployment
-from recsys_pipeline_tests.processes import exit_code
+from recsys_pipeline_tests.processes import die_before_touch, exit_code
 from recsys_pipeline_tests.soak.weather import Sky, Weather
 
-TOUCHES = frozenset({"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"})
-"""Audit events by which Python touches the disk; a kill comes just before one of them."""
 CATCH_UP = 5
 """Ticks that Dagster's scheduler makes up for at most after it stood still."""
 
@@ -149,19 +145,10 @@ def count_touches(deployment: Deployment, job: str, partition: str, count_file: 
 
 
 def _run_watched(deployment: Deployment, job: str, partition: str, last_touch: int) -> int:
-    seen, store = 0, str(deployment.home / "data" / "store")
-
-    def watch(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal seen
-        if event in TOUCHES and str(arguments[0]).startswith(store):
-            seen += 1
-            if seen == last_touch:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(watch)
+    touches = die_before_touch(last_touch, deployment.home / "data" / "store")
     reason = run_job(deployment, job, partition)
     assert not reason, reason
-    return seen
+    return touches()
 
 
 @contextmanager
