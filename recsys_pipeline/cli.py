@@ -5,15 +5,17 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from dotenv import load_dotenv
 from rich.console import Console
 from rich.markup import escape
 
+from recsys_pipeline.adapters.machine_errors import is_of_the_machine, told
 from recsys_pipeline.core.errors import RecsysError
 from recsys_pipeline.evaluate.arguments import add_evaluate
+from recsys_pipeline.lineage_verbs import add_lineage
+from recsys_pipeline.look_verbs import add_looks
 from recsys_pipeline.release_verb import add_gc, add_release
 from recsys_pipeline.sweep_verb import add_sweep
 
@@ -22,13 +24,24 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line, run the verb, and turn expected errors into one red line."""
+    """Parse the command line, run the verb, and say in words what went wrong on purpose or with the machine.
+
+    A bug keeps its traceback.
+    """
     parsed = _parser().parse_args(arguments)
-    load_dotenv(".env")  # all of it, as Dagster does for its processes; what the shell has set wins here
     try:
+        load_dotenv(".env")  # all of it, as Dagster does for its processes; what the shell has set wins here
         return parsed.run(parsed)
     except RecsysError as error:
-        console.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}")
+        kind = "" if type(error) is RecsysError else f"[red]{type(error).__name__}[/red]: "
+        console.print(f"{kind}{escape(str(error))}")
+        for note in getattr(error, "__notes__", ()):
+            console.print(escape(note), soft_wrap=True)
+        return 1
+    except OSError as error:
+        if not is_of_the_machine(error):
+            raise
+        console.print(f"[red]{type(error).__name__}[/red]: {escape(told(error))}; see `recsys doctor`", soft_wrap=True)
         return 1
 
 
@@ -37,8 +50,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="recsys", description="A recommender pipeline on Dagster and JAX.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     _add_jobs(verbs)
-    _add_looks(verbs)
-    _add_lineage(verbs)
+    fetch, look, similar = add_looks(verbs)
+    fetch.set_defaults(run=_fetch_looks)
+    look.set_defaults(run=_look)
+    similar.set_defaults(run=_similar)
+    lineage, again = add_lineage(verbs)
+    lineage.set_defaults(run=_lineage)
+    again.set_defaults(run=_reproduce)
     wandb = verbs.add_parser("wandb", help="send what W&B has not acknowledged, or show what waits")
     wandb.add_argument("what", choices=["push", "status"])
     wandb.set_defaults(run=_wandb)
@@ -70,39 +88,6 @@ def _add_jobs(verbs: Any) -> None:
     run.set_defaults(run=_run)
 
 
-def _add_looks(verbs: Any) -> None:
-    fetch = verbs.add_parser("fetch-looks", help="bring the images of a source's looks from their addresses; resumable")
-    fetch.add_argument("--limit", type=int, metavar="N", help="ask for no more than N images in this call")
-    fetch.set_defaults(run=_fetch_looks)
-    look = verbs.add_parser("look", help="recommend a look for a scene: one product of each category that it lacks")
-    look.add_argument("scene", help="a scene's id")
-    look.add_argument("--budget", type=float, metavar="AMOUNT", help="what the look may cost, in the unit of prices")
-    look.add_argument("--products", type=int, default=5, metavar="N", help="at most so many (default: 5)")
-    look.set_defaults(run=_look)
-    similar = verbs.add_parser("similar", help="products on sale that look most like a product")
-    similar.add_argument("product", help="a product's id")
-    similar.add_argument("--k", type=int, default=10, metavar="N", help="how many (default: 10)")
-    similar.add_argument("--same-category", action="store_true", help="only products of its category")
-    similar.set_defaults(run=_similar)
-    for verb in (look, similar):
-        verb.add_argument("--day", help="YYYY-MM-DD; default: the newest day that has a model of looks")
-
-
-def _add_lineage(verbs: Any) -> None:
-    lineage = verbs.add_parser("lineage", help="what an artifact was made from, and what was made from it")
-    lineage.add_argument("--up", action="store_true", help="only what it was made from")
-    lineage.add_argument("--down", action="store_true", help="only what was made from it")
-    lineage.add_argument("--history", action="store_true", help="follow artifacts of other days too")
-    lineage.add_argument("--html", type=Path, metavar="FILE", help="write a page with the graph and every manifest")
-    lineage.add_argument("--json", action="store_true", help="print JSON instead of the tree")
-    lineage.set_defaults(run=_lineage)
-    again = verbs.add_parser("reproduce", help="make an artifact again from its manifest and compare the digests")
-    again.add_argument("--keep", action="store_true", help="keep what was made, below <RECSYS_HOME>/reproduced")
-    again.set_defaults(run=_reproduce)
-    for verb in (lineage, again):
-        verb.add_argument("artifact", help="models/als, models/als@2026-01-05, a digest or the start of one")
-
-
 def _demo(_: argparse.Namespace) -> int:
     from recsys_pipeline.definitions import defs
     from recsys_pipeline.defs.launch import last_complete_day, run_job
@@ -125,7 +110,7 @@ def _run(parsed: argparse.Namespace) -> int:
     _show_steps()
     day = parsed.day or (last_complete_hour() if parsed.job == "speed_hourly" else last_complete_day())
     if ".." in day:
-        results = run_days(defs, parsed.job, days_between(day), parsed.overrides, parsed.recompute)
+        results = run_days(defs, parsed.job, days_between(parsed.job, day), parsed.overrides, parsed.recompute)
         return print_days(console, parsed.job, results)
     started = time.monotonic()
     outcome = run_job(defs, parsed.job, day, parsed.overrides, parsed.recompute)
@@ -203,10 +188,8 @@ def _wandb(parsed: argparse.Namespace) -> int:
 
 
 def _status(_: argparse.Namespace) -> int:
-    from recsys_pipeline.defs.launch import use_this_folder
     from recsys_pipeline.defs.status import print_status
 
-    use_this_folder()
     return print_status(console)
 
 
@@ -225,14 +208,14 @@ def _sweep(parsed: argparse.Namespace) -> int:
 
 
 def _release(parsed: argparse.Namespace) -> int:
-    from recsys_pipeline.defs import releasing
+    from recsys_pipeline.defs import release_tables, releasing
 
     if parsed.what == "list":
-        return releasing.print_releases(console)
+        return release_tables.print_releases(console)
     if parsed.what == "show":
-        return releasing.print_release(console, parsed.day)
+        return release_tables.print_release(console, parsed.day)
     if parsed.what == "diff":
-        return releasing.print_difference(console, *parsed.days)
+        return release_tables.print_difference(console, *parsed.days)
     day, force = (parsed.day, parsed.force) if parsed.what == "promote" else (parsed.to, False)
     return releasing.print_moved(console, parsed.what, day, parsed.why, force)
 
@@ -265,11 +248,13 @@ def _evaluate(parsed: argparse.Namespace) -> int:
 
 
 def _show_steps() -> None:
-    """Show the step log on this terminal, and nothing else of what libraries log."""
+    """Show the step log on this terminal, in UTC as all else is, and nothing else of what libraries log."""
     steps = logging.getLogger("recsys_pipeline.steps")
     steps.setLevel(logging.INFO)
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    line = logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S UTC")
+    line.converter = time.gmtime
+    handler.setFormatter(line)
     steps.addHandler(handler)
     steps.propagate = False
 

@@ -1,4 +1,4 @@
-"""`recsys release …` and `recsys gc`: arguments here, work in `defs/releasing.py` and `defs/retention.py`."""
+"""`recsys release …` and `recsys gc`: arguments here, work in `releasing`, `release_tables`, `retention` of `defs`."""
 
 import argparse
 from typing import Any

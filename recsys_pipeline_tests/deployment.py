@@ -1,12 +1,17 @@
 """A deployment of the tiny marketplace in a folder of its own, driven in this process through the real commands."""
 
+import atexit
 import contextlib
 import io
 import json
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -21,6 +26,7 @@ from recsys_pipeline.adapters.store import POINTER_NAME, Artifact, ArtifactStore
 from recsys_pipeline.core.dataset.sources import Source
 
 DAY, NEXT_DAY = "2026-01-12", "2026-01-13"
+DAGSTER_YAML = "telemetry:\n  enabled: false\n"
 TINY_MODELS = {
     "dataset/looks.image_size": 16,
     "models/als.embedding_size": 7,
@@ -73,8 +79,8 @@ class Deployment:
 
         assert recsys_pipeline.definitions
         dagster_home = self.home / "dagster"
-        dagster_home.mkdir(parents=True, exist_ok=True)
-        (dagster_home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+        if not dagster_home.is_dir():
+            _make_dagster_home(dagster_home)
         values = {"RECSYS_HOME": str(self.home / "data"), "DAGSTER_HOME": str(dagster_home), **dict(self.environment)}
         with mock.patch.dict(os.environ, values):
             for name in ("RECSYS_STORE", "WANDB_DATA_DIR"):
@@ -150,11 +156,30 @@ def versions(root: Path) -> list[Artifact]:
 
 def failure(result: dg.ExecuteInProcessResult) -> str:
     """The message of the first step that failed."""
-    from recsys_pipeline.defs.launch import cause_of
+    from recsys_pipeline.defs.failures import cause_of
 
     if result.success:
         pytest.fail("the run succeeded, and a failure was expected")
     return str(cause_of(result))
+
+
+def _make_dagster_home(home: Path) -> None:
+    """The folder of an instance without runs."""
+    if parent_process() is None:
+        shutil.copytree(_new_dagster_home(), home)
+    else:  # it may be about to be killed, and would leave what is copied behind
+        home.mkdir(parents=True)
+        (home / "dagster.yaml").write_text(DAGSTER_YAML)
+
+
+@cache
+def _new_dagster_home() -> Path:
+    """What Dagster makes at its first start, to be copied: its migrations take half a second."""
+    home = Path(tempfile.mkdtemp(prefix="recsys-dagster-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    (home / "dagster.yaml").write_text(DAGSTER_YAML)
+    with dg.DagsterInstance.from_config(str(home)):
+        return home
 
 
 def _forget_settings() -> None:

@@ -6,16 +6,16 @@ are the batch's: it starts at 03:15, when the hours of its day have been open fo
 in later ones itself.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from recsys_pipeline.adapters.late_rows import is_stale
 from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.period_files import read_periods
+from recsys_pipeline.adapters.period_files import joined, read_periods, read_what_can_be
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.dataset.sources import Source
-from recsys_pipeline.core.errors import DataError, SourceError
+from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import HOUR, HOUR_KEY, Window
 
 KEY = "speed/interactions"
@@ -47,9 +47,13 @@ def ingest_hours(
     """Ingest `hour` unless it is up to date, every hour from `since` on that is missing, and late events before it.
 
     Of the last `late_hours` hours those of which the source says another thing now are read again and become new
-    versions. Each range of hours is read as one stream; where that fails, hour by hour, so that a bad hour keeps no
-    other out. Raises what reading `hour` itself raises.
+    versions. Each range of hours is read as one stream; where that fails, its halves, so that a bad hour keeps no
+    other out. Raises `SourceError` for an hour that the source does not have yet, since an empty file in its place
+    would hide what comes, and what reading `hour` itself raises.
     """
+    last = source.days().last
+    if last is not None and hour.start.date() > last:
+        raise SourceError(f"{source.name} has data up to {last}: {hour.start:{HOUR_KEY}} has not arrived")
 
     def read(window: Window) -> list[Artifact]:
         return read_periods(
@@ -59,12 +63,10 @@ def ingest_hours(
     existing = None if recompute else store.reusable(recipe_of(hour))
     own = [existing] if existing else read(hour)  # first: where it fails, nothing is written
     late_from = hour.start - late_hours * HOUR
-    earlier: list[Artifact] = []
-    failed: dict[str, str] = {}
-    for window in _ranges(_wanted(store, hour, since, late_from, recipe_of)):
-        some, bad = _read_what_can_be(read, window)
-        earlier, failed = [*earlier, *some], {**failed, **bad}
-    return IngestedHours([*earlier, *own], failed)
+    ranges = joined(_wanted(store, hour, since, late_from, recipe_of))
+    parts = [read_what_can_be(read, window, HOUR) for window in ranges]
+    failed = {f"{start:{HOUR_KEY}}": why for _, bad in parts for start, why in bad.items()}
+    return IngestedHours([*(artifact for some, _ in parts for artifact in some), *own], failed)
 
 
 def hour_files(store: ArtifactStore, window: Window) -> tuple[list[Artifact], list[str]]:
@@ -80,33 +82,6 @@ def _wanted(
     """Hours before `hour` that are missing from `since` on, or stale from `late_from` on."""
     for start in Window(min(since, late_from, hour.start), hour.start).periods(HOUR):
         window = Window.of_hour(start)
-        if store.current_version(KEY, start.strftime(HOUR_KEY)) is None:
-            if start >= since:
-                yield window
-        elif start >= late_from and is_stale(store, recipe_of(window)):
+        is_missing = start >= since and not store.is_there(KEY, f"{start:{HOUR_KEY}}")
+        if is_missing or (start >= late_from and is_stale(store, recipe_of(window))):
             yield window
-
-
-def _ranges(hours: Iterable[Window]) -> list[Window]:
-    """Windows of consecutive hours as one."""
-    joined: list[Window] = []
-    for window in hours:
-        if joined and joined[-1].end == window.start:
-            joined[-1] = Window(joined[-1].start, window.end)
-        else:
-            joined.append(window)
-    return joined
-
-
-def _read_what_can_be(
-    read: Callable[[Window], list[Artifact]], window: Window
-) -> tuple[list[Artifact], dict[str, str]]:
-    """A range as one stream, and where that fails its hours one by one."""
-    try:
-        return read(window), {}
-    except (SourceError, DataError) as error:
-        hours = [Window.of_hour(start) for start in window.periods(HOUR)]
-        if len(hours) == 1:
-            return [], {window.start.strftime(HOUR_KEY): str(error)}
-    parts = [_read_what_can_be(read, hour) for hour in hours]
-    return [made for some, _ in parts for made in some], {key: why for _, bad in parts for key, why in bad.items()}

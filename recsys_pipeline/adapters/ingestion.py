@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
-from recsys_pipeline.adapters.late_rows import KEY, LATE_DAYS, day_ranges, is_stale, rows_too_late
-from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest, Recipe
-from recsys_pipeline.adapters.period_files import read_periods
+from recsys_pipeline.adapters.late_rows import KEY, LATE_DAYS, is_stale, rows_too_late
+from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.period_files import joined, read_periods, read_what_can_be
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot
@@ -52,7 +52,8 @@ def ingest(
     if days.last is not None and day > days.last:
         raise SourceError(f"{source.name} has data up to {days.last}: {day} has not arrived; run it when it has")
     existing = None if recompute else store.reusable(recipe_of(day))
-    have, open_from = set(store.partitions(KEY)), day - timedelta(days=late_days)
+    have = {name for name in store.partitions(KEY) if store.is_there(KEY, name)}
+    open_from = day - timedelta(days=late_days)
     wanted = [
         d
         for d in Window.of_days(min(days.first, day), day).days()
@@ -69,33 +70,32 @@ def ingest(
             max_quarantine_share=max_quarantine_share, run_id=run_id,
         )  # fmt: skip
 
-    made: list[Artifact] = []
-    failed: dict[date, str] = {}
-    for first, last in reversed(list(day_ranges(wanted))):  # that of `day` first: where it fails, nothing is written
-        some, bad = _read_what_can_be(read, first, last, day)
-        made, failed = [*some, *made], {**bad, **failed}
+    ranges = joined(Window.of_day(d) for d in wanted)
+    # That of `day` first: where it fails, nothing is written.
+    newest, bad = ([existing], {}) if existing else _read_with_its_day(read, ranges.pop(), day)
+    parts = [read_what_can_be(read, window, DAY) for window in ranges]
+    made = [artifact for some, _ in parts for artifact in some]
+    failed = {start.date(): why for _, found in [*parts, ([], bad)] for start, why in found.items()}
     closed = Window.of_days(min(days.first, day), max(min(days.first, day), open_from) - timedelta(days=1))
-    return Ingested(made if existing is None else [*made, existing], failed, rows_too_late(store, source, closed))
+    return Ingested([*made, *newest], failed, rows_too_late(store, source, closed))
 
 
-def _read_what_can_be(
-    read: Callable[[Window], list[Artifact]], first: date, last: date, needed: date
-) -> tuple[list[Artifact], dict[date, str]]:
-    """Read a range as one stream, and where that fails its halves: k bad days of n cost O(k log n) streams.
+def _read_with_its_day(
+    read: Callable[[Window], list[Artifact]], window: Window, day: date
+) -> tuple[list[Artifact], dict[datetime, str]]:
+    """Read the window that ends with `day` as one stream, and where that fails `day` by itself before the others.
 
-    The `needed` day is tried by itself before that: without it the others are of no use, and its error is raised.
+    Without it the others are of no use, and its error is raised.
     """
+    own = Window.of_day(day)
     try:
-        return read(Window.of_days(first, last)), {}
-    except (SourceError, DataError) as error:
-        if first == last == needed:
+        return read(window), {}
+    except (SourceError, DataError):
+        if window == own:
             raise
-        if first == last:
-            return [], {first: str(error)}
-    cut = last if last == needed else first + (last - first) // 2 + timedelta(days=1)
-    late = _read_what_can_be(read, cut, last, needed)
-    early = _read_what_can_be(read, first, cut - timedelta(days=1), needed)
-    return [*early[0], *late[0]], {**early[1], **late[1]}
+    last = read(own)
+    earlier, failed = read_what_can_be(read, Window(window.start, own.start), DAY)
+    return [*earlier, *last], failed
 
 
 def day_entries(store: ArtifactStore, last: date) -> tuple[list[Artifact], list[DayEntry]]:
@@ -113,18 +113,16 @@ def day_entries(store: ArtifactStore, last: date) -> tuple[list[Artifact], list[
     return artifacts, entries
 
 
-def open_snapshot(store: ArtifactStore, artifact: Artifact, verify: bool = False) -> Snapshot:
-    """The snapshot in an artifact; a remote store's files that this disk lacks are fetched first.
+def open_snapshot(store: ArtifactStore, artifact: Artifact, events: bool = False) -> Snapshot:
+    """The snapshot in an artifact, for those who read its ids, and with `events` for those who read its days too.
 
-    With `verify` every day file that it lists is compared with its digest, for those who will read them all; raises
-    `ArtifactError` naming a damaged one.
+    What they will read is compared with its digest, and fetched first where it lies on a remote store and not on this
+    disk; raises `ArtifactError` naming a file that is gone or damaged. Without `events` a day file may be gone: the
+    next snapshot lists what was made in its place.
     """
-    if not store.is_local:
-        for path in Snapshot.files(artifact.path, store.local_root):
-            if not (store.local_root / path).is_file():
-                store.fetch(path)
+    artifact.verify(anew=False)
     snapshot = Snapshot.load(artifact.path, store.local_root)
-    for entry in snapshot.days if verify else ():
-        folder = (store.local_root / entry.path).parent
-        Artifact(folder, Manifest.read(folder / MANIFEST_NAME)).verify(anew=False)
+    for folder in [*snapshot.id_folders, *(snapshot.day_folders if events else ())]:
+        key, partition, version = folder.rsplit("/", 2)
+        store.version(key, partition, version).verify(anew=False)
     return snapshot

@@ -1,13 +1,14 @@
 """Rows that reach the source after their day was read: taken in for some days, and counted after that."""
 
-from collections.abc import Iterable, Iterator
-from datetime import date, timedelta
+from datetime import date
 
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.manifest_differences import SOURCE
+from recsys_pipeline.adapters.period_files import joined
 from recsys_pipeline.adapters.store import ArtifactStore
 from recsys_pipeline.core.dataset.sources import CountsRows, Source
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.types import DAY, Window
 
 KEY = "dataset/interactions"
 LATE_DAYS = 2
@@ -18,29 +19,21 @@ within one day (see `sources/files.py`); one more is for a weekend's delay of so
 def is_stale(store: ArtifactStore, recipe: Recipe) -> bool:
     """Whether the source says another thing of a day now than when the day was read.
 
-    New code or another config alone do not make a closed day stale.
+    New code or another config alone do not make a closed day stale. One whose file is gone, as after an error that
+    asked to delete it, is.
     """
-    current = store.current(recipe.key, recipe.partition)
+    try:
+        current = store.current(recipe.key, recipe.partition)
+    except ArtifactError:
+        return True
     return current is not None and current.manifest.recipe.config.get(SOURCE) != recipe.config.get(SOURCE)
-
-
-def day_ranges(days: Iterable[date]) -> Iterator[tuple[date, date]]:
-    """First and last of each run of consecutive days; `days` are in order."""
-    first = last = None
-    for day in days:
-        if first is None or last is None or day - last > timedelta(days=1):
-            if first is not None and last is not None:
-                yield first, last
-            first = day
-        last = day
-    if first is not None and last is not None:
-        yield first, last
 
 
 def rows_too_late(store: ArtifactStore, source: Source, closed: Window) -> dict[date, int]:
     """How many rows more than were read (or fewer, below 0) the source has of each closed day, where it can count.
 
-    One count over all days where nothing came; where something did, halves of them until the days are found.
+    One count over all days where nothing came; where something did, halves of them until the days are found. What one
+    of them lost and another won, such as a row whose time was corrected, evens out and is not told.
     """
     if not isinstance(source, CountsRows):
         return {}
@@ -51,15 +44,16 @@ def rows_too_late(store: ArtifactStore, source: Source, closed: Window) -> dict[
             metrics = store.get(KEY, day.isoformat()).manifest.metrics
             read[day] = metrics["rows"] + metrics["quarantined"]
     differing: dict[date, int] = {}
-    for first, last in day_ranges(read):
-        differing |= _differing(source, first, last, read)
+    for window in joined(Window.of_day(day) for day in read):
+        differing |= _differing(source, window, read)
     return differing
 
 
-def _differing(source: CountsRows, first: date, last: date, read: dict[date, int]) -> dict[date, int]:
-    window = Window.of_days(first, last)
-    more = source.count(window) - sum(read[day] for day in window.days())
-    if more == 0 or first == last:
-        return {first: more} if more else {}
-    middle = first + (last - first) // 2
-    return _differing(source, first, middle, read) | _differing(source, middle + timedelta(days=1), last, read)
+def _differing(source: CountsRows, window: Window, read: dict[date, int]) -> dict[date, int]:
+    days = list(window.days())
+    more = source.count(window) - sum(read[day] for day in days)
+    if more == 0 or len(days) == 1:
+        return {days[0]: more} if more else {}
+    first, middle, last = days[0], days[len(days) // 2], days[-1]
+    halves = Window.of_days(first, middle - DAY), Window.of_days(middle, last)
+    return _differing(source, halves[0], read) | _differing(source, halves[1], read)

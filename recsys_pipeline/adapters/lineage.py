@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from recsys_pipeline.adapters.lineage_names import find_artifact, short_name
 from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest
-from recsys_pipeline.adapters.store import POINTER_NAME, ArtifactStore
+from recsys_pipeline.adapters.store import POINTER_NAME, ArtifactStore, version_name
 from recsys_pipeline.adapters.versions import STAGES
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.types import ArtifactRef
@@ -187,7 +187,8 @@ def read_graph(store: ArtifactStore) -> LineageGraph:
         except ArtifactError as error:
             unreadable.append(str(error))
             continue
-        versions.append(Version(name, manifest, pointers.get(f"{folder}/{POINTER_NAME}", b"").decode().strip() == name))
+        pointer = pointers.get(f"{folder}/{POINTER_NAME}", b"")
+        versions.append(Version(name, manifest, version_name(pointer) == name))
     return LineageGraph.of(versions, tuple(unreadable))
 
 

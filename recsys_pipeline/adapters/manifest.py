@@ -14,6 +14,7 @@ from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.types import ArtifactRef
 
 MANIFEST_NAME = "manifest.json"
+CHECKSUM = "checksum"
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Manifest:
         return f"{self.digest[:16]}-{self.recipe.digest()[:8]}"
 
     def write(self, directory: Path) -> None:
-        """Write `manifest.json` into the artifact's directory."""
-        (directory / MANIFEST_NAME).write_text(to_json(dataclasses.asdict(self), indent=2) + "\n")
+        """Write `manifest.json` into the artifact's directory, with a checksum."""
+        (directory / MANIFEST_NAME).write_text(to_json(with_checksum(dataclasses.asdict(self)), indent=2) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> "Manifest":
@@ -69,9 +70,9 @@ class Manifest:
 
     @classmethod
     def parse(cls, text: str | bytes, where: Path | str) -> "Manifest":
-        """The manifest in the text of a file; raises `ArtifactError` naming the file when it holds none."""
+        """The manifest in the text of a file; raises `ArtifactError` naming the file when it is none, or is damaged."""
         try:
-            raw = json.loads(text)
+            raw = without_checksum(json.loads(text))
             recipe = raw.pop("recipe")
             inputs = tuple(ArtifactRef(**ref) for ref in recipe.pop("inputs"))
             return cls(recipe=Recipe(inputs=inputs, **recipe), **raw)
@@ -80,7 +81,26 @@ class Manifest:
 
 
 def _no_manifest(where: Path | str, error: Exception) -> ArtifactError:
-    return ArtifactError(f"{where} is no manifest ({error}): delete its folder and materialize again")
+    *key, partition = PurePath("/", where).parts[-5:-2]
+    return ArtifactError(f"{where} is no manifest ({error}): materialize {'/'.join(key)} {partition} again")
+
+
+def with_checksum(document: dict[str, Any]) -> dict[str, Any]:
+    """A document with a digest of itself, by which a changed byte is found when it is read."""
+    as_read = json.loads(to_json(document))  # where keys were numbers, they are texts, in the order of texts
+    return {**document, CHECKSUM: _own_digest(as_read)}
+
+
+def without_checksum(document: dict[str, Any]) -> dict[str, Any]:
+    """What was read, without its checksum; raises `ValueError` where that differs. Earlier documents have none."""
+    content = {name: value for name, value in document.items() if name != CHECKSUM}
+    if CHECKSUM in document and document[CHECKSUM] != _own_digest(content):
+        raise ValueError("damaged: it is not what was written")
+    return content
+
+
+def _own_digest(document: dict[str, Any]) -> str:
+    return hashlib.sha256(to_json(document).encode()).hexdigest()
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from recsys_pipeline.adapters.releases import champion
+from recsys_pipeline.adapters.releases import RELEASE, champion, history, released
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.types import HOUR_KEY, Window
@@ -23,6 +23,19 @@ def release_under(store: ArtifactStore, hour: Window) -> Artifact:
             "batch_daily for an earlier day first"
         )
     return found
+
+
+def release_of(store: ArtifactStore, overlay: Artifact) -> Artifact:
+    """The release that an overlay stands on, whatever was promoted since; raises `ArtifactError` where it is gone."""
+    below = next(ref for ref in overlay.manifest.recipe.inputs if ref.key == RELEASE)
+    for move in reversed(history(store)):
+        if (move.day, move.digest) == (below.partition, below.digest):
+            return released(store, move)
+    made = overlay.manifest.recipe
+    raise ArtifactError(
+        f"{made.key}@{made.partition} stands on {below.key}@{below.partition} {below.digest[:12]}, which "
+        "serving/champion.json does not know: materialize the overlay again"
+    )
 
 
 def hours_since(store: ArtifactStore, hour: Window) -> datetime:

@@ -1,8 +1,8 @@
 """From a source to committed files of events: one artifact per day or hour of a window, read as one stream."""
 
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,6 +11,7 @@ from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.core.dataset.days import PeriodFile, write_periods
 from recsys_pipeline.core.dataset.sources import Source
+from recsys_pipeline.core.errors import DataError, SourceError
 from recsys_pipeline.core.types import Window
 
 
@@ -39,6 +40,36 @@ def read_periods(
             store.commit(staged / file.partition, recipe, _built(file, staged), seconds=seconds, run_id=run_id)
             for file, recipe in zip(files, recipes, strict=True)
         ]
+
+
+def joined(windows: Iterable[Window]) -> list[Window]:
+    """Windows that touch as one; they come in order."""
+    found: list[Window] = []
+    for window in windows:
+        if found and found[-1].end == window.start:
+            found[-1] = Window(found[-1].start, window.end)
+        else:
+            found.append(window)
+    return found
+
+
+def read_what_can_be(
+    read: Callable[[Window], list[Artifact]], window: Window, period: timedelta
+) -> tuple[list[Artifact], dict[datetime, str]]:
+    """Read a window as one stream, and where that fails its halves: k bad periods of n cost O(k log n) streams.
+
+    Returns what was read, in order, and why not of each period that cannot be, by its start.
+    """
+    try:
+        return read(window), {}
+    except (SourceError, DataError) as error:
+        starts = list(window.periods(period))
+        if len(starts) == 1:
+            return [], {window.start: str(error)}
+    middle = starts[len(starts) // 2]
+    early = read_what_can_be(read, Window(window.start, middle), period)
+    late = read_what_can_be(read, Window(middle, window.end), period)
+    return [*early[0], *late[0]], {**early[1], **late[1]}
 
 
 def _built(file: PeriodFile, staged: Path) -> Built:

@@ -17,13 +17,18 @@ def process_name() -> str:
 
 def is_abandoned(name: str, path: Path) -> bool:
     """Whether the process so named is dead, or was on another machine and last touched the path long ago."""
-    host, _, rest = name.partition("~")
-    if host == socket.gethostname():
-        return not is_running(rest.partition("~")[0])
+    if name.partition("~")[0] == socket.gethostname():
+        return is_gone(name)
     try:
         return time.time() - path.stat().st_mtime > ABANDONED_S
     except FileNotFoundError:
         return False
+
+
+def is_gone(name: str) -> bool:
+    """Whether the process so named was on this machine and is dead; of other machines' nothing is known."""
+    host, _, rest = name.partition("~")
+    return host == socket.gethostname() and not is_running(rest.partition("~")[0])
 
 
 def is_running(process_id: str | int) -> bool:

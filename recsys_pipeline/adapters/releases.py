@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from recsys_pipeline.adapters.locks import exclusive
-from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest
+from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest, with_checksum, without_checksum
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.serving.gate import Decision
@@ -53,11 +53,13 @@ def history(store: ArtifactStore) -> list[Move]:
     if content is None:
         return []
     try:
-        document = json.loads(content)
+        document = without_checksum(json.loads(content))
         if document["format"] != FORMAT:
             raise ValueError(f"format {document['format']}, expected {FORMAT}")
+        if unknown := sorted(document.keys() - {"format", "moves"}):
+            raise ValueError(f"it has the unknown keys {unknown}")
         return [Move(**move) for move in document["moves"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(
             f"{store.root}/{POINTER} is not readable ({error}): restore it from a copy, or move it away and choose "
             "what is served with `recsys release promote DAY`"
@@ -104,6 +106,11 @@ def champion(store: ArtifactStore, before: str | None = None) -> Artifact | None
     return None if move is None else released(store, move)
 
 
+def points_to(move: Move | None, release: Artifact) -> bool:
+    """Whether a move is to this very version of a release."""
+    return move is not None and (move.day, move.version) == (release.manifest.recipe.partition, release.path.name)
+
+
 def released(store: ArtifactStore, move: Move) -> Artifact:
     """The release that a move points to."""
     return store.version(RELEASE, move.day, move.version)
@@ -144,7 +151,7 @@ def promote_if_newer(store: ArtifactStore, release: Artifact, decision: Decision
         standing, day = Standing.of(moves), release.manifest.recipe.partition
         if not decision.promoted:
             return f"rejected: {decision.why_not}"
-        if standing.current and standing.current.version == release.path.name and standing.current.day == day:
+        if points_to(standing.current, release):
             return "is the champion already"
         if release.manifest.digest in standing.withdrawn:
             return f"was withdrawn by hand; `recsys release promote {day}` brings it back"
@@ -154,21 +161,23 @@ def promote_if_newer(store: ArtifactStore, release: Artifact, decision: Decision
         return PROMOTED
 
 
-def promote(store: ArtifactStore, day: str, why: str = "", force: bool = False) -> Move:
-    """Serve the current release of a day because a person says so, back in time too.
+def promote(store: ArtifactStore, day: str, why: str = "", force: bool = False) -> Move | None:
+    """Serve the current release of a day because a person says so, back in time too; None where it is served already.
 
     Raises `ArtifactError` where its files do not verify, and where the gate rejected it (or never saw it), unless
     `force` is given with a reason, which is recorded.
     """
     release = store.get(RELEASE, day)
-    decision = decision_of(store, day, release.manifest.digest)
-    refused = "the gate has not decided on it" if decision is None else Decision.load(decision.path).why_not
-    if refused and not (force and why):
-        raise ArtifactError(
-            f"{RELEASE}@{day} was not promoted: {refused}. To serve it all the same: --force --why TEXT"
-        )
-    verify(release)
     with _moving(store) as moves:
+        if points_to(Standing.of(moves).current, release):
+            return None
+        decision = decision_of(store, day, release.manifest.digest)
+        refused = "the gate has not decided on it" if decision is None else Decision.load(decision.path).why_not
+        if refused and not (force and why):
+            raise ArtifactError(
+                f"{RELEASE}@{day} was not promoted: {refused}. To serve it all the same: --force --why TEXT"
+            )
+        verify(release)
         moves.append(_move(PROMOTE, release, why, by_hand=True, forced=bool(refused)))
         return moves[-1]
 
@@ -186,12 +195,21 @@ def rollback(store: ArtifactStore, to: str | None = None, why: str = "") -> Move
             raise ArtifactError(f"{standing.current.day} is served; {to} is no way back: use `recsys release promote`")
         target = standing.newest(standing.current.day) if to is None else standing.promoted.get(to)
         if target is None:
-            days = ", ".join(sorted(standing.promoted)) or "none"
-            raise ArtifactError(f"no promoted release of {to or 'an earlier day'} to go back to; there are {days}")
+            raise ArtifactError(_no_way_back(standing, standing.current.day, to))
         release = released(store, target)
         verify(release)
         moves.append(_move(ROLLBACK, release, why, by_hand=True))
         return moves[-1]
+
+
+def _no_way_back(standing: Standing, served: str, to: str | None) -> str:
+    earlier = ", ".join(sorted(day for day in standing.promoted if day < served))
+    if earlier:
+        return f"no promoted release of {to} to go back to; there are {earlier}"
+    return (
+        f"no promoted release of an earlier day than {served}, which is served, to go back to; another day's is served "
+        "with `recsys release promote DAY`, and `recsys release list` shows them"
+    )
 
 
 def pretend_promoted(store: ArtifactStore, releases: Mapping[str, tuple[str, str]]) -> None:
@@ -223,7 +241,7 @@ def _moving(store: ArtifactStore) -> Iterator[list[Move]]:
         before = len(moves)
         yield moves
         if len(moves) != before:
-            document = {"format": FORMAT, "moves": [dataclasses.asdict(move) for move in moves]}
+            document = with_checksum({"format": FORMAT, "moves": [dataclasses.asdict(move) for move in moves]})
             store.write_file(POINTER, (json.dumps(document, indent=1) + "\n").encode())
 
 

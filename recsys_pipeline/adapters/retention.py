@@ -1,4 +1,4 @@
-"""What of a store may go, and how it goes: nothing that is served, could be served again, is read or is shown.
+"""What of a store may go: nothing that is served, could be served again, is read or is shown.
 
     kept                                                   because
     the champion, promoted releases of the last days       they are served, or people go back to them
@@ -9,53 +9,29 @@
     reports of days whose page stands in the folder        the page links to them
     what W&B has not been sent                             the outbox names files and holds none
     what was made in the last day                          a run may be about to use it
+    a partition whose pointer is damaged                   nobody knows which of its versions is meant
 
 Days are counted back from the newest partition of the store, not from a clock, so that a store of old data keeps its
 newest days.
 """
 
-import os
-import shutil
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from typing import NamedTuple
 
+from recsys_pipeline.adapters.deletion import Doomed, Place, left_over
 from recsys_pipeline.adapters.ingestion import KEY as INTERACTIONS
 from recsys_pipeline.adapters.lineage import LineageGraph, Node, Version, read_graph
-from recsys_pipeline.adapters.manifest import MANIFEST_NAME
-from recsys_pipeline.adapters.processes import process_name
 from recsys_pipeline.adapters.releases import DECISION, RELEASE, Standing, history
-from recsys_pipeline.adapters.store import POINTER_NAME, ArtifactStore
-from recsys_pipeline.core.dataset.snapshots import SNAPSHOT_NAME, Snapshot
-from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.core.dataset.snapshots import Snapshot
+from recsys_pipeline.core.errors import ArtifactError, SettingError
 from recsys_pipeline.core.types import ArtifactRef
 
 KEEP_DAYS = 28
 """Four weeks: a person who finds on a Monday that something went wrong last month can still go back."""
 FRESH = timedelta(days=1)
 SNAPSHOT, REPORTS, SPEED = "dataset/snapshot", "reports/", "speed/"
-
-
-class Place(NamedTuple):
-    """Where a version of an artifact lies below the store's root."""
-
-    key: str
-    partition: str
-    version: str
-
-    def __str__(self) -> str:
-        return "/".join(self)
-
-
-@dataclass(frozen=True)
-class Doomed:
-    """A version that would go."""
-
-    place: Place
-    is_current: bool
-    n_bytes: int
 
 
 @dataclass(frozen=True)
@@ -81,12 +57,17 @@ def collect(
     """Decide over every version of the store; deletes nothing.
 
     `shown_days` are the days whose page stands in the report folder; `unsent` what the W&B outbox names. Raises
-    `SettingError` for less than one day, `ArtifactError` where the champion's pointer is damaged: what is served must
-    be known.
+    `SettingError` for less than one day, `ArtifactError` where the champion's pointer, a manifest or a kept snapshot is
+    damaged: what is served, and what stands behind it, must be known.
     """
     if keep_days < 1:
         raise SettingError(f"--keep-days {keep_days}: keep at least one day")
-    graph, moves = read_graph(store), history(store)
+    graph, moves, before = read_graph(store), history(store), (now or datetime.now(UTC)) - FRESH
+    if graph.unreadable:
+        raise ArtifactError(
+            f"nothing can go before it is known what must stay: {'; '.join(graph.unreadable)} (or delete the folder of "
+            "a version that is not the current one)"
+        )
     kept = _Kept(store, graph)
     days = sorted(ref.partition[:10] for ref in graph.nodes if _is_day(ref.partition[:10]))
     first = (date.fromisoformat(days[-1]) - timedelta(days=keep_days - 1)).isoformat() if days else ""
@@ -109,9 +90,10 @@ def collect(
             kept.current(node, "a report page")
     for ref in unsent:
         kept.all_of(ref, "not sent to W&B")
-    kept.fresh((now or datetime.now(UTC)) - FRESH)
+    kept.fresh(before)
+    kept.of_damaged_pointers()
     kept.read_by_snapshots()
-    return Retention(kept.reasons, tuple(_doomed(graph, kept.reasons)))
+    return Retention(kept.reasons, (*_doomed(graph, kept.reasons), *left_over(store, before)))
 
 
 class _Kept:
@@ -156,16 +138,23 @@ class _Kept:
                 if datetime.fromisoformat(version.manifest.created_at) >= since:
                     self.place(ref, version, "just made")
 
+    def of_damaged_pointers(self) -> None:
+        """Partitions with a pointer to what is not there; one without a pointer was half deleted, and may go."""
+        nodes = self._graph.nodes
+        whole = {(ref.key, ref.partition) for ref, node in nodes.items() if node.is_current}
+        for ref in [ref for ref, node in nodes.items() if node.versions and (ref.key, ref.partition) not in whole]:
+            if self._store.current_version(ref.key, ref.partition) is not None:
+                self.all_of(ref, "the pointer is damaged")
+
     def read_by_snapshots(self) -> None:
         """Day files and id maps of other days, which kept snapshots list by path."""
         root = self._store.local_root
         for place in [place for place in self.reasons if place.key == SNAPSHOT]:
-            folder = self._store.version(*place).path
-            if not (folder / SNAPSHOT_NAME).is_file():
-                continue
-            for file in Snapshot.files(folder, root):
-                *key, partition, version, _ = file.split("/")
-                self.reasons.setdefault(Place("/".join(key), partition, version), "read by a snapshot")
+            snapshot = self._store.version(*place)
+            snapshot.verify()
+            listed = Snapshot.load(snapshot.path, root)
+            for folder in (*listed.id_folders, *listed.day_folders):
+                self.reasons.setdefault(Place(*folder.rsplit("/", 2)), "read by a snapshot")
 
 
 def _keep_releases(kept: _Kept, standing: Standing, first: str) -> None:
@@ -202,42 +191,3 @@ def _doomed(graph: LineageGraph, kept: Collection[Place]) -> Iterable[Doomed]:
             if place not in kept:
                 size = sum(entry["bytes"] for entry in version.manifest.files.values())
                 yield Doomed(place, version.is_current, size)
-
-
-def delete(store: ArtifactStore, doomed: Iterable[Doomed]) -> int:
-    """Delete versions, and give the number; killed at any moment, nothing half-deleted looks whole.
-
-    A partition's pointer goes before the version that it names. On a local disk the folder is then moved out of sight
-    in one step; on an object store its manifest goes first, without which no reader takes it for an artifact.
-    """
-    count = 0
-    for one in doomed:
-        if one.is_current:
-            _forget_pointer(store, one.place)
-        if store.is_local:
-            _remove_folder(store.local_root / str(one.place), store.staging)
-        else:
-            remote = f"{store.root}/{one.place}"
-            store.fs.rm_file(f"{remote}/{MANIFEST_NAME}")
-            store.fs.rm(remote, recursive=True)
-            _remove_folder(store.local_root / str(one.place), store.staging)
-        count += 1
-    return count
-
-
-def _forget_pointer(store: ArtifactStore, place: Place) -> None:
-    """Unless a run has pointed the partition elsewhere meanwhile."""
-    if store.current_version(place.key, place.partition) == place.version:
-        store.fs.rm_file(f"{store.root}/{place.key}/{place.partition}/{POINTER_NAME}")
-
-
-def _remove_folder(folder: Path, staging: Path) -> None:
-    staging.mkdir(parents=True, exist_ok=True)
-    out_of_sight = staging / process_name()
-    try:
-        folder.rename(out_of_sight)
-    except FileNotFoundError:  # another collection was faster, or a remote store's copy was never fetched
-        return
-    shutil.rmtree(out_of_sight, ignore_errors=True)
-    if not any(folder.parent.iterdir()):
-        os.rmdir(folder.parent)

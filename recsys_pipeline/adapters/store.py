@@ -9,7 +9,7 @@ after them and the pointer last.
 """
 
 import errno
-import os
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +23,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from recsys_pipeline.adapters import durable_files
 from recsys_pipeline.adapters.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -35,6 +36,8 @@ from recsys_pipeline.adapters.processes import is_abandoned, process_name
 from recsys_pipeline.core.errors import ArtifactError
 
 POINTER_NAME = "current"
+
+steps = logging.getLogger("recsys_pipeline.steps")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class Artifact:
         for name, entry in self.manifest.files.items():
             path = self.path / name
             if not path.is_file() or (file_digest if anew else _digest_once)(path) != entry["sha256"]:
-                raise ArtifactError(f"{path} is missing or corrupt: delete {self.path} and materialize again")
+                recipe = self.manifest.recipe
+                raise ArtifactError(f"{path} is missing or corrupt: materialize {recipe.key} {recipe.partition} again")
 
 
 def _digest_once(path: Path) -> str:
@@ -99,20 +103,30 @@ class ArtifactStore:
     # -- reading ------------------------------------------------------------------------------------------------
 
     def current(self, key: str, partition: str) -> Artifact | None:
-        """The current version, or None where the partition was never materialized."""
+        """The current version, or None where the partition was never materialized.
+
+        Raises `ArtifactError` naming the pointer where there is no such version, or the manifest where that is damaged.
+        """
         version = self.current_version(key, partition)
-        return None if version is None else self.version(key, partition, version)
+        if version is None:
+            return None
+        folder = self.local_root / key / partition
+        if self.is_local and not (version and (folder / version).is_dir()):
+            raise ArtifactError(
+                f"{folder / POINTER_NAME} points to {version}, which is gone: materialize {key} {partition} again"
+            )
+        return self.version(key, partition, version)
 
     def current_version(self, key: str, partition: str) -> str | None:
         """Name of the current version, which may be damaged or gone."""
         pointer = self.read_file(f"{key}/{partition}/{POINTER_NAME}")
-        return None if pointer is None else pointer.decode().strip()
+        return None if pointer is None else version_name(pointer)
 
     def read_file(self, relative: str) -> bytes | None:
         """A small file below the root, such as a pointer; None where there is none."""
         try:
             return self.fs.cat_file(f"{self.root}/{relative}")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def get(self, key: str, partition: str) -> Artifact:
@@ -126,19 +140,26 @@ class ArtifactStore:
         """One named version, fetched to the local disk where the store is remote."""
         relative = f"{key}/{partition}/{version}"
         path = self.local_root / relative
+        gone = ArtifactError(f"{self.root}/{relative} is gone: materialize {key} {partition} again")
         if not self.is_local and not (path / MANIFEST_NAME).exists():
             with self.staged() as staged:
                 try:
                     self.fs.get(f"{self.root}/{relative}/", f"{staged}/", recursive=True)
                 except FileNotFoundError as error:
-                    raise ArtifactError(f"{self.root}/{relative} is gone: materialize {partition} again") from error
+                    raise gone from error
+                if not (staged / MANIFEST_NAME).is_file():  # it is just being deleted, or uploaded
+                    raise gone
                 self._move(staged, path)
+        if not path.is_dir():
+            raise gone
         return Artifact(path, Manifest.read(path / MANIFEST_NAME))
 
-    def fetch(self, relative: str) -> None:
-        """Bring the version that holds a file, named by its path below the root, to the local disk."""
-        *key, partition, version, _ = relative.split("/")
-        self.version("/".join(key), partition, version)
+    def is_there(self, key: str, partition: str) -> bool:
+        """Whether there is a current version, its folder included: not where a person deleted it, as damaged."""
+        try:
+            return self.current(key, partition) is not None
+        except ArtifactError:
+            return False
 
     def partitions(self, key: str) -> list[str]:
         """All partitions that have a current version, in order."""
@@ -156,12 +177,18 @@ class ArtifactStore:
     # -- writing ------------------------------------------------------------------------------------------------
 
     def reusable(self, recipe: Recipe) -> Artifact | None:
-        """The current version if it came from this very recipe and is whole (by its files' sizes), else None."""
+        """The current version if it came from this very recipe, else None; also None, with a warning, if it is damaged.
+
+        Costs reading it, once in a process: making a partition again is the way out that every error names, so what is
+        damaged must not pass for up to date.
+        """
         try:
             existing = self.current(recipe.key, recipe.partition)
-        except ArtifactError:  # what is broken or gone is made again
-            return None
-        if existing is None or existing.manifest.recipe.digest() != recipe.digest() or not existing.has_all_files():
+            if existing is None or existing.manifest.recipe.digest() != recipe.digest():
+                return None
+            existing.verify(anew=False)
+        except ArtifactError as error:
+            steps.warning("  %s", error)
             return None
         return Artifact(existing.path, existing.manifest, reused=True)
 
@@ -194,7 +221,7 @@ class ArtifactStore:
             for name in [*files, MANIFEST_NAME]:
                 self.fs.put_file(str(path / name), f"{self.root}/{relative}/{name}")
         self._point(recipe, manifest.version)
-        return Artifact(path, manifest)
+        return Artifact(path, Manifest.read(path / MANIFEST_NAME))  # a version that was there before stays as it was
 
     @contextmanager
     def staged(self) -> Iterator[Path]:
@@ -202,7 +229,7 @@ class ArtifactStore:
         self.staging.mkdir(parents=True, exist_ok=True)
         for left_over in self.staging.iterdir():
             if is_abandoned(left_over.name, left_over):
-                shutil.rmtree(left_over, ignore_errors=True)
+                durable_files.remove(left_over)
         folder = self.staging / process_name()
         folder.mkdir()
         try:
@@ -212,15 +239,14 @@ class ArtifactStore:
 
     def _move(self, staged: Path, path: Path) -> None:
         """Put a folder in its place; one that is there already has the same content, from an earlier or a rival run."""
-        for file in _files_and_folders(staged):
-            _sync(file)
+        durable_files.sync_all(staged)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             staged.rename(path)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-        _sync(path.parent)
+        durable_files.sync(path.parent)
 
     def _point(self, recipe: Recipe, version: str) -> None:
         self.write_file(f"{recipe.key}/{recipe.partition}/{POINTER_NAME}", version.encode())
@@ -232,11 +258,8 @@ class ArtifactStore:
             return
         path = self.local_root / relative
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.parent / f".{path.name}-{process_name()}"
-        temporary.write_bytes(content)
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
+        self.staging.mkdir(parents=True, exist_ok=True)
+        durable_files.replace_file(path, content, self.staging / process_name())
 
 
 @dataclass(frozen=True)
@@ -260,17 +283,9 @@ class SourceStores:
         return sorted(name for name in names if not name.startswith("."))
 
 
-def _files_and_folders(root: Path) -> Iterator[Path]:
-    yield from root.rglob("*")
-    yield root
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def version_name(pointer: bytes) -> str:
+    """What a pointer says; a byte that is damaged names no version, and is shown as it is."""
+    return pointer.decode(errors="backslashreplace").strip()
 
 
 def _is_intact(path: Path) -> bool:

@@ -34,7 +34,7 @@ def to_wandb_artifact(store: ArtifactStore, stored: Stored) -> Any:
         if copied or store.is_local:
             artifact = store.version(stored.key, stored.partition, stored.version)
             if not artifact.has_all_files():
-                raise ArtifactError(f"{artifact.path} is damaged: delete it and materialize again")
+                raise ArtifactError(f"{artifact.path} lacks files: materialize {stored.key} {stored.partition} again")
     except ArtifactError as error:
         return note_of_absence(stored, str(error))
     entry = wandb.Artifact(artifact_name(stored), type=artifact_type(stored), metadata=_metadata(stored, manifest))

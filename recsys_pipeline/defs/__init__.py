@@ -16,13 +16,13 @@ def build_definitions() -> dg.Definitions:
     from recsys_pipeline.defs.sensors import build_sensors
 
     provided = configured_source().provides | {"reports"}
-    found = dg.load_assets_from_modules(
-        [dataset, folds, learning, models, neighbors, *_modules_of(reports), serving, speed]
-    )
+    report_modules = _modules_of(reports)
+    found = dg.load_assets_from_modules([dataset, folds, learning, models, neighbors, *report_modules, serving, speed])
     assets = [asset for asset in found if isinstance(asset, dg.AssetsDefinition) and _needs(asset, NEEDS) <= provided]
     jobs = build_jobs(sweeps=bool({"interactions", "looks"} & provided), speed="interactions" in provided)
     return dg.Definitions(
         assets=assets,
+        asset_checks=dg.load_asset_checks_from_modules(report_modules),
         jobs=jobs,
         schedules=build_schedules(jobs),
         sensors=build_sensors(jobs),

@@ -6,10 +6,13 @@ import dagster as dg
 
 from recsys_pipeline.adapters.alerts import Alert, AlertLog, post
 from recsys_pipeline.adapters.tracker import Tracker
+from recsys_pipeline.defs.failures import step_failures
 from recsys_pipeline.defs.resources import TrackerResource
 from recsys_pipeline.settings import settings
 
 MAX_TEXT = 2_000
+WILL_RETRY = "dagster/will_retry"
+"""Tag that Dagster gives a failed run which it is about to start again."""
 
 
 def alert_log() -> AlertLog:
@@ -53,11 +56,23 @@ def alert_on_failure(context: dg.RunFailureSensorContext, tracker: TrackerResour
 
 
 def _reason(context: dg.RunFailureSensorContext) -> str:
-    """The first failed step's own error, else the run's."""
-    for event in context.get_step_failure_events():
-        error = event.step_failure_data.error
-        # Dagster wraps what the step raised; what that in turn was raised from says less, not more.
-        error = error.cause if error and error.cause else error
-        if error is not None:
-            return f"step {event.step_key}: {error.message.strip()}"
-    return (context.failure_event.message or "no reason given").strip()
+    """The first failed step's own error, else what ended the run; and whether it is tried again."""
+    again = context.dagster_run.tags.get(WILL_RETRY) == "true"
+    return (_step_error(context) or _run_error(context)) + (" (Dagster runs it once more)" if again else "")
+
+
+def _step_error(context: dg.RunFailureSensorContext) -> str:
+    return next((f"{one.step}: {one.reason}" for one in step_failures(context.get_step_failure_events())), "")
+
+
+def _run_error(context: dg.RunFailureSensorContext) -> str:
+    """Why a run failed outside any step: a kill, or code that does not load, is told by the event before the end."""
+    kinds = {dg.DagsterEventType.ENGINE_EVENT, dg.DagsterEventType.RUN_FAILURE}
+    last = ""
+    for entry in context.instance.all_logs(context.dagster_run.run_id, of_type=kinds):
+        event = entry.dagster_event
+        if event is None or event.event_type == dg.DagsterEventType.RUN_FAILURE:
+            break
+        error = event.engine_event_data.error
+        last = " ".join([event.message or "", error.message.strip() if error else ""]).strip()
+    return " ".join([(context.failure_event.message or "no reason given").strip(), last]).strip()

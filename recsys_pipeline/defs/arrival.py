@@ -73,7 +73,7 @@ def due_days(store: ArtifactStore, source: Source, end: date, late_days: int = L
     made = [date.fromisoformat(name) for name in store.partitions(KEY) if name <= end.isoformat()]
     if not made:
         return [_due(source, end, [end], "first")]
-    missing = [day for day in Window.of_days(made[0], end).days() if day not in set(made)]
+    missing = sorted({*Window.of_days(made[0], end).days()} - {*made} - source.days().absent)
     if missing:
         return [_due(source, day, [day], "arrived") for day in missing[:REMEMBERED]]
     overlap = made[-1 - late_days :]

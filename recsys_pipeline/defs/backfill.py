@@ -11,20 +11,23 @@ from rich.table import Table
 
 from recsys_pipeline.core.errors import RecsysError, SettingError
 from recsys_pipeline.core.types import DAY, HOUR_KEY, Window
-from recsys_pipeline.defs.launch import Outcome, check_day, run_job
+from recsys_pipeline.defs.launch import OF_HOURS, Outcome, check_partition, run_job
 
 
-def days_between(text: str) -> list[str]:
-    """The days of `2026-01-03..2026-01-06`, both ends included, or the one day of `2026-01-03`; hours likewise.
+def days_between(job: str, text: str) -> list[str]:
+    """The days of `2026-01-03..2026-01-06`, both ends included; for a job of hours the hours between two.
 
-    Raises `SettingError` for days that the source does not have, and for a range that ends before it begins.
+    Raises `SettingError` for days that the source does not have, and for a range that lacks an end or ends before it
+    begins.
     """
-    first, dots, last = text.partition("..")
-    for day in (first, last) if dots else (first,):
-        check_day(day)
-    if dots and last < first:
+    first, _, last = text.partition("..")
+    if not (first and last):
+        raise SettingError(f"{text} has no {'last' if first else 'first'} day or hour: write first..last, with both")
+    for day in (first, last):
+        check_partition(day, job in OF_HOURS, job)
+    if last < first:
         raise SettingError(f"{text} ends before it begins: write first..last")
-    whole, end = Window.of_partition(first), Window.of_partition(last or first).end
+    whole, end = Window.of_partition(first), Window.of_partition(last).end
     length = whole.end - whole.start
     return [
         start.strftime("%Y-%m-%d" if length == DAY else HOUR_KEY) for start in Window(whole.start, end).periods(length)

@@ -5,7 +5,7 @@ import typing
 from typing import Any, TypeVar
 
 import dagster as dg
-from pydantic import Field, create_model
+from pydantic import Field, create_model, model_validator
 
 from recsys_pipeline.core.types import BOUNDS
 
@@ -13,7 +13,10 @@ T = TypeVar("T")
 
 
 def config_form(dataclass_type: type, **extra: Any) -> type[dg.Config]:
-    """A `dg.Config` with the dataclass's fields, defaults, bounds and help texts, and the `extra` fields."""
+    """A `dg.Config` with the dataclass's fields, defaults, bounds and help texts, and the `extra` fields.
+
+    A form is made only of values that the dataclass takes too: what that raises (`SettingError`) goes through.
+    """
     types = typing.get_type_hints(dataclass_type)
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(dataclass_type):
@@ -21,7 +24,14 @@ def config_form(dataclass_type: type, **extra: Any) -> type[dg.Config]:
         default = list(field.default) if isinstance(field.default, tuple) else field.default
         help_text = field.metadata.get("help")
         fields[field.name] = (_form_type(types[field.name]), Field(default=default, description=help_text, **bounds))
-    return create_model(f"{dataclass_type.__name__}Form", __base__=dg.Config, **fields, **extra)
+    name = dataclass_type.__name__
+
+    def make(form: Any) -> Any:
+        from_form(dataclass_type, form)
+        return form
+
+    makes: dict[str, Any] = {f"makes_{name}": model_validator(mode="after")(make)}
+    return create_model(f"{name}Form", __base__=dg.Config, __validators__=makes, **fields, **extra)
 
 
 def _form_type(kind: Any) -> Any:

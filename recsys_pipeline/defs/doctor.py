@@ -1,5 +1,6 @@
 """What `recsys doctor` looks at: packages, settings, places, disk, source, W&B, daemon; each with its remedy."""
 
+import errno
 import importlib.metadata
 import os
 import shutil
@@ -8,20 +9,23 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import dagster as dg
 from dotenv import dotenv_values
 from packaging.requirements import Requirement
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
+from recsys_pipeline.adapters.machine_errors import is_of_the_machine, told
 from recsys_pipeline.adapters.sources import open_source
 from recsys_pipeline.adapters.wandb_server import base_url, is_online
-from recsys_pipeline.core.errors import RecsysError
-from recsys_pipeline.defs.launch import use_this_folder
+from recsys_pipeline.core.dataset.sources import ChecksTables
+from recsys_pipeline.core.errors import RecsysError, SettingError
+from recsys_pipeline.defs.instance import open_instance, use_this_folder
 from recsys_pipeline.settings import Settings, settings
 
 LOW_DISK_BYTES, NO_DISK_BYTES = 5 * 2**30, 500 * 2**20
@@ -43,29 +47,55 @@ class Finding:
 
 
 def diagnose() -> list[Finding]:
-    """Everything that can be looked at; where the settings themselves are wrong, nothing else can."""
+    """Everything that can be looked at; what needs a setting that is wrong is left out, as the finding on it says."""
     findings = [*check_packages(), *check_variables()]
+    deployment, bad = readable_settings()
+    if bad:
+        findings.append(bad_settings(bad))
+    for check, needed in CHECKS.items():
+        if needed & bad.keys():
+            continue
+        try:
+            findings += check(deployment)
+        except OSError as error:
+            subject = check.__name__.removeprefix("check_")
+            findings.append(Finding(subject, "wrong", told(error), "give this user the right to it, and its disk room"))
+    return findings
+
+
+def readable_settings() -> tuple[Settings, dict[str, str]]:
+    """The settings, with the defaults in place of bad values; and what is wrong with each of those, by its field."""
     try:
-        deployment = settings()
-    except RecsysError as error:
-        return [*findings, Finding("settings", "wrong", str(error), "mend the variable that it names")]
-    checks: list[Callable[[Settings], Iterator[Finding]]] = [
-        check_home, check_store, check_disk, check_source, check_dagster, check_wandb
-    ]  # fmt: skip
-    return [*findings, *(finding for check in checks for finding in check(deployment))]
+        return settings(), {}
+    except SettingError as error:
+        if not isinstance(error.__cause__, ValidationError):
+            raise
+        bad = {str(problem["loc"][0]): problem["msg"] for problem in error.__cause__.errors()}
+        defaults: dict[str, Any] = {name: Settings.model_fields[name].default for name in bad}
+        return Settings(**defaults), bad
+
+
+def bad_settings(bad: dict[str, str]) -> Finding:
+    """The variables that are wrong, and what could not be looked at for that."""
+    what = "; ".join(f"RECSYS_{name.upper()}: {problem}" for name, problem in bad.items())
+    left_out = [check.__name__.removeprefix("check_") for check, needed in CHECKS.items() if needed & bad.keys()]
+    unseen = f"; not looked at: {', '.join(left_out)}" if left_out else ""
+    return Finding("settings", "wrong", what + unseen, "mend it in the environment or in .env (see .env.example)")
 
 
 def print_diagnosis(console: Console) -> int:
     """Print all findings; 1 where something is wrong, 0 for warnings only."""
     findings = diagnose()
-    table = Table("", "subject", "found", "what to do")
+    wide = [Column(name, overflow="fold") for name in ("found", "what to do")]  # a path is needed to its end
+    table = Table("", "subject", *wide)
     marks = {"ok": "[green]ok[/green]", "warning": "[yellow]look[/yellow]", "wrong": "[red]wrong[/red]"}
     for finding in findings:
         table.add_row(marks[finding.state], finding.subject, escape(finding.what), escape(finding.remedy))
     console.print(table)
-    wrong = [finding for finding in findings if finding.state == "wrong"]
-    console.print("All is well." if not wrong else f"{len(wrong)} to mend.")
-    return 1 if wrong else 0
+    states = [finding.state for finding in findings]
+    counts = {"to mend": states.count("wrong"), "to look at": states.count("warning")}
+    console.print(", ".join(f"{count} {what}" for what, count in counts.items() if count) or "All is well", end=".\n")
+    return 1 if counts["to mend"] else 0
 
 
 def check_packages() -> Iterator[Finding]:
@@ -103,32 +133,49 @@ def check_variables() -> Iterator[Finding]:
 
 def check_home(deployment: Settings) -> Iterator[Finding]:
     """Whether the runtime root can be written."""
-    probe = deployment.home / f".doctor-{uuid.uuid4().hex}"
+    home = deployment.home.absolute()
+    if home.exists() and not home.is_dir():
+        yield Finding("runtime root", "wrong", f"{home} is no folder", "set RECSYS_HOME to a folder")
+        return
+    probe = home / f".doctor-{uuid.uuid4().hex}"
     try:
-        deployment.home.mkdir(parents=True, exist_ok=True)
-        probe.write_text("probe")
-        probe.unlink()
-        yield Finding("runtime root", "ok", f"{deployment.home.absolute()} can be written")
+        home.mkdir(parents=True, exist_ok=True)
+        try:
+            probe.write_text("probe")
+        finally:
+            probe.unlink(missing_ok=True)
+        yield Finding("runtime root", "ok", f"{home} can be written")
     except OSError as error:
-        yield Finding(
-            "runtime root", "wrong", f"{deployment.home.absolute()}: {error.strerror}",
-            "give this user the right to write there, or set RECSYS_HOME",
-        )  # fmt: skip
+        remedy = (
+            "make room: recsys gc --dry-run shows what can go"
+            if error.errno == errno.ENOSPC
+            else "give this user the right to write there, or set RECSYS_HOME"
+        )
+        yield Finding("runtime root", "wrong", f"{home}: {error.strerror}", remedy)
 
 
 def check_store(deployment: Settings) -> Iterator[Finding]:
-    """Whether the store takes, gives back and removes a file."""
+    """Whether the store takes, gives back and removes a file, and outlives the process."""
     import fsspec
 
+    if deployment.store_url.startswith("memory:"):
+        what = f"{deployment.store_url} is lost when the process ends, and each process has its own"
+        yield Finding("artifact store", "wrong", what, "set RECSYS_STORE to a folder or an object store")
+        return
     try:
         fs, root = fsspec.core.url_to_fs(deployment.store_url, use_listings_cache=False)
         path = f"{root.rstrip('/')}/.doctor-{uuid.uuid4().hex}"
         fs.makedirs(root, exist_ok=True)
-        fs.pipe_file(path, b"probe")
-        same = fs.cat_file(path) == b"probe"
-        fs.rm_file(path)
+        try:
+            fs.pipe_file(path, b"probe")
+            same = fs.cat_file(path) == b"probe"
+        finally:
+            if fs.exists(path):  # a full disk takes a file's name, and none of its bytes
+                fs.rm_file(path)
     except Exception as error:  # noqa: BLE001 - each file system has errors of its own
         remedy = "check RECSYS_STORE, its credentials, and that the package of its protocol (s3fs, gcsfs) is installed"
+        if isinstance(error, OSError) and is_of_the_machine(error):
+            remedy = "give this user the right to write there, and its disk room; or set RECSYS_STORE"
         yield Finding("artifact store", "wrong", f"{deployment.store_url}: {type(error).__name__}: {error}", remedy)
         return
     if same:
@@ -152,18 +199,23 @@ def check_disk(deployment: Settings) -> Iterator[Finding]:
 
 
 def check_source(deployment: Settings) -> Iterator[Finding]:
-    """Whether the source opens and has days."""
+    """Whether the source opens, its tables can be read, and its days have begun."""
     try:
         source = open_source(deployment)
         days = source.days()
+        if isinstance(source, ChecksTables):
+            source.check()
     except RecsysError as error:
         yield Finding("source", "wrong", str(error), "see docs/data.md")
         return
-    yield Finding(
-        "source",
-        "ok",
-        f"{source.name}: {', '.join(sorted(source.provides))} from {days.first} to {days.last or 'today'}",
-    )
+    what = f"{source.name}: {', '.join(sorted(source.provides))} from {days.first} to {days.last or 'today'}"
+    if days.first > datetime.now(UTC).date():
+        setting = "RECSYS_START_DATE" if deployment.source == "simulator" else "first_day, or the times, of its TOML"
+        yield Finding(
+            "source", "wrong", f"{what}: the first day lies in the future", f"set {setting} to a day before today"
+        )
+    else:
+        yield Finding("source", "ok", what)
 
 
 def check_dagster(_: Settings) -> Iterator[Finding]:
@@ -174,8 +226,17 @@ def check_dagster(_: Settings) -> Iterator[Finding]:
         yield Finding("Dagster", "warning", f"DAGSTER_HOME is {home} and has no dagster.yaml",
                       "start commands in the checkout, or set DAGSTER_HOME to it")  # fmt: skip
         return
-    with dg.DagsterInstance.get() as instance:
-        beats = list(instance.get_daemon_heartbeats().values())
+    try:
+        with open_instance() as instance:
+            beats = list(instance.get_daemon_heartbeats().values())
+    except RecsysError as error:
+        yield Finding(
+            "Dagster",
+            "wrong",
+            str(error),
+            "the checkout has a dagster.yaml that works; the disk below it must take files",
+        )
+        return
     errors = sorted({error.message.strip() for beat in beats for error in beat.errors or []})
     silent_s = time.time() - max((beat.timestamp for beat in beats), default=0.0)
     if silent_s > DAEMON_SILENT_S:
@@ -200,3 +261,14 @@ def check_wandb(_: Settings) -> Iterator[Finding]:
         yield Finding("W&B", "warning", what, f"copy it anew from {base_url()}/authorize")
     else:
         yield Finding("W&B", "ok", f"online at {base_url()}")
+
+
+CHECKS: dict[Callable[[Settings], Iterator[Finding]], set[str]] = {
+    check_home: {"home"},
+    check_store: {"home", "store"},
+    check_disk: {"home"},
+    check_source: {"home", "source", "source_config", "size", "start_date"},
+    check_dagster: set(),
+    check_wandb: set(),
+}
+"""What is looked at, in order, and the settings that it needs."""

@@ -53,7 +53,7 @@ def prequential_fold(
     data = store.input(context, "dataset/snapshot")
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        ratings = open_snapshot(store.open(), data, verify=True).ratings()
+        ratings = open_snapshot(store.open(), data, events=True).ratings()
         if not len(ratings):
             raise DataError(f"{data.manifest.recipe.key} has no interactions up to {context.partition_key}: no fold")
         outer = prequential(ratings, config.test_share, config.seed, config.min_train_rows)

@@ -1,11 +1,14 @@
-"""When the speed layer runs: every hour that has passed since the last overlay, in order, once; and after a promotion.
+"""When the speed layer runs: every hour that has passed since the last overlay, in order; again where its run failed;
+and after a promotion.
 
 Dagster's own schedule of a partitioned job goes back over at most five ticks that the daemon missed, and a schedule's
 `run_key` holds within one tick. So each tick looks for itself: which hours have passed, which have an overlay, and
-which were asked for by an earlier run, whatever became of it.
+what became of those that were asked for.
 """
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -14,12 +17,27 @@ from recsys_pipeline.adapters.overlays import KEY
 from recsys_pipeline.adapters.releases import champion, history
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.types import HOUR_KEY, Window
+from recsys_pipeline.defs.instance import PARTITION
 from recsys_pipeline.defs.partitions import HOURLY
 from recsys_pipeline.defs.resources import StoreResource
 
-PARTITION = "dagster/partition"
+RETRY_OF = "dagster/parent_run_id"
 AT_ONCE = 48
 """Hours that one tick asks for; after a longer outage the next tick goes on with those that follow."""
+ATTEMPTS = 3
+"""How often an hour whose runs fail is asked for: what fails so often once all else works is not the weather."""
+ASKED_AGAIN_WITHIN = timedelta(days=7)
+"""Failed hours that are older are left to people."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What became of an hour that was asked for."""
+
+    times: int
+    """Runs, without the retries of any."""
+    has_failed: bool
+    """Whether the newest of its runs failed; one that was cancelled did what somebody wanted."""
 
 
 def speed_hourly_schedule(job: Any, partitions: dg.HourlyPartitionsDefinition = HOURLY) -> Any:
@@ -37,10 +55,12 @@ def speed_hourly_schedule(job: Any, partitions: dg.HourlyPartitionsDefinition = 
         if served is None:
             return dg.SkipReason("no release has been promoted yet, and an overlay stands on one: run batch_daily")
         since = first_missed(opened, served)
-        asked = _asked_for(context.instance, job.name, context.scheduled_execution_time)
-        missed = [hour for hour in hours if hour >= since and hour not in asked][:AT_ONCE]
-        return [dg.RunRequest(run_key=hour, partition_key=hour) for hour in missed] or dg.SkipReason(
-            f"every hour from {since} on has been asked for"
+        asked = _asked_for(context, job.name, since)
+        left = given_up(asked)
+        if left:
+            context.log.warning(left)
+        return due_hours(hours, since, asked) or dg.SkipReason(
+            f"every hour from {since} on has been asked for" + (f"; {left}" if left else "")
         )
 
     return speed_hourly
@@ -84,8 +104,45 @@ def first_missed(store: ArtifactStore, served: Artifact) -> str:
     return edge.strftime(HOUR_KEY)
 
 
-def _asked_for(instance: dg.DagsterInstance, job_name: str, now: datetime) -> set[str]:
-    """Hours for which the job was ever started or waits to be; failed ones count, for their retry is not ours."""
-    since = now - timedelta(days=61)
-    records = instance.get_run_records(dg.RunsFilter(job_name=job_name, created_after=since))
-    return {record.dagster_run.tags[PARTITION] for record in records if PARTITION in record.dagster_run.tags}
+def due_hours(passed: Sequence[str], since: str, asked: Mapping[str, Asked]) -> list[dg.RunRequest]:
+    """Hours to ask for: those from `since` on that never were, and then, in order, those before it whose run failed.
+
+    `since` is the end of the newest overlay, so a failed hour comes again only once a later one has succeeded: while
+    the source is away each hour is asked for once, and all that failed once it is back. New hours come first, because
+    they hold the events of those that failed, and because a bad hour must keep none of them waiting.
+    """
+    new = [dg.RunRequest(run_key=hour, partition_key=hour) for hour in passed if hour >= since and hour not in asked]
+    failed = [
+        dg.RunRequest(run_key=f"{hour} after {asked[hour].times}", partition_key=hour)
+        for hour in passed
+        if hour < since and hour in asked and asked[hour].has_failed and asked[hour].times < ATTEMPTS
+    ]
+    return [*new, *failed][:AT_ONCE]
+
+
+def given_up(asked: Mapping[str, Asked]) -> str:
+    """Which hours are not asked for again though their run failed, and what to do; empty where there is none."""
+    hours = sorted(hour for hour, one in asked.items() if one.has_failed and one.times >= ATTEMPTS)
+    if not hours:
+        return ""
+    return f"given up after {ATTEMPTS} failed runs: {', '.join(hours)}; mend the cause, and run them by hand"
+
+
+def _asked_for(context: dg.ScheduleEvaluationContext, job_name: str, since: str) -> dict[str, Asked]:
+    """Every hour for which the job was ever started or waits to be, as far back as one may be due.
+
+    Runs of an hour come after it, so that those created earlier tell nothing of the hours that are looked at.
+    """
+    first = min(Window.of_partition(since).start, context.scheduled_execution_time - ASKED_AGAIN_WITHIN)
+    records = context.instance.get_run_records(dg.RunsFilter(job_name=job_name, created_after=first))
+    runs: dict[str, list[dg.DagsterRun]] = {}
+    for record in records:  # newest first
+        if hour := record.dagster_run.tags.get(PARTITION):
+            runs.setdefault(hour, []).append(record.dagster_run)
+    return {hour: _became_of(found) for hour, found in runs.items() if Window.of_partition(hour).start >= first}
+
+
+def _became_of(runs: Iterable[dg.DagsterRun]) -> Asked:
+    newest, *_ = found = list(runs)
+    times = sum(RETRY_OF not in run.tags for run in found)
+    return Asked(times, newest.status == dg.DagsterRunStatus.FAILURE)

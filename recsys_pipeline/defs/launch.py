@@ -1,19 +1,23 @@
 """Runs a real job in this process, on the same instance that the UI shows."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from datetime import datetime
 
 import dagster as dg
-import yaml
 
-from recsys_pipeline.core.errors import RecsysError, SettingError
+from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.types import HOUR_KEY
+from recsys_pipeline.defs.failures import cause_of
+from recsys_pipeline.defs.instance import fail_killed_runs, open_instance, tags_of_this_process
+from recsys_pipeline.defs.overrides import op_config
 from recsys_pipeline.defs.partitions import DAILY, HOURLY
 from recsys_pipeline.defs.resources import SourceResource
+from recsys_pipeline.settings import settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+OF_HOURS = frozenset({"speed_hourly"})
+"""Jobs whose partitions are hours."""
 
 
 @dataclass(frozen=True)
@@ -41,31 +45,33 @@ def last_complete_hour() -> str:
     return hour
 
 
-def use_this_folder() -> None:
-    """Let Dagster keep its state where the UI does: beside `dagster.yaml`, unless the environment says otherwise."""
-    os.environ.setdefault("DAGSTER_HOME", str(Path.cwd()))
-
-
 def run_job(
-    defs: dg.Definitions, name: str, day: str, overrides: Sequence[str] = (), recompute: bool = False, only: str = ""
+    defs: dg.Definitions,
+    name: str,
+    partition: str,
+    overrides: Sequence[str] = (),
+    recompute: bool = False,
+    only: str = "",
 ) -> Outcome:
-    """Run a job for one day; the first failed step's own error is raised.
+    """Run a job for one day or hour; the first failed step's own error is raised.
 
     `overrides` are Launchpad fields as `stage/subject.field=value`; `recompute` makes again what is up to date; `only`
-    is an asset's key: nothing but it and what it is made from.
+    is an asset's key: nothing but it and what it is made from. Earlier runs that were killed are recorded as failed.
     """
-    use_this_folder()
-    check_day(day)
-    config = {**QUIET, "ops": _op_config(overrides), "resources": {"store": {"config": {"recompute": recompute}}}}
-    with dg.DagsterInstance.get() as instance:
+    check_partition(partition, of_hours=name in OF_HOURS, taker=name)
+    with open_instance() as instance:
         # Within the instance: Dagster looks for state of its own there where definitions are resolved first.
         job = defs.resolve_job_def(name)
+        ops = op_config(job, overrides)
+        config = {**QUIET, "ops": ops, "resources": {"store": {"config": {"recompute": recompute}}}}
         chosen = dg.AssetSelection.assets(only).upstream().resolve(defs.resolve_asset_graph()) if only else None
         selection = sorted(chosen) if chosen else None
+        fail_killed_runs(instance)
         try:
             result = job.execute_in_process(
-                config, instance=instance, partition_key=day, raise_on_error=False, asset_selection=selection
-            )
+                config, instance=instance, partition_key=partition, raise_on_error=False, asset_selection=selection,
+                tags=tags_of_this_process(),
+            )  # fmt: skip
         except dg.DagsterInvalidConfigError as error:
             raise SettingError("; ".join(problem.message for problem in error.errors)) from error
     if not result.success:
@@ -79,34 +85,36 @@ def run_job(
     return Outcome(result.run_id, made=made.count(False), reused=made.count(True))
 
 
-def check_day(day: str) -> None:
-    """Raise `SettingError` for a day, or an hour such as 2026-01-05-13:00, that the source lacks or has not yet."""
-    if HOURLY.has_partition_key(day):
-        return
-    if not DAILY.has_partition_key(day) or day > last_complete_day():
+def check_partition(key: str, of_hours: bool, taker: str = "this") -> None:
+    """Raise `SettingError` for a day, or an hour such as 2026-01-05-13:00, that the source lacks or has not yet.
+
+    `taker` is what takes days, or hours, as the message names it.
+    """
+    is_day, is_hour = _is_written_as(key, "%Y-%m-%d"), _is_written_as(key, HOUR_KEY)
+    if of_hours and is_day:
         raise SettingError(
-            f"{day} is no day that can be run: the source has complete days from {DAILY.get_first_partition_key()} to "
+            f"{taker} takes an hour, written as 2026-01-05-13:00; {key} is a day: its hours are "
+            f"{key}-00:00..{key}-23:00"
+        )
+    if is_hour and not of_hours:
+        raise SettingError(f"{taker} takes a day, written as 2026-01-05; {key} is an hour")
+    if of_hours and not HOURLY.has_partition_key(key):
+        days = settings().hourly_days
+        kept = f"those of the newest {days} days" if days else "those of all days"
+        raise SettingError(
+            f"{key} is no hour that can be run: there are hours from {HOURLY.get_first_partition_key()} to "
+            f"{HOURLY.get_last_partition_key()} (UTC), written as 2026-01-05-13:00; "
+            f"RECSYS_HOURLY_DAYS={days} gives {kept}"
+        )
+    if not of_hours and (not DAILY.has_partition_key(key) or key > last_complete_day()):
+        raise SettingError(
+            f"{key} is no day that can be run: the source has complete days from {DAILY.get_first_partition_key()} to "
             f"{last_complete_day()} (UTC), written as YYYY-MM-DD"
         )
 
 
-def _op_config(overrides: Sequence[str]) -> dict[str, Any]:
-    config: dict[str, Any] = {}
-    for override in overrides:
-        target, separator, value = override.partition("=")
-        key, dot, field = target.rpartition(".")
-        if not separator or not dot:
-            raise SettingError(f"--set {override}: write stage/subject.field=value")
-        config.setdefault(key.replace("/", "__"), {"config": {}})["config"][field] = yaml.safe_load(value)
-    return config
-
-
-def cause_of(result: dg.ExecuteInProcessResult) -> Exception:
-    """The first failed step's own error."""
-    for event in result.all_events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            # Dagster wraps what the step raised; what that in turn was raised from says less, not more.
-            error = error.cause if error and error.cause else error
-            return RecsysError(f"step {event.step_key} failed: {error.message.strip() if error else 'no reason given'}")
-    return RecsysError(f"run {result.run_id} failed; see the UI")
+def _is_written_as(key: str, form: str) -> bool:
+    try:
+        return datetime.strptime(key, form).strftime(form) == key  # noqa: DTZ007 - only its form counts
+    except ValueError:
+        return False

@@ -19,17 +19,22 @@ SHOWN = 15
 
 
 def open_mirror() -> Mirror:
-    """The mirror of this deployment; raises `SettingError` where tracking is switched off."""
-    if os.environ.get("WANDB_MODE") == "disabled":
-        raise SettingError("WANDB_MODE is disabled, so that nothing goes to W&B: unset it to push")
+    """The mirror of this deployment, to look at what waits."""
     home = settings().home / "wandb"
     return Mirror(Outbox(home / "outbox"), stores(settings()), TrackerResource().project, home / "sending")
+
+
+def sending_mirror() -> Mirror:
+    """The mirror to send with; raises `SettingError` where tracking is switched off."""
+    if os.environ.get("WANDB_MODE") == "disabled":
+        raise SettingError("WANDB_MODE is disabled, so that nothing goes to W&B: unset it to push")
+    return open_mirror()
 
 
 @dg.op(description="Send what the outbox and the manifests hold and W&B has not acknowledged.")
 def send_to_wandb(context: dg.OpExecutionContext) -> None:
     """Fails where something is left, and says why; what was sent stays sent."""
-    report = open_mirror().push(stores(settings()).sources(), context.log.info)
+    report = sending_mirror().push(stores(settings()).sources(), context.log.info)
     context.log.info(_headline(report))
     if report.left:
         raise dg.Failure(_headline(report), metadata=dict(report.left[:SHOWN]))
@@ -52,8 +57,7 @@ def wandb_mirror_hourly(_: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.S
 
 def print_push(console: Console) -> int:
     """Push and say what became of each run; 1 where something is left."""
-    mirror = open_mirror()
-    report = mirror.push(stores(settings()).sources(), lambda line: console.print(f"  {escape(line)}"))
+    report = sending_mirror().push(stores(settings()).sources(), lambda line: console.print(f"  {escape(line)}"))
     console.print(escape(_headline(report)))
     _print_left(console, report)
     return 1 if report.left else 0
@@ -67,6 +71,8 @@ def print_status(console: Console) -> int:
     console.print(
         f"Server  {base_url()}  (WANDB_API_KEY is {key}, WANDB_MODE is {os.environ.get('WANDB_MODE', 'online')})"
     )
+    if os.environ.get("WANDB_MODE") == "disabled":
+        console.print("Switched off: nothing is sent until WANDB_MODE is unset")
     console.print(f"{len(running)} running, {len(waiting)} waiting to be sent")
     if waiting:
         table = Table("waiting, in order", "inputs", "outputs", "state")

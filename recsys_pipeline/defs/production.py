@@ -14,6 +14,7 @@ from pydantic import Field
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.verification import verified
 from recsys_pipeline.adapters.versions import code_version, library_versions
 from recsys_pipeline.adapters.wandb_plan import figures
 from recsys_pipeline.core.reports.page.pictures import png_markdown
@@ -108,22 +109,27 @@ def produce(
     describe: Describe | None = None,
     blocking: Sequence[Fact | Finding] = (),
     advisory: Sequence[Finding] = (),
+    verify_beside: bool = False,
 ) -> dg.MaterializeResult:
     """Make this asset's artifact for this run's partition, or find that it is up to date.
 
     `build(directory, run)` writes the files and returns their metrics; `describe(artifact)` adds metadata that
     people look at (plots, tables), from the stored files, so that it is there for a reused artifact too. Inputs are
-    compared with their digests before anything is made of them; raises `ArtifactError` naming a damaged file.
+    compared with their digests before anything is made of them, or with `verify_beside` while it is made and before it
+    is stored; raises `ArtifactError` naming a damaged file.
     """
     key = context.asset_key.to_user_string()
     recipe = make_recipe(key, context.partition_key, inputs, config)
     opened = store.open()
     artifact = None if store.recompute else opened.reusable(recipe)
     if artifact is None:
-        for source in inputs:
-            source.verify(anew=False)
         with tracker.open().asset_run(opened.source, recipe, context.run.run_id) as run:
-            artifact = opened.build(recipe, lambda directory: build(directory, run), run_id=context.run.run_id)
+
+            def build_of_intact(directory: Path) -> Built:
+                with verified(inputs, beside=verify_beside):
+                    return build(directory, run)
+
+            artifact = opened.build(recipe, build_of_intact, run_id=context.run.run_id)
             if found := figures(artifact.manifest.metrics):
                 run.log(found)
             run.log_artifact(artifact)

@@ -18,7 +18,8 @@ from recsys_pipeline.adapters.manifest_differences import SOURCE, changes_since,
 from recsys_pipeline.adapters.scratch_store import Inputs, lay_out_inputs
 from recsys_pipeline.adapters.store import ArtifactStore
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.defs.launch import QUIET, cause_of, check_day
+from recsys_pipeline.defs.failures import cause_of
+from recsys_pipeline.defs.launch import QUIET, check_partition
 from recsys_pipeline.defs.resources import StoreResource, configured_source
 from recsys_pipeline.settings import settings
 
@@ -54,7 +55,7 @@ def reproduce(defs: dg.Definitions, name: str, keep: bool, warn: Warn) -> Reprod
     graph = read_graph(store)
     version = graph.version(graph.find(name))
     recipe = version.manifest.recipe
-    check_day(recipe.partition)
+    check_partition(recipe.partition, of_hours=recipe.key.startswith("speed/"))
     fields = _form_fields(defs, recipe.key)
     for warning in (*changes_since(recipe, source.fingerprint), *_changed_fields(recipe, fields)):
         warn(warning)

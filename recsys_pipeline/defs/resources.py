@@ -4,12 +4,14 @@ from functools import cache
 from pathlib import Path
 
 import dagster as dg
+import fsspec
 from pydantic import Field
 
 from recsys_pipeline.adapters.sources import open_source
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, SourceStores
 from recsys_pipeline.adapters.tracker import Tracker
 from recsys_pipeline.core.dataset.sources import Source
+from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.settings import Settings, settings
 
 
@@ -61,7 +63,14 @@ def _tracker(directory: Path, project: str, enabled: bool, places: SourceStores)
 
 
 def stores(deployment: Settings) -> SourceStores:
-    """The stores of all sources."""
+    """The stores of all sources; raises `SettingError` for a `RECSYS_STORE` that nothing installed can open."""
+    try:
+        fsspec.core.url_to_fs(deployment.store_url)
+    except (ImportError, ValueError) as error:
+        raise SettingError(
+            f"RECSYS_STORE is {deployment.store_url}: {error}. Install the package of its protocol (s3fs for s3://, "
+            "gcsfs for gs://, adlfs for abfs://), or set it to a folder"
+        ) from error
     return SourceStores(deployment.store_url, deployment.home / "cache")
 
 

@@ -93,7 +93,7 @@ def release(
 
 
 def _day(store: ArtifactStore, inputs: Mapping[str, Artifact], day: date) -> DayOfRelease:
-    snapshot = open_snapshot(store, inputs["dataset/snapshot"])
+    snapshot = open_snapshot(store, inputs["dataset/snapshot"], events=True)
     items, mappers, towers = (inputs.get(key) for key in ("dataset/items", "models/cold_start", "models/stl"))
     cold_start = ColdStart.load(mappers.path) if mappers else None
     return DayOfRelease(
@@ -108,6 +108,7 @@ def _day(store: ArtifactStore, inputs: Mapping[str, Artifact], day: date) -> Day
         map_items=(lambda ids: cold_start.mapper.vectors(features_of(ids, inputs))) if cold_start else None,
         cold_start=cold_start,
         towers=StlModel.load(towers.path) if towers else None,
+        avoided=snapshot.avoided(),
     )
 
 

@@ -13,14 +13,13 @@ from recsys_pipeline.adapters.hourly import KEY as INTERACTIONS
 from recsys_pipeline.adapters.hourly import LATE_HOURS, hour_files, ingest_hours
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.overlays import KEY as OVERLAY
-from recsys_pipeline.adapters.overlays import hours_since, release_under
+from recsys_pipeline.adapters.overlays import hours_since, release_of, release_under
 from recsys_pipeline.adapters.releases import RELEASE
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.dataset.schema import validate_items
 from recsys_pipeline.core.dataset.sources import Source
-from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.reports.monitoring.drift import DriftReport
 from recsys_pipeline.core.reports.monitoring.drift_section import drift_headline
 from recsys_pipeline.core.reports.monitoring.priors import ProfileConfig
@@ -29,7 +28,6 @@ from recsys_pipeline.core.speed.build import build_overlay
 from recsys_pipeline.core.speed.config import OverlayConfig
 from recsys_pipeline.core.speed.delta import read_hours
 from recsys_pipeline.core.speed.monitor import HourLimits, hour_profile, hour_report, largest_user
-from recsys_pipeline.core.speed.opening import checked_release
 from recsys_pipeline.core.speed.overlay import Overlay, write_overlay
 from recsys_pipeline.core.types import HOUR_KEY, Window
 from recsys_pipeline.defs.config_form import config_form, from_form
@@ -130,15 +128,15 @@ def overlay(
 
     def build(directory: Path, _: TrackedRun) -> Built:
         events, form = read_hours([file.path / INTERACTIONS_FILE for file in files]), from_form(OverlayConfig, config)
-        with checked_release(base.path) as release:
-            parts, summary = build_overlay(release, events, hour, form, **_catalogue(opened, hour))
-            write_overlay(directory, release, parts)
+        release = Release.load(base.path, verify=False)
+        parts, summary = build_overlay(release, events, hour, form, **_catalogue(opened, hour))
+        write_overlay(directory, release, parts)
         return Built({**vars(summary), "missing_hours": absent, "release": release.day})
 
     settings = {**config.model_dump(), "source": opened.fingerprint(hour, "items")}
     return produce(
         context, store, tracker, inputs=[base, *files], config=settings, build=build, blocking=BLOCKING,
-        advisory=ADVISORY,
+        advisory=ADVISORY, verify_beside=True,
     )  # fmt: skip
 
 
@@ -177,9 +175,7 @@ def monitor(
 ) -> dg.MaterializeResult:
     """One row is a feature of the hour (events, values, categories, prices, norms) against the release's priors."""
     events, made = store.input(context, INTERACTIONS), store.input(context, OVERLAY)
-    base = release_under(store.open(), hour_of(context))
-    if base.manifest.ref not in made.manifest.recipe.inputs:
-        raise ArtifactError(f"{OVERLAY}@{context.partition_key} stands on another release: materialize it again first")
+    base = release_of(store.open(), made)
 
     def build(directory: Path, _: TrackedRun) -> Built:
         release, told = Release.load(base.path, verify=False), read_hours([events.path / INTERACTIONS_FILE])
@@ -193,7 +189,10 @@ def monitor(
             "largest_user_too_large": largest.too_large,
         })  # fmt: skip
 
-    return produce(context, store, tracker, inputs=[events, made, base], config=config, build=build, advisory=FINDINGS)
+    return produce(
+        context, store, tracker, inputs=[events, made, base], config=config, build=build, advisory=FINDINGS,
+        verify_beside=True,
+    )  # fmt: skip
 
 
 SPEED_ASSETS = [hourly_interactions, overlay, monitor]

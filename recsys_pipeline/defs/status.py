@@ -2,79 +2,75 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-import dagster as dg
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from recsys_pipeline.adapters.machine_errors import is_of_the_machine, told
 from recsys_pipeline.adapters.overlays import newest_overlay
 from recsys_pipeline.adapters.releases import champion
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.core.errors import RecsysError
 from recsys_pipeline.defs.mirroring import open_mirror
-from recsys_pipeline.defs.resources import configured_source, open_store, stores
+from recsys_pipeline.defs.resources import SourceResource, StoreResource, stores
+from recsys_pipeline.defs.run_records import KILLED_STATE, JobRun, Recorded
 from recsys_pipeline.settings import Settings, settings
 
-RUNS_LOOKED_AT = 200
-
-
-@dataclass(frozen=True)
-class JobRun:
-    """The last run of a job for a partition."""
-
-    job: str
-    partition: str
-    state: str
-    ended_at: datetime | None
-    seconds: float | None
-
-
-def last_runs(records: Iterable[Any]) -> list[JobRun]:
-    """Of each job and partition the newest run, newest first; records come newest first."""
-    newest: dict[tuple[str, str], JobRun] = {}
-    for record in records:
-        run, key = (
-            record.dagster_run,
-            (record.dagster_run.job_name, record.dagster_run.tags.get("dagster/partition", "")),
-        )
-        seconds = record.end_time - record.start_time if record.end_time and record.start_time else None
-        ended_at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else None
-        newest.setdefault(key, JobRun(*key, run.status.value, ended_at, seconds))
-    return list(newest.values())
-
-
-def open_failures(runs: Sequence[JobRun]) -> list[JobRun]:
-    """Partitions whose last run failed: running them again with success closes the alert."""
-    return [run for run in runs if run.state == dg.DagsterRunStatus.FAILURE.value]
+ALERTS_SHOWN = 10
+NO_RUNS = "none yet: `recsys demo`"
 
 
 def print_status(console: Console, now: datetime | None = None) -> int:
-    """One screen; 1 where an alert is open."""
-    now, deployment, source = now or datetime.now(UTC), settings(), configured_source()
-    store = open_store(deployment, source.name)
-    with dg.DagsterInstance.get() as instance:
-        runs = last_runs(instance.get_run_records(limit=RUNS_LOOKED_AT))
-        switched_on = sorted(state.instigator_name for state in instance.all_instigator_state() if state.is_running)
-    failures = open_failures(runs)
-    table = Table.grid(padding=(0, 2))
-    for name, text in (
-        ("Source", f"{source.name}, days from {source.days().first} to {source.days().last or 'today'}"),
-        ("Champion", _champion(champion(store), now)),
-        ("Overlay", _overlay(store, now)),
-        ("Runs", "\n".join(_run(run, now) for run in _newest_of_each_job(runs)) or "none yet: `recsys demo`"),
-        ("Alerts", "\n".join(_run(run, now) for run in failures) or "none open"),
-        ("Schedules", f"on: {', '.join(switched_on)}" if switched_on else "all off: switch them on in the UI"),
-        ("W&B", _waiting()),
-        ("Disk", _disk(deployment, store)),
-    ):
-        table.add_row(f"[bold]{name}[/bold]", escape(text))
+    """One screen; 1 where an alert is open, or something cannot be told.
+
+    A row that cannot be told says why: people look here when the source is away or a file is damaged.
+    """
+    at = now or datetime.now(UTC)
+    recorded, store = cache(Recorded.read), cache(StoreResource().open)
+    rows: dict[str, Callable[[], str]] = {
+        "Source": _source,
+        "Champion": lambda: _champion(champion(store()), at),
+        "Overlay": lambda: _overlay(store(), at),
+        "Runs": lambda: "\n".join(_run(one, at) for one in _newest_of_each_job(recorded().runs)) or NO_RUNS,
+        "Alerts": lambda: _alerts(recorded().failures, at),
+        "Schedules": lambda: _schedules(recorded().switched_on),
+        "W&B": _waiting,
+        "Disk": lambda: _disk(settings(), store()),
+    }
+    table, said, failed = _table(), set(), False
+    for name, tell in rows.items():
+        try:
+            text = escape(tell())
+        except (RecsysError, OSError) as error:
+            if isinstance(error, OSError) and not is_of_the_machine(error):
+                raise
+            failed, problem = True, told(error) if isinstance(error, OSError) else str(error)
+            text = "[red]unknown[/red]: " + ("as above" if problem in said else escape(problem))
+            said.add(problem)
+        table.add_row(f"[bold]{name}[/bold]", text)
     console.print(table)
-    return 1 if failures else 0
+    if failed:
+        console.print("`recsys doctor` says what to mend")
+        return 1
+    return 1 if recorded().failures else 0
+
+
+def _table() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")  # a long path is needed to its end
+    return table
+
+
+def _source() -> str:
+    source = SourceResource().open()
+    days = source.days()
+    return f"{source.name}, days from {days.first} to {days.last or 'today'}"
 
 
 def _champion(found: Artifact | None, now: datetime) -> str:
@@ -103,9 +99,26 @@ def _newest_of_each_job(runs: Sequence[JobRun]) -> list[JobRun]:
 
 
 def _run(run: JobRun, now: datetime) -> str:
-    took = f"  {run.seconds:.0f} s" if run.seconds is not None else ""
-    ended = f"  {spoken(now - run.ended_at)} ago" if run.ended_at else ""
-    return f"{run.job:<14} {run.partition:<17} {run.state.lower():<9}{took}{ended}"
+    return f"{run.job:<14} {run.partition:<17} {run.state.lower():<9}{_when(run, now)}"
+
+
+def _when(run: JobRun, now: datetime) -> str:
+    """How long a run took and how long ago that was; of one without an end, known when it began."""
+    if run.ended_at and run.started_at and run.state != KILLED_STATE:
+        return f"  {(run.ended_at - run.started_at).total_seconds():.0f} s  {spoken(now - run.ended_at)} ago"
+    if run.started_at:
+        return f"  begun {spoken(now - run.started_at)} ago"
+    return f"  {spoken(now - run.ended_at)} ago" if run.ended_at else ""
+
+
+def _alerts(failures: Sequence[JobRun], now: datetime) -> str:
+    more = len(failures) - ALERTS_SHOWN
+    lines = [_run(run, now) for run in failures[:ALERTS_SHOWN]] + ([f"and {more} older ones"] if more > 0 else [])
+    return "\n".join(lines) or "none open"
+
+
+def _schedules(switched_on: Sequence[str]) -> str:
+    return f"on: {', '.join(switched_on)}" if switched_on else "all off: switch them on in the UI"
 
 
 def _waiting() -> str:

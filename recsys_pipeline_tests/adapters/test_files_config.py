@@ -45,7 +45,7 @@ def test_root_comes_from_the_environment_or_its_default(tmp_path: Path) -> None:
             "user_id = 1\nusr = 2",
             r"unknown key interactions\.columns\.usr; valid keys here are user_id, item_id",
         ),
-        ('name = "test"', 'name = "test"\nroots = 1', "unknown key roots; valid keys here are name, root"),
+        ('name = "test"', 'name = "test"\nroots = 1', "unknown key roots; valid keys here are name, .*root"),
         ('time_unit = "s"', 'time_unit = "h"', r"interactions\.time_unit: Input should be 's', 'ms', 'us' or 'iso'"),
         ('event = "rating"', "", "interactions: give either event"),
         ("value = 3", "", "interactions: give either columns.value or the table values"),

@@ -141,19 +141,6 @@ def test_windows_are_half_open(tmp_path: Path) -> None:
     )
 
 
-def test_a_file_per_day_refuses_rows_of_other_days(tmp_path: Path) -> None:
-    write_lines(tmp_path / "2026-03-01" / "a.csv", [rating_line(1, 5, ","), rating_line(2, 90_000, ",")])
-    write_lines(tmp_path / "2026-03-01" / "b.csv", [rating_line(3, 6, ",")])
-    write_lines(tmp_path / "2026-03-03" / "a.csv", [rating_line(4, 2 * 86_400, ",")])
-    found = source_over(tmp_path, path="*/*.csv", layout="days")
-    assert (found.days().first, found.days().last) == (DAY, date(2026, 3, 3))
-    first_day = rows_of(found, Window.of_day(DAY))
-    assert [row["user_id"] for row in first_day] == ["u1", "u2", "u3"]
-    assert first_day[1]["defect"] == "timestamp 2026-03-02 01:00:00+00 is outside 2026-03-01, the day of its file"
-    assert rows_of(found, Window.of_day(DAY + timedelta(days=1))) == [], "an empty day"
-    assert len(rows_of(found)) == 4
-
-
 @pytest.fixture
 def releases(tmp_path: Path) -> Path:
     """Three cumulative releases: the second brings a late row of the first day, and all number the users anew."""
@@ -236,7 +223,8 @@ def test_wrong_columns_name_what_the_file_has(tmp_path: Path) -> None:
 def test_wrong_time_unit_is_one_error_and_not_a_quarantine_of_all(tmp_path: Path) -> None:
     write_lines(tmp_path / "ratings.dat", ["u::i::1::yesterday"])
     with pytest.raises(
-        SourceError, match=r"no row of .*ratings\.dat has a readable time: check interactions\.time_unit"
+        SourceError,
+        match=r"no row of .*ratings\.dat has a readable time \(row 1: timestamp 'yesterday' is not an epoch in ",
     ):
         source_over(tmp_path).days()
 

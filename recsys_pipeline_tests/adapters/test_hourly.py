@@ -1,6 +1,7 @@
 """Hour files: whatever the order and delay in which events arrive, each counts once, in its own hour."""
 
 import itertools
+import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from recsys_pipeline.core.types import HOUR, HOUR_KEY, Window
 
 MIDNIGHT = datetime(2026, 1, 6, tzinfo=UTC)
 FOLDERS = itertools.count()
-FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @dataclass
@@ -35,9 +36,10 @@ class Stream:
     provides: frozenset[str] = frozenset({"interactions"})
     broken: set[int] = field(default_factory=set)
     windows: list[Window] = field(default_factory=list)
+    last: date | None = None
 
     def days(self) -> DayRange:
-        return DayRange(date(2026, 1, 1), None)
+        return DayRange(date(2026, 1, 1), self.last)
 
     def _arrived(self, window: Window) -> list[dict[str, Any]]:
         return [
@@ -167,6 +169,28 @@ def test_a_bad_hour_keeps_no_other_out_and_is_tried_again(tmp_path: Path) -> Non
     assert [one.manifest.recipe.partition for one in take_in(store, source, 4).artifacts] == [
         "2026-01-06-01:00", "2026-01-06-04:00"
     ]  # fmt: skip
+
+
+def test_hours_whose_files_were_deleted_are_read_again(tmp_path: Path) -> None:
+    store, source = new_store(tmp_path), Stream([(0, at(10)), (0, at(200))])
+    take_in(store, source, 4)
+    for key in ("2026-01-06-00:00", "2026-01-06-03:00"):
+        shutil.rmtree(store.get(KEY, key).path)
+    assert [one.manifest.recipe.partition for one in take_in(store, source, 5).artifacts] == [
+        "2026-01-06-00:00", "2026-01-06-03:00", "2026-01-06-05:00"
+    ]  # fmt: skip
+    assert store.get(KEY, "2026-01-06-00:00").manifest.metrics["rows"] == 1
+
+
+def test_an_hour_of_a_day_that_has_not_arrived_is_refused_and_read_when_it_has(tmp_path: Path) -> None:
+    """An empty file in its place would be closed when the day's rows come, and the overlay would lack them."""
+    store, source = new_store(tmp_path), Stream([(0, at(10))], last=date(2026, 1, 5))
+    with pytest.raises(SourceError, match="stream has data up to 2026-01-05: 2026-01-06-00:00 has not arrived"):
+        take_in(store, source, 0)
+    assert store.partitions(KEY) == []
+    source.last = date(2026, 1, 6)
+    take_in(store, source, 9)
+    assert store.get(KEY, "2026-01-06-00:00").manifest.metrics["rows"] == 1
 
 
 def test_where_the_hour_itself_fails_nothing_is_written(tmp_path: Path) -> None:

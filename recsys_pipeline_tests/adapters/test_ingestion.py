@@ -1,81 +1,14 @@
 """Ingestion: missing days are caught up on, closed days stay, and nothing of the source's changes is lost."""
 
-from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+import shutil
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
-from recsys_pipeline.adapters.ingestion import KEY, day_entries, ingest, open_snapshot
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.store import ArtifactStore, Built
-from recsys_pipeline.core.dataset.schema import INTERACTIONS
-from recsys_pipeline.core.dataset.snapshots import Snapshot, write_snapshot
-from recsys_pipeline.core.dataset.sources import DayRange, Source
-from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import Window
-
-FIRST = date(2026, 3, 1)
-
-
-class Log(Source):
-    """A source with one event at noon of each day; `version` is its fingerprint."""
-
-    name = "log"
-    provides = frozenset({"interactions"})
-
-    def __init__(self) -> None:
-        self.event = "click"
-        self.version = 1
-        self.read: list[tuple[date, date]] = []
-        self.while_read: Callable[[], None] = lambda: None
-
-    def days(self) -> DayRange:
-        return DayRange(FIRST, None)
-
-    def fingerprint(self, window: Window, table: str = "interactions") -> str:  # noqa: ARG002 - it has one table
-        return f"{window.start}-{self.version}"
-
-    def interactions(self, window: Window) -> pa.RecordBatchReader:
-        days = list(window.days())
-        self.read.append((days[0], days[-1]))
-        self.while_read()
-        noon = [datetime(d.year, d.month, d.day, 12, tzinfo=UTC) for d in days]
-        rows = [
-            {
-                "user_id": f"u{at.day}",
-                "item_id": "i",
-                "event": self.event,
-                "value": float(self.version),
-                "timestamp": at,
-            }
-            for at in noon
-        ]
-        return pa.Table.from_pylist(rows, schema=INTERACTIONS).to_reader()
-
-    def items(self, as_of: datetime) -> pa.Table:
-        raise SourceError(f"no items as of {as_of}")
-
-    def looks(self, as_of: datetime) -> pa.Table:
-        raise SourceError(f"no looks as of {as_of}")
-
-    def image(self, reference: str) -> bytes:
-        raise SourceError(f"no image {reference}")
-
-
-def day(number: int) -> date:
-    return FIRST + timedelta(days=number - 1)
-
-
-def take_in(store: ArtifactStore, source: Log, number: int, late_days: int = 0) -> list[str]:
-    """Ingest up to a day; the days whose artifacts were made or found."""
-
-    def recipe_of(at: date) -> Recipe:
-        return Recipe(KEY, at.isoformat(), (), {"source": source.fingerprint(Window.of_day(at))}, "v1", {})
-
-    made = ingest(store, source, day(number), recipe_of, max_quarantine_share=0.0, late_days=late_days).artifacts
-    return [artifact.manifest.recipe.partition[-2:] + " reused" * artifact.reused for artifact in made]
+from recsys_pipeline.adapters.ingestion import KEY, day_entries, open_snapshot
+from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.core.errors import ArtifactError, SourceError
+from recsys_pipeline_tests.adapters.arriving import a_row_a_day, batch, day, days_read, take_in, write_day
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -85,73 +18,100 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
 
 
 def test_missing_days_are_read_as_ranges_and_the_last_is_the_one_asked_for(store: ArtifactStore) -> None:
-    source = Log()
-    assert take_in(store, source, 2) == ["01", "02"]
-    assert take_in(store, source, 5) == ["03", "04", "05"]
-    assert source.read == [(day(1), day(2)), (day(3), day(5))]
-    assert take_in(store, source, 5) == ["05 reused"]
-    _, entries = day_entries(store, day(3))
-    assert [(entry.day, entry.rows) for entry in entries] == [(day(n).isoformat(), 1) for n in (1, 2, 3)]
+    source = a_row_a_day(9)
+    assert days_read(take_in(store, source, 1)) == ["2026-03-01", "2026-03-02"]
+    assert days_read(take_in(store, source, 4)) == ["2026-03-03", "2026-03-04", "2026-03-05"]
+    assert source.read == [(day(0), day(1)), (day(2), day(4))]
+    (again,) = take_in(store, source, 4).artifacts
+    assert (again.manifest.recipe.partition, again.reused) == ("2026-03-05", True)
+    _, entries = day_entries(store, day(2))
+    assert [(entry.day, entry.rows) for entry in entries] == [(day(n).isoformat(), 1) for n in range(3)]
 
 
 def test_a_changed_source_renews_only_the_day_that_is_asked_for(store: ArtifactStore) -> None:
-    source = Log()
-    take_in(store, source, 3)
-    source.version = 2
-    assert take_in(store, source, 2) == ["02"]
-    assert source.read[-1] == (day(2), day(2))
+    source = a_row_a_day(3)
+    take_in(store, source, 2, late_days=0)
+    source.arrives |= {(24 * number + 1, 9): 0 for number in range(3)}
+    assert days_read(take_in(store, source, 1, late_days=0)) == ["2026-03-02"]
+    assert source.read[-1] == (day(1), day(1))
 
 
 def test_a_source_that_changes_while_it_is_read_leaves_the_day_stale(store: ArtifactStore) -> None:
-    source = Log()
+    source = a_row_a_day(1)
 
     def grow() -> None:
-        source.version += 1
+        source.arrives[1, 9] = 0
 
     source.while_read = grow
-    take_in(store, source, 1)
+    take_in(store, source, 0)
     source.while_read = lambda: None
-    assert take_in(store, source, 1) == ["01"], "read again, since what was read may be of either version"
-    assert take_in(store, source, 1) == ["01 reused"]
+    assert days_read(take_in(store, source, 0)) == ["2026-03-01"], "what was read may be of either version"
+    assert days_read(take_in(store, source, 0)) == []
 
 
 def test_an_event_named_row_does_not_hide_the_number_of_rows(store: ArtifactStore) -> None:
-    source = Log()
+    source = a_row_a_day(1)
     source.event = "row"
-    take_in(store, source, 1)
-    metrics = store.get(KEY, day(1).isoformat()).manifest.metrics
+    take_in(store, source, 0)
+    metrics = store.get(KEY, day(0).isoformat()).manifest.metrics
     assert metrics == {"rows": 1, "quarantined": 0, "event row": 1}
 
 
 def test_a_source_that_fails_leaves_nothing_and_the_next_run_completes(store: ArtifactStore) -> None:
-    source = Log()
-
-    def fail() -> None:
-        raise SourceError("the cable is cut")
-
-    source.while_read = fail
-    with pytest.raises(SourceError, match="cable"):
-        take_in(store, source, 2)
+    source = a_row_a_day(2)
+    source.bad = {day(1)}
+    with pytest.raises(SourceError, match="2026-03-02 is broken"):
+        take_in(store, source, 1)
     assert store.partitions(KEY) == []
     assert list(store.staging.iterdir()) == []
-    source.while_read = lambda: None
-    assert take_in(store, source, 2) == ["01", "02"]
+    source.bad = set()
+    assert days_read(take_in(store, source, 1)) == ["2026-03-01", "2026-03-02"]
 
 
 def test_a_snapshot_can_be_read_on_a_machine_that_has_none_of_its_files(store: ArtifactStore, tmp_path: Path) -> None:
-    source = Log()
-    previous: Snapshot | None = None
-    for number in (1, 2):
+    source = a_row_a_day(2)
+    for number in (0, 1):
         take_in(store, source, number)
-        _, entries = day_entries(store, day(number))
-        recipe = Recipe("dataset/snapshot", day(number).isoformat(), (), {}, "v1", {})
-
-        def build(directory: Path, entries=entries, previous=previous) -> Built:
-            return Built({}, write_snapshot(directory, store.local_root, entries, previous).digest)
-
-        previous = open_snapshot(store, store.build(recipe, build))
+        write_day(store, number)
     url = store.fs.unstrip_protocol(store.root)
     elsewhere = ArtifactStore(url, cache=tmp_path / "another machine")
-    snapshot = open_snapshot(elsewhere, elsewhere.get("dataset/snapshot", day(2).isoformat()))
-    assert snapshot.user_ids.tolist() == ["u1", "u2"]
+    snapshot = open_snapshot(elsewhere, elsewhere.get("dataset/snapshot", day(1).isoformat()), events=True)
+    assert snapshot.user_ids.tolist() == ["u0", "u1"]
     assert snapshot.ratings().user.tolist() == [0, 1]
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> ArtifactStore:
+    """A store on this disk."""
+    return ArtifactStore(str(tmp_path / "store"), cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize(("name", "of"), [("snapshot.json", 2), ("users.parquet", 0)])
+def test_a_changed_byte_in_any_snapshot_that_a_later_one_stands_on_is_named(
+    here: ArtifactStore, name: str, of: int
+) -> None:
+    for number in range(3):
+        batch(here, a_row_a_day(3), number)
+    latest = here.get("dataset/snapshot", day(2).isoformat())
+    assert open_snapshot(here, latest).n_users == 3
+    damaged = here.get("dataset/snapshot", day(of).isoformat()).path / name
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:9] + bytes([content[9] ^ 1]) + content[10:])
+    told = f"{damaged} is missing or corrupt: materialize dataset/snapshot {day(of)} again"
+    with pytest.raises(ArtifactError, match=told):
+        open_snapshot(here, latest)
+
+
+def test_a_day_that_somebody_deleted_is_read_again_however_old_it_is(here: ArtifactStore) -> None:
+    source = a_row_a_day(9)
+    for number in range(8):
+        batch(here, source, number)
+    gone = here.get(KEY, day(1).isoformat()).path
+    shutil.rmtree(gone)
+    with pytest.raises(ArtifactError, match=f"{gone} is gone: materialize {KEY} {day(1)} again"):
+        open_snapshot(here, here.get("dataset/snapshot", day(7).isoformat()), events=True)
+    source.arrives[30, 99] = 0  # the day has more rows now, so what is made in its place is another version
+    assert days_read(batch(here, source, 8)) == [day(1).isoformat(), day(8).isoformat()]
+    assert here.get(KEY, day(1).isoformat()).path != gone
+    whole = open_snapshot(here, here.get("dataset/snapshot", day(8).isoformat()), events=True)
+    assert len(whole.ratings()) == whole.rows == 10

@@ -1,7 +1,6 @@
 """Late rows: taken in for some days, counted once, told after that; and a day that cannot be read stops no other."""
 
-from collections.abc import Callable
-from datetime import date, datetime, timedelta
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,99 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_pipeline.adapters.ingestion import Ingested, day_entries, ingest, open_snapshot
 from recsys_pipeline.adapters.late_rows import KEY, LATE_DAYS
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.store import ArtifactStore, Built
+from recsys_pipeline.adapters.store import ArtifactStore
 from recsys_pipeline.core.dataset.schema import INTERACTIONS
-from recsys_pipeline.core.dataset.snapshots import Snapshot, write_snapshot
-from recsys_pipeline.core.dataset.sources import DayRange, Source
 from recsys_pipeline.core.errors import DataError, SourceError
 from recsys_pipeline.core.types import Window
+from recsys_pipeline_tests.adapters.arriving import (
+    Arriving,
+    Event,
+    a_row_a_day,
+    batch,
+    day,
+    days_read,
+    snapshot,
+    take_in,
+)
 from recsys_pipeline_tests.adapters.sql_fixtures import DAY, Shop, at
-
-Event = tuple[int, int]
-"""Hour since the first midnight, and the number of the user."""
-
-
-class Arriving(Source):
-    """Events become visible with the batch of the day that `arrives` gives them; bad days cannot be read."""
-
-    name = "arriving"
-    provides = frozenset({"interactions"})
-
-    def __init__(self, arrives: dict[Event, int]) -> None:
-        self.arrives = arrives
-        self.today = 0
-        self.bad: set[date] = set()
-        self.last: date | None = None
-        self.read: list[tuple[date, date]] = []
-
-    def _visible(self, window: Window) -> list[Event]:
-        return sorted(
-            e for e, day in self.arrives.items() if day <= self.today and window.start <= at(e[0]) < window.end
-        )
-
-    def days(self) -> DayRange:
-        return DayRange(DAY, self.last)
-
-    def count(self, window: Window) -> int:
-        return len(self._visible(window))
-
-    def fingerprint(self, window: Window, table: str = "interactions") -> str:
-        return f"{table} {self._visible(window)}"
-
-    def interactions(self, window: Window) -> pa.RecordBatchReader:
-        days = list(window.days())
-        self.read.append((days[0], days[-1]))
-        for day in days:
-            if day in self.bad:
-                raise SourceError(f"{day} is broken")
-        rows = [
-            {"user_id": f"u{user}", "item_id": f"i{hour % 3}", "event": "click", "value": 1.0, "timestamp": at(hour)}
-            for hour, user in self._visible(window)
-        ]
-        return pa.Table.from_pylist(rows, schema=INTERACTIONS).to_reader()
-
-    def items(self, as_of: datetime) -> pa.Table:
-        raise SourceError(f"no items as of {as_of}")
-
-    def looks(self, as_of: datetime) -> pa.Table:
-        raise SourceError(f"no looks as of {as_of}")
-
-    def image(self, reference: str) -> bytes:
-        raise SourceError(f"no image {reference}")
-
-
-def day(number: int) -> date:
-    return DAY + timedelta(days=number)
-
-
-def recipe_of(source: Source) -> Callable[[date], Recipe]:
-    return lambda of: Recipe(KEY, of.isoformat(), (), {"source": source.fingerprint(Window.of_day(of))}, "v1", {})
-
-
-def batch(store: ArtifactStore, source: Source, number: int, late_days: int = LATE_DAYS) -> Ingested:
-    """The ingestion of a day's batch, and its snapshot."""
-    found = ingest(store, source, day(number), recipe_of(source), max_quarantine_share=0.0, late_days=late_days)
-    earlier = store.latest("dataset/snapshot", before=day(number).isoformat())
-    previous = open_snapshot(store, earlier) if earlier else None
-    _, entries = day_entries(store, day(number))
-
-    def build(directory: Path) -> Built:
-        return Built({}, write_snapshot(directory, store.local_root, entries, previous).digest)
-
-    store.build(Recipe("dataset/snapshot", day(number).isoformat(), (), {}, str(len(source_days(found))), {}), build)
-    return found
-
-
-def source_days(found: Ingested) -> list[str]:
-    """The days that were read."""
-    return [artifact.manifest.recipe.partition for artifact in found.artifacts if not artifact.reused]
-
-
-def snapshot(store: ArtifactStore, number: int) -> Snapshot:
-    return open_snapshot(store, store.get("dataset/snapshot", day(number).isoformat()))
 
 
 @pytest.fixture
@@ -148,7 +70,7 @@ def test_an_older_snapshot_keeps_what_was_known_then(store: ArtifactStore) -> No
     batch(store, source, 0)
     source.today = 1
     found = batch(store, source, 1)
-    assert source_days(found) == ["2026-03-01", "2026-03-02"]
+    assert days_read(found) == ["2026-03-01", "2026-03-02"]
     assert (snapshot(store, 0).rows, snapshot(store, 1).rows) == (1, 3)
 
 
@@ -157,18 +79,14 @@ def test_only_days_that_changed_are_read_again(store: ArtifactStore) -> None:
     for source.today in (0, 1, 2):
         batch(store, source, source.today)
     assert source.read == [(day(0), day(0)), (day(1), day(1)), (day(1), day(2))]
-    assert source_days(batch(store, source, 2)) == [], "and none twice"
+    assert days_read(batch(store, source, 2)) == [], "and none twice"
 
 
 def test_new_code_alone_does_not_read_closed_days_again(store: ArtifactStore) -> None:
     source = Arriving({(1, 1): 0, (25, 1): 1})
     source.today = 1
     batch(store, source, 1)
-
-    def newer(of: date) -> Recipe:
-        return Recipe(KEY, of.isoformat(), (), recipe_of(source)(of).config, "v2", {})
-
-    assert source_days(ingest(store, source, day(1), newer, max_quarantine_share=0.0)) == ["2026-03-02"]
+    assert days_read(take_in(store, source, 1, code="v2")) == ["2026-03-02"]
 
 
 def test_what_comes_later_than_that_is_told_with_its_day_and_number(store: ArtifactStore) -> None:
@@ -178,7 +96,7 @@ def test_what_comes_later_than_that_is_told_with_its_day_and_number(store: Artif
         found = batch(store, source, source.today)
         assert source.today == 4 or found.too_late == {}
     assert found.too_late == {day(0): 2, day(1): 1}, "the third day is within the overlap"
-    assert source_days(found) == ["2026-03-03", "2026-03-05"]
+    assert days_read(found) == ["2026-03-03", "2026-03-05"]
     batch(store, source, 0)
     assert batch(store, source, 4).too_late == {day(1): 1}, "a day that is materialized by hand takes them in"
     del source.arrives[(24, 1)], source.arrives[(30, 2)]
@@ -189,36 +107,44 @@ def test_without_an_overlap_closed_days_stay(store: ArtifactStore) -> None:
     source = Arriving({(1, 1): 0, (2, 1): 1, (25, 1): 1})
     for source.today in (0, 1):
         found = batch(store, source, source.today, late_days=0)
-    assert source_days(found) == ["2026-03-02"]
+    assert days_read(found) == ["2026-03-02"]
     assert found.too_late == {day(0): 1}
 
 
 @pytest.mark.parametrize("bad", [{0}, {2}, {0, 1, 2}, {1, 3, 6}, set(range(8))])
 def test_days_that_cannot_be_read_are_left_out_and_tried_again(store: ArtifactStore, bad: set[int]) -> None:
-    source = Arriving({(24 * number, number): 0 for number in range(9)})
+    source = a_row_a_day(9)
     source.bad = {day(number) for number in bad}
     found = batch(store, source, 8)
     assert found.failed == {of: f"{of} is broken" for of in sorted(source.bad)}
-    assert source_days(found) == [day(number).isoformat() for number in range(9) if number not in bad]
+    assert days_read(found) == [day(number).isoformat() for number in range(9) if number not in bad]
     source.bad = set()
-    assert source_days(batch(store, source, 8)) == [day(number).isoformat() for number in sorted(bad)]
+    assert days_read(batch(store, source, 8)) == [day(number).isoformat() for number in sorted(bad)]
     assert snapshot(store, 8).rows == 9
 
 
 def test_few_bad_days_cost_few_streams(store: ArtifactStore) -> None:
-    source = Arriving({(24 * number, number): 0 for number in range(65)})
+    source = a_row_a_day(65)
     source.bad = {day(17)}
     batch(store, source, 64)
     assert len(source.read) <= 3 + 2 * 6, "all, the last, the others, and two halves for each time 64 can be halved"
 
 
 def test_the_day_itself_must_be_readable_and_is_tried_before_others(store: ArtifactStore) -> None:
-    source = Arriving({(24 * number, number): 0 for number in range(9)})
+    source = a_row_a_day(9)
     source.bad = {day(3), day(8)}
     with pytest.raises(SourceError, match="2026-03-09 is broken"):
         batch(store, source, 8)
     assert source.read == [(day(0), day(8)), (day(8), day(8))]
     assert store.partitions(KEY) == []
+
+
+def test_a_day_whose_file_was_deleted_is_read_again_while_rows_are_waited_for(store: ArtifactStore) -> None:
+    source = a_row_a_day(9)
+    batch(store, source, 2)
+    shutil.rmtree(store.get(KEY, day(1).isoformat()).path)
+    assert days_read(batch(store, source, 3)) == ["2026-03-02", "2026-03-04"]
+    assert snapshot(store, 3).rows == 4
 
 
 def test_a_late_day_that_cannot_be_read_keeps_its_version(store: ArtifactStore) -> None:
@@ -261,7 +187,7 @@ def test_late_rows_of_a_database_are_taken_in_or_told(shop: Shop, store: Artifac
     shop.add((9, "late", 1.0, at(50)), (9, "lost", 1.0, at(1)))
     shop.run("update events set stars = 3, changed = 100 where customer = 3")
     found = batch(store, source, 4)
-    assert source_days(found) == ["2026-03-03", "2026-03-04", "2026-03-05"]
+    assert days_read(found) == ["2026-03-03", "2026-03-04", "2026-03-05"]
     assert found.too_late == {DAY: 1}
     assert snapshot(store, 4).rows == 6
     assert sorted(snapshot(store, 4).ratings().value.tolist()) == [1, 1, 1, 1, 1, 3]

@@ -8,6 +8,7 @@ import pytest
 
 from recsys_pipeline.adapters import releases
 from recsys_pipeline.adapters.releases import (
+    DECISION,
     POINTER,
     RELEASE,
     Standing,
@@ -101,7 +102,7 @@ def test_going_back_serves_the_release_before_and_withdraws_what_it_left(store: 
     assert before is not None
     assert before.manifest.recipe.partition == DAYS[1], "later days are compared with what is served"
     assert rollback(store).day == DAYS[0]
-    with pytest.raises(ArtifactError, match="no promoted release of an earlier day to go back to"):
+    with pytest.raises(ArtifactError, match="no promoted release of an earlier day than 2026-01-05, which is served"):
         rollback(store)
 
 
@@ -126,7 +127,9 @@ def test_there_is_no_way_back_from_nothing(local: ArtifactStore) -> None:
 def test_a_person_brings_back_what_was_withdrawn(store: ArtifactStore) -> None:
     made = three_days(store)
     rollback(store)
-    assert promote(store, DAYS[2], why="it was the network").day == DAYS[2]
+    move = promote(store, DAYS[2], why="it was the network")
+    assert move is not None
+    assert move.day == DAYS[2]
     assert served(store) == DAYS[2]
     assert promote_if_newer(store, made[2], decided(store, made[2])) == "is the champion already"
 
@@ -138,7 +141,15 @@ def test_a_rejected_release_takes_force_and_a_reason(store: ArtifactStore) -> No
             promote(store, DAYS[0], why, force)
     assert champion(store) is None
     move = promote(store, DAYS[0], "the test was wrong", force=True)
+    assert move is not None
     assert (move.forced, move.why) == (True, "the test was wrong")
+
+
+def test_what_is_served_already_is_promoted_to_no_effect(store: ArtifactStore) -> None:
+    promotable(store, DAYS[0], good=False)
+    assert promote(store, DAYS[0], "the test was wrong", force=True) is not None
+    assert promote(store, DAYS[0]) is None, "and takes no force again"
+    assert len(history(store)) == 1
 
 
 def test_an_undecided_release_takes_force_too(local: ArtifactStore) -> None:
@@ -163,6 +174,26 @@ def test_a_damaged_pointer_names_itself(local: ArtifactStore) -> None:
     path.write_text(path.read_text()[:-40])
     with pytest.raises(ArtifactError, match=r"champion\.json is not readable"):
         champion(local)
+
+
+def test_a_changed_byte_anywhere_in_the_pointer_is_found(local: ArtifactStore) -> None:
+    three_days(local)
+    path = Path(local.root) / POINTER
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        if whole[at : at + 1].isspace():
+            continue  # the layout means nothing
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x01]) + whole[at + 1 :])
+        with pytest.raises(ArtifactError, match=r"champion\.json is not readable"):
+            history(local)
+
+
+def test_what_a_killed_writer_left_beside_a_decision_stops_nobody(local: ArtifactStore) -> None:
+    promotable(local, DAYS[0])
+    (Path(local.root) / DECISION / DAYS[0] / ".current-host~1~abc").write_text("half")
+    move = promote(local, DAYS[0])
+    assert move is not None
+    assert move.day == DAYS[0]
 
 
 def test_killed_before_the_pointer_moves_the_old_release_is_served(

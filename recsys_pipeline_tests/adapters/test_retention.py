@@ -1,78 +1,20 @@
 """What goes and what stays: after a collection everything that is left is whole, and what is served can go back."""
 
-import json
-import random
-import shutil
 import tempfile
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys_pipeline.adapters.deletion import delete
 from recsys_pipeline.adapters.lineage import read_graph
-from recsys_pipeline.adapters.releases import DECISION, RELEASE, champion, promote_if_newer, rollback
-from recsys_pipeline.adapters.retention import Retention, collect, delete
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
-from recsys_pipeline.core.dataset.snapshots import SNAPSHOT_NAME, Snapshot
-from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline_tests.adapters.release_artifacts import decided, recipe, released
-
-LATER = datetime.now(UTC) + timedelta(days=3)
-"""By then nothing that a test makes is fresh."""
-FIRST = date(2026, 1, 1)
-
-
-def day_name(number: int) -> str:
-    return (FIRST + timedelta(days=number)).isoformat()
-
-
-def made(store: ArtifactStore, key: str, day: str, *inputs: Artifact, text: str = "") -> Artifact:
-    def build(directory: Path) -> Built:
-        (directory / "data.txt").write_text(f"{key} {day} {text}")
-        return Built({})
-
-    return store.build(recipe(key, day, tuple(one.manifest.ref for one in inputs), text=text), build)
-
-
-def snapshot(store: ArtifactStore, day: str, events: list[Artifact], earlier: Artifact | None) -> Artifact:
-    """Lists day files of all days, and the folders of earlier snapshots for their ids, as the real one does."""
-    folders = []
-    if earlier is not None:
-        own = earlier.path.relative_to(store.local_root).as_posix()
-        folders = [*json.loads((earlier.path / SNAPSHOT_NAME).read_text())["earlier_id_folders"], own]
-
-    def build(directory: Path) -> Built:
-        files = [one.path.relative_to(store.local_root).as_posix() + "/data.txt" for one in events]
-        days = [{"day": one.manifest.recipe.partition, "path": file, "digest": "", "rows": 1}
-                for one, file in zip(events, files, strict=True)]  # fmt: skip
-        document = {"days": days, "earlier_id_folders": folders, "id_digests": {}, "n_users": 0, "n_items": 0}
-        (directory / SNAPSHOT_NAME).write_text(json.dumps(document))
-        for subject in ("users", "items"):
-            (directory / f"{subject}.parquet").write_text(day)
-        return Built({})
-
-    before = (earlier.manifest.ref,) if earlier else ()
-    return store.build(recipe("dataset/snapshot", day, (events[-1].manifest.ref, *before)), build)
-
-
-def history_of(store: ArtifactStore, n_days: int, rejected: set[int], redone: set[int]) -> None:
-    """A chain of days as the batch makes it; `redone` days of events have an older version that snapshots list."""
-    events: list[Artifact] = []
-    earlier, report = None, None
-    for number in range(n_days):
-        day = day_name(number)
-        events.append(made(store, "dataset/interactions", day))
-        if number in redone:
-            snapshot(store, day, events, earlier)
-            events[-1] = made(store, "dataset/interactions", day, text="late")
-        earlier = snapshot(store, day, events, earlier)
-        model = made(store, "models/als", day, earlier)
-        report = made(store, "reports/ranking", day, model, *([report] if report else []))
-        made(store, "reports/daily", day, report)
-        release = released(store, day, inputs=(model.manifest.ref, earlier.manifest.ref))
-        promote_if_newer(store, release, decided(store, release, good=number not in rejected))
+from recsys_pipeline.adapters.releases import DECISION, RELEASE, champion, rollback
+from recsys_pipeline.adapters.retention import Retention, collect
+from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.core.dataset.snapshots import Snapshot
+from recsys_pipeline.core.errors import ArtifactError, SettingError
+from recsys_pipeline_tests.adapters.stored_days import LATER, day_name, history_of, made
 
 
 def assert_whole(store: ArtifactStore, found: Retention) -> None:
@@ -193,48 +135,21 @@ def test_lineage_tells_what_is_gone(store: ArtifactStore) -> None:
     assert [ref.key for ref in gone] == ["models/als"]
 
 
-@pytest.mark.parametrize("moment", range(3))
-def test_killed_at_any_moment_nothing_half_deleted_looks_whole(
-    store: ArtifactStore, moment: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    history_of(store, 4, set(), {1})
+def test_with_a_damaged_pointer_every_version_of_the_partition_stays(store: ArtifactStore) -> None:
+    history_of(store, 4, set(), set())
+    pointer = Path(store.root) / "dataset/interactions" / day_name(0) / "current"
+    pointer.write_bytes(b"\xe9" + pointer.read_bytes()[1:])
     found = collect(store, keep_days=1, now=LATER)
-    left = random.Random(moment).randrange(2 * len(found.doomed))
-    steps = iter(range(left))
-
-    def dying(function):
-        def step(*arguments, **more):
-            if next(steps, None) is None:
-                raise KeyboardInterrupt
-            return function(*arguments, **more)
-
-        return step
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "rename", dying(Path.rename))
-        patched.setattr(shutil, "rmtree", dying(shutil.rmtree))
-        with pytest.raises(KeyboardInterrupt):
-            delete(store, [*found.doomed, *found.doomed])
-    for node in read_graph(store).nodes.values():
-        for version in node.versions:
-            store.version(node.ref.key, node.ref.partition, version.name).verify()
-    for key in {ref.key for ref in read_graph(store).nodes}:
-        for partition in store.partitions(key):
-            assert store.get(key, partition).has_all_files()
-    delete(store, collect(store, keep_days=1, now=LATER).doomed)
-    assert collect(store, keep_days=1, now=LATER).doomed == ()
-    assert champion(store) is not None
+    assert "dataset/interactions" not in keys_of(found, day_name(0))
 
 
-def test_an_object_store_is_collected_too(tmp_path: Path) -> None:
-    store = ArtifactStore(f"memory://{tmp_path}", cache=tmp_path / "cache")
-    for text in ("first", "second"):
-        made(store, "models/als", day_name(0), text=text)
-    made(store, "models/als", day_name(9), text="new")
-    delete(store, collect(store, keep_days=1, now=LATER).doomed)
-    assert store.partitions("models/als") == [day_name(9)]
-    assert [path for path in store.fs.find(store.root) if day_name(0) in path] == []
-    assert not (store.local_root / "models/als" / day_name(0)).exists()
+@pytest.mark.parametrize("name", ["manifest.json", "snapshot.json"])
+def test_nothing_goes_while_it_is_not_known_what_a_kept_thing_links_to(store: ArtifactStore, name: str) -> None:
+    history_of(store, 4, set(), {1})
+    damaged = store.get("dataset/snapshot", day_name(3)).path / name
+    damaged.write_text(damaged.read_text().replace("2026-01-0", "2026-01-8"))
+    with pytest.raises(ArtifactError, match=rf"{damaged} .*materialize dataset/snapshot {day_name(3)} again"):
+        collect(store, keep_days=1, now=LATER)
 
 
 def test_at_least_a_day_stays(store: ArtifactStore) -> None:

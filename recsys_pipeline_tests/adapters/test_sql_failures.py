@@ -36,7 +36,7 @@ def said(error: BaseException) -> str:
     ("changed", "message"),
     [
         ({"table": "event"}, r"no table event \(\[interactions\] table\); there are events"),
-        ({"table": "", "query": "select nothing"}, "source shop cannot read its columns"),
+        ({"table": "", "query": "select nothing"}, "source shop cannot read the columns of the query of "),
         (
             {"columns": COLUMNS | {"value": "score"}},
             r"table events has no column 'score' \(interactions.columns.value\)",
@@ -85,7 +85,7 @@ def test_a_column_of_the_wrong_type_names_the_value(shop: Shop) -> None:
         ('url = "sqlite:///a.db"\nurl_env = "SHOP_URL"', "give either url, or url_env"),
         ('url_env = "SHOP_URL"', "environment variable SHOP_URL, which is not set"),
         ('url = "sqlite:///${NOWHERE_SET}/a.db"', "url needs the environment variable NOWHERE_SET"),
-        ('url = "sqlite:///a.db"\ncolour = 1', "unknown key colour; valid keys here are name, url"),
+        ('url = "sqlite:///a.db"\ncolour = 1', "unknown key colour; valid keys here are name, .*url, url_env"),
         ('url = "sqlite:///a.db"\nends = "perhaps"', "ends: "),
     ],
 )
@@ -119,6 +119,25 @@ def test_a_relative_file_lies_beside_the_toml(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(SourceError, match=r"cannot be reached at sqlite:///.*/none\.db: there is no file"):
         SqlSource.from_toml(toml(tmp_path, 'url = "sqlite:///none.db"')).days()
     assert not (tmp_path / "none.db").exists(), "nothing is made by looking"
+
+
+def test_a_file_that_is_no_database_is_named_with_its_way_out(tmp_path: Path) -> None:
+    (tmp_path / "shop.db").write_text("not a database, but longer than the header of one\n" * 100)
+    with pytest.raises(SourceError, match=r"sqlite:///.*/shop\.db: file is not a database; check .* url"):
+        SqlSource.from_toml(toml(tmp_path, 'url = "sqlite:///shop.db"')).days()
+
+
+def test_a_table_that_may_not_be_read_is_named_with_its_way_out(postgres) -> None:
+    with postgres.database() as url:
+        shop = Shop(url)
+        shop.create()
+        shop.run("create role stranger login password 'stranger'")
+        try:
+            stranger = Shop(f"postgresql+psycopg://stranger:stranger@{url.split('@')[1]}")
+            with pytest.raises(SourceError, match=r"the columns of table events at .*permission denied.*grant select"):
+                stranger.source().days()
+        finally:
+            shop.run("drop role stranger")
 
 
 @pytest.mark.parametrize("what", ["refused", "absent", "no such database"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recsys_pipeline.adapters import store as store_module
 from recsys_pipeline.adapters.manifest import Manifest, Recipe, to_json
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.core.errors import ArtifactError
@@ -118,6 +119,76 @@ def test_a_corrupt_byte_is_found_and_named_and_rebuilding_mends_it(tmp_path: Pat
     mended.verify()
 
 
+def test_a_changed_byte_anywhere_in_a_manifest_is_found_and_named(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path), cache=tmp_path / "cache")
+    path = store.build(recipe(reg=0.5, sizes={10: 1, 9: 2}), write("precious")).path / "manifest.json"
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        if whole[at : at + 1].isspace():
+            continue  # the layout means nothing
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x01]) + whole[at + 1 :])
+        with pytest.raises(
+            ArtifactError, match=r"manifest\.json is no manifest .*materialize models/als 2026-01-01 again"
+        ):
+            store.get("models/als", "2026-01-01")
+
+
+def test_a_manifest_from_before_checksums_is_read(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path), cache=tmp_path / "cache")
+    made = store.build(recipe(), write("precious"))
+    path = made.path / "manifest.json"
+    raw = json.loads(path.read_text())
+    assert raw.pop("checksum")
+    path.write_text(json.dumps(raw))
+    assert store.get("models/als", "2026-01-01").manifest == made.manifest
+
+
+@pytest.mark.parametrize("damage", [b"x", b"\xe9", b""])
+def test_a_damaged_pointer_is_named_and_making_the_partition_again_mends_it(tmp_path: Path, damage: bytes) -> None:
+    store = ArtifactStore(str(tmp_path), cache=tmp_path / "cache")
+    store.build(recipe(), write("precious"))
+    pointer = tmp_path / "models/als/2026-01-01/current"
+    pointer.write_bytes(damage and damage + pointer.read_bytes()[1:])
+    with pytest.raises(
+        ArtifactError, match=f"{pointer} points to .* which is gone: materialize models/als 2026-01-01 again"
+    ):
+        store.get("models/als", "2026-01-01")
+    assert store.reusable(recipe()) is None
+    store.build(recipe(), write("precious"))
+    store.get("models/als", "2026-01-01").verify()
+
+
+def test_what_a_killed_writer_of_a_pointer_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ArtifactStore(str(tmp_path), cache=tmp_path / "cache")
+    dead = f"{socket.gethostname()}~999999999~abc"
+    monkeypatch.setattr(store_module, "process_name", lambda: dead)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        patched.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.write_file("serving/champion.json", b"{}")
+    assert [path.name for path in tmp_path.rglob("*~*")] == [dead]
+    with store.staged():
+        assert [path for path in tmp_path.rglob("*~*") if path.is_file()] == []
+
+
+def killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_second_making_with_another_measurement_is_told_as_it_is_stored(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path), cache=tmp_path / "cache")
+
+    def measured(text: str):
+        return lambda directory: Built(write(text)(directory).metrics, digest="d" * 64)
+
+    first = store.build(recipe(), measured("5 ms"))
+    again = store.build(recipe(), measured("7 milliseconds"))
+    assert again.path == first.path
+    again.verify()
+    assert again.manifest == store.get("models/als", "2026-01-01").manifest
+
+
 def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(ArtifactError, match=r"manifest\.json is no manifest"):
@@ -133,7 +204,7 @@ def test_a_manifest_is_plain_sorted_json(tmp_path: Path) -> None:
     assert raw["files"]["part/data.txt"]["bytes"] == 1
 
 
-@pytest.mark.parametrize("damage", ["folder", "file", "cut", "manifest"])
+@pytest.mark.parametrize("damage", ["folder", "file", "cut", "flipped", "manifest"])
 def test_a_version_that_lost_something_is_not_reused_and_can_be_made_again(tmp_path: Path, damage: str) -> None:
     store = ArtifactStore(str(tmp_path), cache=tmp_path / "cache")
     artifact = store.build(recipe(), write("precious"))
@@ -142,6 +213,8 @@ def test_a_version_that_lost_something_is_not_reused_and_can_be_made_again(tmp_p
         shutil.rmtree(artifact.path)
     elif damage == "cut":
         data.write_text("prec")
+    elif damage == "flipped":
+        data.write_text("preciouz")
     else:
         (data if damage == "file" else artifact.path / "manifest.json").unlink()
     assert store.reusable(recipe()) is None
@@ -154,8 +227,21 @@ def test_a_version_that_is_gone_from_a_remote_store_is_named(tmp_path: Path) -> 
     artifact = writer.build(recipe(), write("x"))
     writer.fs.rm(f"{writer.root}/models/als/2026-01-01/{artifact.manifest.version}", recursive=True)
     reader = ArtifactStore(f"memory://{tmp_path}", cache=tmp_path / "other")
-    with pytest.raises(ArtifactError, match="is gone: materialize 2026-01-01 again"):
+    with pytest.raises(ArtifactError, match="is gone: materialize models/als 2026-01-01 again"):
         reader.get("models/als", "2026-01-01")
+
+
+def test_a_version_that_is_read_while_it_comes_is_read_whole_later(tmp_path: Path) -> None:
+    writer = ArtifactStore(f"memory://{tmp_path}", cache=tmp_path / "cache")
+    made = writer.build(recipe(), write("precious"))
+    manifest = f"{writer.root}/models/als/2026-01-01/{made.manifest.version}/manifest.json"
+    content = writer.fs.cat_file(manifest)
+    writer.fs.rm_file(manifest)
+    reader = ArtifactStore(f"memory://{tmp_path}", cache=tmp_path / "other")
+    with pytest.raises(ArtifactError, match="is gone"):
+        reader.get("models/als", "2026-01-01")
+    writer.fs.pipe_file(manifest, content)
+    reader.get("models/als", "2026-01-01").verify()
 
 
 def test_a_rival_that_commits_the_same_version_first_does_no_harm(store: ArtifactStore) -> None:

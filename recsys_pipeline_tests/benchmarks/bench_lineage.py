@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys_pipeline.adapters.lineage import LineageGraph, read_graph
-from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest, Recipe, to_json
+from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest, Recipe, to_json, with_checksum
 from recsys_pipeline.adapters.store import POINTER_NAME, ArtifactStore
 from recsys_pipeline.adapters.versions import STAGES
 from recsys_pipeline.core.types import ArtifactRef
@@ -51,7 +51,7 @@ def fill(store: ArtifactStore, count: int) -> None:
         store.fs.makedirs(version, exist_ok=True)
         for name in manifest.files:
             store.fs.pipe_file(f"{version}/{name}", b"")
-        store.fs.pipe_file(f"{version}/{MANIFEST_NAME}", to_json(asdict(manifest), indent=2).encode())
+        store.fs.pipe_file(f"{version}/{MANIFEST_NAME}", to_json(with_checksum(asdict(manifest)), indent=2).encode())
         store.fs.pipe_file(f"{folder}/{POINTER_NAME}", manifest.version.encode())
 
 

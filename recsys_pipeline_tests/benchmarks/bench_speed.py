@@ -44,10 +44,12 @@ def activity(rng: np.random.Generator, n_users: int) -> np.ndarray:
     return rng.lognormal(-0.5, 1.0, n_users)
 
 
-def make_release(directory: Path, n_pairs: int) -> None:
-    """Write a release of about so many pairs, with plausible and unlearned vectors."""
+def make_release(store: Path, n_pairs: int) -> Path:
+    """Store a release of about so many pairs, with plausible and unlearned vectors."""
     import pyarrow as pa
 
+    from recsys_pipeline.adapters.manifest import Recipe
+    from recsys_pipeline.adapters.store import ArtifactStore, Built
     from recsys_pipeline.core.dataset.schema import TIMESTAMP
     from recsys_pipeline.core.learning.factorization.objective import Totals
     from recsys_pipeline.core.models.als import AlsConfig, AlsModel, Trained
@@ -91,9 +93,16 @@ def make_release(directory: Path, n_pairs: int) -> None:
     flat = IndexConfig(family="flat", n_queries=20, repeats=1)
     index = build_index(VectorTable(names, items), users[:100], flat, seed=0)
     user_ids = np.array([f"user-{row:07d}" for row in range(n_users)], object)
-    write_release(directory, ReleaseParts(
+    parts = ReleaseParts(
         "2026-01-05", end_us, ReleaseConfig(), model, user_ids, users, items, known, catalogue, index, Profile()
-    ))  # fmt: skip
+    )  # fmt: skip
+
+    def build(directory: Path) -> Built:
+        write_release(directory, parts)
+        return Built({"pairs": len(known)})
+
+    recipe = Recipe("serving/release", parts.day, (), {"pairs": n_pairs}, "", {})
+    return ArtifactStore(str(store), cache=store).build(recipe, build).path
 
 
 def make_hours(directory: Path, n_pairs: int, n_events: int, n_active: int) -> None:
@@ -160,17 +169,22 @@ def measure(release_folder: Path, hours: Path) -> dict[str, Any]:
     with clock.part("imports"):
         import pyarrow.parquet as pq
 
+        from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest
+        from recsys_pipeline.adapters.store import Artifact
+        from recsys_pipeline.adapters.verification import verified
+        from recsys_pipeline.core.serving.release import Release
         from recsys_pipeline.core.speed import build
         from recsys_pipeline.core.speed.config import OverlayConfig
         from recsys_pipeline.core.speed.delta import read_hours
-        from recsys_pipeline.core.speed.opening import checked_release
         from recsys_pipeline.core.speed.overlay import write_overlay
         from recsys_pipeline.core.types import Window
     begin, cpu = time.perf_counter(), time.process_time()
     with clock.part("read hours"):
         events, catalogue = read_hours(sorted(hours.glob("hour-*.parquet"))), pq.read_table(hours / "items.parquet")
     with tempfile.TemporaryDirectory() as folder, clock.part("build, write, digests"):
-        with ExitStack() as timed, checked_release(release_folder) as release:
+        base = Artifact(release_folder, Manifest.read(release_folder / MANIFEST_NAME))
+        with ExitStack() as timed, verified([base], beside=True):
+            release = Release.load(base.path, verify=False)
             for name in PARTS:
                 timed.enter_context(mock.patch.object(build, name, clock.timed(name, getattr(build, name))))
             hour = Window.of_hour(END + timedelta(hours=HOURS - 1))
@@ -206,11 +220,10 @@ def main() -> None:
         print(json.dumps(measure(*options.measure)))
         return
     best: list[dict[str, Any]] = []
+    releases: dict[int, Path] = {}
     with tempfile.TemporaryDirectory() as folder:
         for n_pairs, n_active in CASES:
-            release = Path(folder) / str(n_pairs)
-            if not release.exists():
-                make_release(release, n_pairs)
+            release = releases.get(n_pairs) or releases.setdefault(n_pairs, make_release(Path(folder), n_pairs))
             results = list(run_case(release, n_pairs, n_active, options.events, options.repeats))
             for result in results:
                 print(json.dumps(result), flush=True)

@@ -48,11 +48,19 @@ def fail(monkeypatch: pytest.MonkeyPatch, webhook: str = "") -> None:
         result = fragile.execute_in_process(
             instance=instance, raise_on_error=False, tags={"dagster/partition": "2026-01-05"}
         )
-        event = next(event for event in result.all_events if event.event_type == dg.DagsterEventType.RUN_FAILURE)
-        context = dg.build_run_status_sensor_context(
-            "alert_on_failure", event, instance, result.dagster_run, resources={"tracker": TrackerResource()}
-        ).for_run_failure()
-        alert_on_failure(context)
+        tell(instance, result.run_id)
+
+
+def tell(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Hand the failure of a run to the sensor."""
+    run = instance.get_run_by_id(run_id)
+    events = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)]
+    assert run is not None
+    assert events[0] is not None
+    context = dg.build_run_status_sensor_context(
+        "alert_on_failure", events[0], instance, run, resources={"tracker": TrackerResource()}
+    ).for_run_failure()
+    alert_on_failure(context)
 
 
 def test_it_watches_from_the_start() -> None:
@@ -63,8 +71,24 @@ def test_a_failure_is_written_with_the_step_s_own_words(monkeypatch: pytest.Monk
     fail(monkeypatch)
     (alert,) = alert_log().read()
     assert alert.title == "fragile failed for 2026-01-05"
-    assert alert.text == "step breaks: ValueError: reg must be above 0"
+    assert alert.text == "breaks: ValueError: reg must be above 0"
     assert (alert.job, alert.partition) == ("fragile", "2026-01-05")
+
+
+def test_a_run_that_died_outside_its_steps_is_told_by_what_ended_it() -> None:
+    """As after a SIGKILL: Dagster's own reason is only that somebody else marked the run as failed."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(fragile, tags={"dagster/partition": "2026-01-05"})
+        instance.report_engine_event("Started process for run (pid: 7).", run)
+        instance.report_engine_event("Run execution process was terminated by signal 9 (SIGKILL).", run)
+        instance.report_run_failed(run)
+        instance.report_engine_event("Retrying the run", run)
+        instance.add_run_tags(run.run_id, {"dagster/will_retry": "true"})
+        tell(instance, run.run_id)
+    (alert,) = alert_log().read()
+    assert "terminated by signal 9" in alert.text
+    assert "pid" not in alert.text, "the event before the end, and no other"
+    assert alert.text.endswith("(Dagster runs it once more)")
 
 
 def test_it_waits_in_the_outbox_for_w_and_b(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,6 +122,20 @@ def test_a_day_that_failed_is_asked_for_again_when_its_file_changes(feed: Feed) 
     assert feed.tick(date(2026, 3, 20)) == ["02"]
 
 
+def test_a_day_without_a_file_is_asked_for_once_it_comes_and_delays_nothing(
+    feed: Feed,
+) -> None:
+    for day in (3, 4):
+        feed.arrive(day, 1)
+    feed.batch(4)
+    feed.load(date(2026, 3, 20))
+    assert "up to date" in feed.tick(date(2026, 3, 20))
+    feed.arrive(3, 1, 2)
+    assert feed.tick(date(2026, 3, 20)) == ["04"]
+    feed.arrive(2, 1)
+    assert feed.tick(date(2026, 3, 20)) == ["02"]
+
+
 def test_late_rows_ask_for_the_newest_day_once(feed: Feed) -> None:
     for day in (2, 3, 4):
         feed.arrive(day, 1)

@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 from pydantic import Field, ValidationError
 
+from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.types import setting
 from recsys_pipeline.defs.config_form import config_form, from_form
@@ -21,12 +22,27 @@ class Example:
     eager: bool = setting(False, "Whether.")
 
 
+@dataclass(frozen=True)
+class Together:
+    low: int = setting(0, "The least.")
+    high: int = setting(9, "The most.")
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise SettingError(f"low is {self.low}, above high, {self.high}")
+
+
 FORM = config_form(Example, seed=(int, Field(0, description="Seed.")))
 
 
 def test_an_empty_form_is_the_default_config() -> None:
     assert from_form(Example, FORM()) == Example()
     assert FORM().seed == 0  # pyright: ignore[reportAttributeAccessIssue] (a field made at run time)
+
+
+def test_values_that_do_not_go_together_make_no_form() -> None:
+    with pytest.raises(SettingError, match="low is 10, above high, 9"):
+        config_form(Together)(low=10)
 
 
 def test_values_come_back_with_their_types() -> None:

@@ -123,8 +123,9 @@ def test_values_out_of_bounds_end_the_run_before_anything_is_made(key: str, valu
 def test_facts_that_protect_users_block() -> None:
     checks = {
         (spec.asset_key.to_user_string(), spec.name): spec.blocking
-        for asset in ASSETS.values()
-        for spec in asset.check_specs
+        for made in (*ASSETS.values(), *(defs.asset_checks or ()))
+        if isinstance(made, dg.AssetsDefinition)
+        for spec in made.check_specs
     }
     assert checks == {
         ("folds/prequential", "train_precedes_test"): True,
@@ -133,7 +134,7 @@ def test_facts_that_protect_users_block() -> None:
         ("neighbors/als_index", "recall_meets_target"): True,
         ("neighbors/stl_index", "recall_meets_target"): True,
         ("reports/drift", "no_drift"): False,
-        ("reports/parity", "continued_models_keep_up"): True,
+        ("reports/parity", "continued_models_keep_up"): False,  # fails the run, and leaves the day its page
         **{("serving/decision", check.__name__): True for check in CHECKS},
         ("speed/overlay", "vectors_are_finite"): True,
         ("speed/overlay", "nobody_counts_twice"): True,

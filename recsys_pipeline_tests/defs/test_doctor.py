@@ -1,13 +1,17 @@
 """The doctor finds each planted fault, names it, and says what to do; a healthy deployment has nothing to mend."""
 
+import errno
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
+from rich.console import Console
 
 from recsys_pipeline.defs import doctor
-from recsys_pipeline.defs.doctor import Finding, diagnose
+from recsys_pipeline.defs.doctor import Finding, check_source, check_store, diagnose
 from recsys_pipeline.settings import Settings, settings
 
 
@@ -59,11 +63,15 @@ def test_a_misspelt_line_of_the_file_is_named(deployment: Path) -> None:
     assert "RECSYS_SOURCES" in finding.what
 
 
-def test_a_bad_setting_is_the_only_thing_that_can_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_bad_setting_does_not_concern_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECSYS_SIZE", "huge")
-    wrong = [finding for finding in diagnose() if finding.state == "wrong"]
-    assert [finding.subject for finding in wrong] == ["settings"]
-    assert "RECSYS_SIZE" in wrong[0].what
+    findings = diagnose()
+    (wrong,) = [finding for finding in findings if finding.state == "wrong"]
+    assert wrong.what.startswith("RECSYS_SIZE: Input should be")
+    assert "not looked at: source" in wrong.what
+    subjects = {finding.subject for finding in findings}
+    assert {"runtime root", "artifact store", "disk", "Dagster daemon", "W&B"} <= subjects
+    assert "source" not in subjects
 
 
 def test_a_root_that_cannot_be_written_is_wrong(deployment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +79,41 @@ def test_a_root_that_cannot_be_written_is_wrong(deployment: Path, monkeypatch: p
     monkeypatch.setenv("RECSYS_HOME", str(deployment / "file" / "data"))
     assert [finding.state for finding in of("runtime root")] == ["wrong"]
     assert [finding.state for finding in of("artifact store")] == ["wrong"]
+
+
+def test_a_root_that_is_a_file_is_called_that(deployment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (deployment / "file").write_text("in the way")
+    monkeypatch.setenv("RECSYS_HOME", str(deployment / "file"))
+    (finding,) = of("runtime root")
+    assert (finding.state, finding.what) == ("wrong", f"{deployment / 'file'} is no folder")
+
+
+def test_nothing_is_left_behind_on_a_full_disk(deployment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk takes the name of a file, and none of its bytes."""
+
+    def write_text(path: Path, *_: object) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def pipe_file(_: object, path: str, *__: object) -> None:
+        write_text(Path(path))
+
+    monkeypatch.setattr(Path, "write_text", write_text)
+    monkeypatch.setattr(LocalFileSystem, "pipe_file", pipe_file)
+    found = {finding.subject: finding for finding in diagnose()}
+    for subject in ("runtime root", "artifact store"):
+        assert found[subject].state == "wrong"
+        assert "No space left on device" in found[subject].what
+    assert "recsys gc" in found["runtime root"].remedy
+    assert not list(deployment.rglob(".doctor*"))
+
+
+def test_a_broken_dagster_yaml_is_one_finding_among_others(deployment: Path) -> None:
+    (deployment / "dagster.yaml").write_text("telemetry: [\n")
+    (finding,) = of("Dagster")
+    assert finding.state == "wrong"
+    assert f"{deployment}/dagster.yaml is none that Dagster takes" in finding.what
+    assert of("W&B")
 
 
 def test_a_store_of_an_unknown_protocol_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +144,52 @@ def test_a_source_that_does_not_open_is_wrong(monkeypatch: pytest.MonkeyPatch) -
     (finding,) = of("source")
     assert finding.state == "wrong"
     assert "carrier-pigeon" in finding.what
+
+
+def test_a_source_whose_catalogue_is_missing_is_wrong(deployment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (deployment / "r.csv").write_text("1,7,4.5,1772323200\n")
+    (deployment / "mine.toml").write_text(
+        'name = "mine"\nroot = "."\n[interactions]\npath = "r.csv"\ntime_unit = "s"\nevent = "rating"\n'
+        "[interactions.columns]\nuser_id = 1\nitem_id = 2\nvalue = 3\ntimestamp = 4\n"
+        '[items]\npath = "items.csv"\nheader = true\n[items.columns]\nitem_id = "id"\n'
+    )
+    monkeypatch.setenv("RECSYS_SOURCE", "files")
+    monkeypatch.setenv("RECSYS_SOURCE_CONFIG", str(deployment / "mine.toml"))
+    (finding,) = check_source(settings())
+    assert (finding.state, "no file items.csv" in finding.what) == ("wrong", True)
+    (deployment / "items.csv").write_text("id\n7\n")
+    (finding,) = check_source(settings())
+    assert (finding.state, finding.what) == ("ok", "mine: interactions, items from 2026-03-01 to 2026-03-01")
+
+
+def test_a_source_that_begins_in_the_future_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECSYS_START_DATE", "2999-01-01")
+    (finding,) = check_source(settings())
+    assert (finding.state, "lies in the future" in finding.what) == ("wrong", True)
+    assert "RECSYS_START_DATE" in finding.remedy
+
+
+def test_a_store_that_is_lost_with_the_process_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECSYS_STORE", "memory://store")
+    (finding,) = check_store(settings())
+    assert (finding.state, "lost when the process ends" in finding.what) == ("wrong", True)
+
+
+@pytest.mark.parametrize(
+    ("states", "last", "code"),
+    [
+        (["ok", "ok"], "All is well.", 0),
+        (["ok", "warning"], "1 to look at.", 0),
+        (["wrong", "warning", "warning"], "1 to mend, 2 to look at.", 1),
+    ],
+)
+def test_the_last_line_says_what_the_rows_say(
+    states: list, last: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "diagnose", lambda: [Finding("thing", state, "found", "mend") for state in states])
+    console = Console(file=io.StringIO(), width=100)
+    assert doctor.print_diagnosis(console) == code
+    assert console.file.getvalue().splitlines()[-1] == last  # pyright: ignore[reportAttributeAccessIssue] (a StringIO)
 
 
 def test_a_daemon_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

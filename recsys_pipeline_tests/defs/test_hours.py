@@ -1,6 +1,6 @@
 """The hourly partitions and the schedule over them: bounded, at five past, caught up in order and once."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -79,8 +79,27 @@ def tick(moment: datetime, instance: dg.DagsterInstance) -> tuple[list[str], str
     told = found.evaluate_tick(context)
     requests = told.run_requests or []
     for request in requests:
-        instance.add_run(dg.DagsterRun(job_name="speed_hourly", tags=dict(request.tags)))
+        add_run(instance, dict(request.tags))
     return [str(request.partition_key) for request in requests], told.skip_message
+
+
+def add_run(instance: dg.DagsterInstance, tags: dict[str, str]) -> dg.DagsterRun:
+    return instance.add_run(dg.DagsterRun(job_name="speed_hourly", tags=tags, status=dg.DagsterRunStatus.STARTED))
+
+
+def end_runs(instance: dg.DagsterInstance, failed: Collection[str] = (), canceled: Collection[str] = ()) -> None:
+    """End every run; where an hour fails, so does the retry that Dagster starts by itself."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        hour = run.tags["dagster/partition"]
+        if hour in canceled:
+            instance.report_run_canceled(run)
+        elif hour in failed:
+            instance.report_run_failed(run)
+            retry = {"dagster/parent_run_id": run.run_id, "dagster/root_run_id": run.run_id}
+            instance.report_run_failed(add_run(instance, {**run.tags, **retry}))
+        else:
+            succeeded = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, run.job_name)
+            instance.report_dagster_event(succeeded, run.run_id)
 
 
 def at(hour: int, day: int = 13) -> datetime:
@@ -114,6 +133,61 @@ def test_a_day_without_the_daemon_is_caught_up_in_order_and_once(store: Artifact
         for hour in asked[:3]:
             overlay(store, hour, below)
         assert tick(at(6, day=14), instance)[0] == []
+
+
+OUTAGE = ["2026-01-13-00:00", "2026-01-13-01:00"]
+
+
+def after_an_outage(store: ArtifactStore, instance: dg.DagsterInstance) -> Artifact:
+    """Two hours failed, each with its retry, and the third has succeeded; returns the release below."""
+    below = release(store, "2026-01-12")
+    for hour, key in enumerate(OUTAGE, 1):
+        assert tick(at(hour), instance)[0] == [key], "while nothing succeeds, each hour is asked for once"
+        end_runs(instance, failed=OUTAGE)
+    assert tick(at(3), instance)[0] == ["2026-01-13-02:00"]
+    end_runs(instance)
+    overlay(store, "2026-01-13-02:00", below)
+    return below
+
+
+def test_hours_that_failed_are_asked_for_again_in_order_once_a_later_one_succeeded(store: ArtifactStore) -> None:
+    with dg.instance_for_test() as instance:
+        after_an_outage(store, instance)
+        assert tick(at(4), instance)[0] == ["2026-01-13-03:00", *OUTAGE], "the new hour does not wait for old ones"
+        assert tick(at(4), instance)[0] == [], "what waits is not asked for again"
+        end_runs(instance)
+        assert tick(at(5), instance)[0] == ["2026-01-13-04:00"], "what has succeeded is done with"
+
+
+def test_a_poisoned_hour_is_given_up_and_named(store: ArtifactStore) -> None:
+    poisoned = OUTAGE[0]
+    with dg.instance_for_test() as instance:
+        below = after_an_outage(store, instance)
+        for hour in (4, 5):
+            assert poisoned in tick(at(hour), instance)[0]
+            end_runs(instance, failed=[poisoned])
+            overlay(store, f"2026-01-13-{hour - 1:02d}:00", below)
+        assert tick(at(6), instance)[0] == ["2026-01-13-05:00"], "asked for three times"
+        overlay(store, "2026-01-13-05:00", below)
+        asked, why = tick(at(6), instance)
+        assert asked == []
+        assert why is not None
+        assert f"given up after 3 failed runs: {poisoned}; mend the cause" in why
+
+
+def test_what_a_person_cancelled_is_not_asked_for_again(store: ArtifactStore) -> None:
+    with dg.instance_for_test() as instance:
+        after_an_outage(store, instance)
+        tick(at(4), instance)
+        end_runs(instance, canceled=OUTAGE)
+        assert tick(at(5), instance)[0] == ["2026-01-13-04:00"]
+
+
+def test_a_failed_hour_is_left_to_people_after_a_week(store: ArtifactStore) -> None:
+    with dg.instance_for_test() as instance:
+        below = after_an_outage(store, instance)
+        overlay(store, "2026-01-19-23:00", below)
+        assert tick(at(0, day=20), instance)[0] == [OUTAGE[1]], "the other began more than a week ago"
 
 
 def test_a_long_outage_is_caught_up_tick_by_tick(store: ArtifactStore) -> None:

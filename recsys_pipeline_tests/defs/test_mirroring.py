@@ -54,6 +54,12 @@ def test_push_with_tracking_off_says_so(tmp_path: Path) -> None:
     assert "WANDB_MODE is disabled" in outcome.text
 
 
+def test_status_with_tracking_off_says_so_and_what_waits(tmp_path: Path) -> None:
+    outcome = deployment(tmp_path, (("WANDB_MODE", "disabled"),)).recsys("wandb", "status")
+    assert outcome.code == 0
+    assert "Switched off: nothing is sent until WANDB_MODE is unset 0 running, 1 waiting to be sent" in outcome.text
+
+
 def test_the_job_fails_where_something_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from recsys_pipeline.definitions import defs
 

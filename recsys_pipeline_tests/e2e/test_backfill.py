@@ -1,5 +1,6 @@
 """Backfills: days in order, on past a day that fails, which can be run later as if it had never failed."""
 
+import socket
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import Window
 from recsys_pipeline.definitions import defs
+from recsys_pipeline.defs.instance import PROCESS
 from recsys_pipeline.defs.jobs import IN_ORDER
 from recsys_pipeline.defs.production import HEAVY, TRAINING
 from recsys_pipeline.defs.resources import RESOURCES
@@ -53,8 +55,7 @@ def test_a_day_that_fails_does_not_poison_later_days_and_can_be_run_later(tmp_pa
     assert f"{BAD} is left out, since it cannot be read: the file of {BAD} is torn" in outcome.text
     table = outcome.text.split("day by day")[1]
     assert [day for day in DAYS if day in table] == list(DAYS)
-    assert table.count("failed: step dataset__interactions") == 1
-    assert "SourceError" in table
+    assert table.count("failed: dataset/interactions failed") == 1
     wanted, found = whole.everything(), torn.everything()
     assert set(wanted) - set(found) == {(key, BAD) for key in CHAIN}
     depends_on_it = {place for place in found if place[1] > BAD and place[0] != CHAIN[0]}
@@ -83,22 +84,52 @@ def test_every_day_may_fail_and_each_is_told(deployment: Deployment) -> None:
     gone = Deployment(deployment.home, wrap=Gone)
     outcome = gone.recsys("run", "batch_daily", f"{DAYS[0]}..{DAYS[1]}")
     assert outcome.code == 1
-    assert outcome.text.count("failed: step dataset__interactions") == 2
+    assert outcome.text.count("failed: dataset/interactions failed") == 2
     assert gone.everything() == {}
+
+
+@pytest.mark.usefixtures("_short_batch")
+def test_a_run_says_whose_it_is_and_records_those_that_were_killed(deployment: Deployment) -> None:
+    gone = {PROCESS: f"{socket.gethostname()}~{2**22 + 1}~abc"}
+    with deployment.active(), dg.DagsterInstance.get() as instance:
+        killed = instance.add_run(dg.DagsterRun(job_name="batch_daily", tags=gone, status=dg.DagsterRunStatus.STARTED))
+    assert deployment.recsys("run", "batch_daily", DAYS[0]).code == 0
+    with deployment.active(), dg.DagsterInstance.get() as instance:
+        states = {run.run_id: run.status.value for run in instance.get_runs() if PROCESS in run.tags}
+    assert states.pop(killed.run_id) == "FAILURE"
+    assert list(states.values()) == ["SUCCESS"]
 
 
 @pytest.mark.parametrize(
     ("span", "message"),
     [
         ("2026-01-06..2026-01-03", "ends before it begins"),
-        ("2026-01-03..", "is no day that can be run"),
+        ("2026-01-03..", "2026-01-03.. has no last day or hour"),
         ("2026-01-03..2999-01-01", "2999-01-01 is no day that can be run"),
-        ("..", "is no day that can be run"),
+        ("..2026-01-03", "..2026-01-03 has no first day or hour"),
         ("2026-01-03...2026-01-04", "is no day that can be run"),
+        ("2026-01-03..2026-01-04-05:00", "batch_daily takes a day, written as 2026-01-05; 2026-01-04-05:00 is an hour"),
+        ("2026-01-03-05:00", "batch_daily takes a day, written as 2026-01-05; 2026-01-03-05:00 is an hour"),
     ],
 )
 def test_a_wrong_range_is_refused_at_once(deployment: Deployment, span: str, message: str) -> None:
     outcome = deployment.recsys("run", "batch_daily", span)
+    assert outcome.code == 1
+    assert message in outcome.text
+
+
+@pytest.mark.parametrize(
+    ("span", "message"),
+    [
+        (DAYS[0], f"speed_hourly takes an hour, written as 2026-01-05-13:00; {DAYS[0]} is a day"),
+        (f"{DAYS[0]}..{DAYS[1]}", f"speed_hourly takes an hour, written as 2026-01-05-13:00; {DAYS[0]} is a day"),
+        (f"{DAYS[0]}-13", f"{DAYS[0]}-13 is no hour that can be run"),
+        ("2999-01-01-00:00", "2999-01-01-00:00 is no hour that can be run: there are hours from 2026-01-01-00:00 to "),
+        ("2025-12-31-23:00", "RECSYS_HOURLY_DAYS=0 gives those of all days"),
+    ],
+)
+def test_the_hourly_job_takes_hours(deployment: Deployment, span: str, message: str) -> None:
+    outcome = deployment.recsys("run", "speed_hourly", span)
     assert outcome.code == 1
     assert message in outcome.text
     assert not Path(deployment.store.root).exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, Deployment, failure
+from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, Deployment, as_flags, failure
 from recsys_pipeline_tests.misbehaving_sources import (
     FILE,
     AlwaysEmpty,
@@ -21,6 +21,13 @@ from recsys_pipeline_tests.misbehaving_sources import (
 )
 
 CHAIN = ("dataset/interactions", "dataset/snapshot", "folds/prequential", "models/popularity")
+ONE_TRIAL = """
+method: grid
+metric: {name: validation_accuracy, goal: maximize}
+parameters:
+  embedding_size: {value: 6}
+  epochs: {value: 1}
+"""
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
@@ -51,8 +58,12 @@ def test_the_day_that_is_still_going_on_is_refused(deployment: Deployment) -> No
     ("flag", "said"),
     [
         ("models/als.embeding_size=3", "embeding_size"),
-        ("models/alz.epochs=3", "models__alz"),
-        ("models/als.epochs=many", "epochs"),
+        ("models/alz.epochs=3", "batch_daily has no asset 'models/alz' with fields; similar are models/als, "),
+        ("models/als.epochs=many", "models/als.epochs must be a valid integer"),
+        ("models/als.epochs=-1", "models/als.epochs must be at least 0, got -1"),
+        ("models/als.epochs=[", "--set models/als.epochs=[: [ is no YAML value"),
+        ("models/als.gravity=0", "models/als: AlsConfig.gravity is 0 with target 'one'"),
+        ("reports/parity.nix=0", "reports/parity has no field 'nix'"),
         ("epochs=3", "write stage/subject.field=value"),
     ],
 )
@@ -76,8 +87,8 @@ def test_a_day_without_events_is_a_day(deployment: Deployment) -> None:
 def test_a_history_without_events_ends_where_something_must_be_learned(deployment: Deployment) -> None:
     silent = dataclasses.replace(deployment, wrap=AlwaysEmpty)
     message = failure(silent.materialize(*CHAIN, day="2026-01-02"))
-    assert "step folds__prequential failed" in message
-    assert "DataError: dataset/snapshot has no interactions up to 2026-01-02" in message
+    assert message.startswith("folds/prequential failed: ")
+    assert "dataset/snapshot has no interactions up to 2026-01-02" in message
     assert silent.artifacts("2026-01-02")["dataset/snapshot"].manifest.metrics["rows"] == 0
 
 
@@ -85,14 +96,16 @@ def test_a_source_that_breaks_off_changes_nothing_that_needs_its_events(first_da
     shutil.copytree(first_day.home / "data" / "store", tmp_path / "data" / "store")
     broken = Deployment(tmp_path, wrap=Breaking)
     before = broken.everything()
-    outcome = broken.recsys("run", "sweep_weekly", NEXT_DAY, "--set", "learning/stl_sweep.n_trials=1")
+    (tmp_path / "one.yaml").write_text(ONE_TRIAL)
+    fields = {"dataset/looks.image_size": 16, "learning/stl_sweep.file": str(tmp_path / "one.yaml")}
+    outcome = broken.recsys("run", "sweep_weekly", NEXT_DAY, *as_flags(fields))
     assert outcome.code == 1
-    assert "step dataset__interactions failed" in outcome.text
-    assert "SourceError: the source stopped after" in outcome.text
+    assert "dataset/interactions failed: the source stopped after" in outcome.text
     assert "peer went away" in outcome.text
     after = broken.everything()
     without_events = {"dataset/items", "dataset/looks", "folds/triplets", "learning/stl_sweep"}
     assert {place: made for place, made in after.items() if place[0] not in without_events or place in before} == before
+    assert ("learning/stl_sweep", NEXT_DAY) in after, "what needs no events is made"
     for artifact in after.values():
         artifact.verify()
     assert list(Path(broken.store.root).glob(".staging/*")) == []
@@ -104,7 +117,7 @@ def test_too_many_bad_rows_fail_and_name_the_first(deployment: Deployment) -> No
     sloppy = dataclasses.replace(deployment, wrap=Sloppy)
     strict = {"max_quarantine_share": 0.0001}
     message = failure(sloppy.materialize("dataset/interactions", day="2026-01-02", dataset__interactions=strict))
-    assert "DataError: 3 of " in message
+    assert "dataset/interactions failed: 3 of " in message
     assert f"of {FILE}: " in message
     assert "max_quarantine_share = 0.0001" in message
     assert sloppy.everything() == {}, "not even the good first day of the same stream"

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from recsys_pipeline.adapters.releases import champion, history
+from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.serving.gate import Decision
 from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.core.serving.release import Release
@@ -136,6 +137,16 @@ def test_two_releases_are_compared(deployment: Deployment) -> None:
     assert found.code == 0, found.text
     for shown in ("gate passed rejected", "users ", "lists: ", "sampled users see another list"):
         assert shown in found.text
+
+
+def test_the_job_asks_which_day_to_promote(tmp_path: Path) -> None:
+    from recsys_pipeline.defs.releasing import release_by_hand
+    from recsys_pipeline.defs.resources import RESOURCES
+
+    resources = {name: RESOURCES[name] for name in ("store", "tracker")}
+    form = {"ops": {"move_champion": {"config": {"action": "promote"}}}}
+    with Deployment(tmp_path).active(), pytest.raises(SettingError, match="promote which day"):
+        release_by_hand.execute_in_process(form, resources=resources)
 
 
 @pytest.mark.usefixtures("poisoned_day")

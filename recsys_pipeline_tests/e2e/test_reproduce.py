@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.manifest import MANIFEST_NAME
+from recsys_pipeline.adapters.manifest import MANIFEST_NAME, without_checksum
 from recsys_pipeline.adapters.store import Artifact
 from recsys_pipeline_tests.deployment import DAY, Deployment
 
@@ -63,7 +63,7 @@ def test_kept_is_what_was_made(copied: Deployment) -> None:
 
 def change_manifest(artifact: Artifact, **recipe: object) -> None:
     path = artifact.path / MANIFEST_NAME
-    raw = json.loads(path.read_text())
+    raw = without_checksum(json.loads(path.read_text()))
     path.write_text(json.dumps({**raw, "recipe": {**raw["recipe"], **recipe}}))
 
 

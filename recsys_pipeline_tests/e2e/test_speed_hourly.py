@@ -20,7 +20,7 @@ from recsys_pipeline.core.serving.release import DOCUMENT, Release
 from recsys_pipeline.core.serving.sealed import seal, unseal
 from recsys_pipeline.core.speed.overlay import Overlay
 from recsys_pipeline.core.types import Window, microseconds
-from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, Deployment, versions
+from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, Deployment, failure, versions
 from recsys_pipeline_tests.misbehaving_sources import Planting, event
 from recsys_pipeline_tests.processes import die_before_touch, exit_code
 
@@ -149,6 +149,17 @@ def test_serving_reads_the_newest_overlay_of_the_champion_and_a_new_champion_lea
     assert (before.why, after.why) == (["release", "popular"], ["overlay", "popular"]) or before.why[0] == "popular"
     assert not overlay.seen([user] * 10, after.of(0)).any()
     assert not set(after.of(0)) & overlay.unavailable
+
+
+def test_a_promotion_in_the_middle_of_an_hourly_run_fails_nothing(later: Deployment) -> None:
+    """An hourly run goes on beside a batch, and a retry starts at the step that failed: the overlay stays as it is."""
+    hour = "2026-01-14-00:00"
+    assert later.materialize("speed/interactions", "speed/overlay", day=hour).success
+    _release_next_day(later)
+    found = later.materialize("speed/monitor", day=hour)
+    assert found.success, failure(found)
+    below = [ref.partition for ref in later.artifacts(hour)["speed/monitor"].manifest.recipe.inputs]
+    assert below[-1] == DAY, "compared with the release that the overlay stands on"
 
 
 def _release_next_day(deployment: Deployment) -> None:

@@ -2,7 +2,6 @@
 
 import random
 import re
-import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from recsys_pipeline.adapters.manifest import MANIFEST_NAME
 from recsys_pipeline.adapters.releases import champion
 from recsys_pipeline.adapters.store import POINTER_NAME, ArtifactStore
 from recsys_pipeline.core.dataset.sources import Source
-from recsys_pipeline.defs.launch import cause_of
+from recsys_pipeline.defs.failures import cause_of
 from recsys_pipeline.defs.resources import RESOURCES
 from recsys_pipeline_tests.deployment import TINY_MODELS, Deployment
 from recsys_pipeline_tests.processes import die_before_touch, exit_code
@@ -86,13 +85,10 @@ class Operator:
         return False
 
     def obey(self, reason: str) -> None:
-        """Do what an error asks for: delete the folder that it says is damaged, and make it again."""
-        match = re.search(r"delete (\S+) and materialize again", reason)
-        if not match:
-            return
-        shutil.rmtree(match[1], ignore_errors=True)
-        stage, _, partition, _ = Path(match[1]).relative_to(self.store.root).parts
-        run_job(self.deployment, "speed_hourly" if stage == "speed" else "batch_daily", partition)
+        """Do what an error asks for: make again what it says is damaged."""
+        match = re.search(r"materialize (\w+)/\w+ (\S+) again", reason)
+        if match:
+            run_job(self.deployment, "speed_hourly" if match[1] == "speed" else "batch_daily", match[2])
 
     def killed(self, job: str, partition: str, last_touch: int) -> bool:
         """Run a job in a process that dies by SIGKILL at a touch of the store; whether it died."""
@@ -156,9 +152,9 @@ def full_disk(after_syncs: int) -> Iterator[None]:
     """From the given number of fsyncs on, the disk is full."""
     from unittest import mock
 
-    from recsys_pipeline.adapters import store
+    from recsys_pipeline.adapters import durable_files
 
-    real, count = store._sync, 0
+    real, count = durable_files.sync, 0
 
     def sync(path: Path) -> None:
         nonlocal count
@@ -167,7 +163,7 @@ def full_disk(after_syncs: int) -> Iterator[None]:
             raise OSError(28, "No space left on device", str(path))
         real(path)
 
-    with mock.patch.object(store, "_sync", sync):
+    with mock.patch.object(durable_files, "sync", sync):
         yield
 
 

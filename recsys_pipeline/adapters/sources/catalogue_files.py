@@ -1,15 +1,30 @@
 """Items and looks from files: small tables, read whole."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from recsys_pipeline.adapters.sources.files_config import ItemColumns, ItemFiles, ItemImages, LookFiles
-from recsys_pipeline.adapters.sources.text_tables import instant, quoted, text_rows, unit_name, unreadable
+from recsys_pipeline.adapters.sources.files_config import (
+    Column,
+    ItemColumns,
+    ItemFiles,
+    ItemImages,
+    LookFiles,
+    TextTable,
+)
+from recsys_pipeline.adapters.sources.text_tables import (
+    failures_named,
+    instant,
+    quoted,
+    sample_lines,
+    text_rows,
+    unit_name,
+    unreadable,
+)
 from recsys_pipeline.core.dataset.schema import ITEMS, LOOKS, TRACE
 from recsys_pipeline.core.errors import SourceError
 
@@ -45,8 +60,7 @@ def table_items(
         from (select source_file, source_row, defect, {texts}{", fields" if config.category_flags else ""} from rows)
         where coalesce({created} < timestamptz {quoted(as_of.isoformat())}, true)
     """
-    rows = _all_rows(root, paths, lambda path: text_rows(path, config, columns, "items.columns"))
-    return _read(con, f"with rows as ({rows}) {select}", ITEMS)
+    return pa.concat_tables(_read(con, root, paths, config, columns, "items", select, ITEMS))
 
 
 def _categories(config: ItemFiles) -> str:
@@ -76,8 +90,7 @@ def table_looks(con: duckdb.DuckDBPyConnection, root: Path, paths: list[Path], c
         from rows
     """
     quoted_columns = {f'"{name}"': place for name, place in columns.items()}
-    rows = _all_rows(root, paths, lambda path: text_rows(path, config, quoted_columns, "looks.columns"))
-    return _read(con, f"with rows as ({rows}) {select}", LOOKS)
+    return pa.concat_tables(_read(con, root, paths, config, quoted_columns, "looks", select, LOOKS))
 
 
 def _id_of(subject: str, columns: dict[str, int | str]) -> str:
@@ -90,14 +103,19 @@ def _folder(image: str) -> str:
     return f"coalesce(nullif(string_split({image}, '/'), [{image}])[-2], '')"
 
 
-def _all_rows(root: Path, paths: list[Path], rows: Callable[[Path], str]) -> str:
-    names = {path: quoted(path.relative_to(root).as_posix()) for path in paths}
-    return " union all ".join(f"select *, {name} as source_file from ({rows(path)})" for path, name in names.items())
-
-
-def _read(con: duckdb.DuckDBPyConnection, query: str, contract: pa.Schema) -> pa.Table:
+def _read(
+    con: duckdb.DuckDBPyConnection, root: Path, paths: list[Path], table: TextTable, columns: dict[str, Column],
+    section: str, select: str, contract: pa.Schema,
+) -> Iterator[pa.Table]:  # fmt: skip
+    """What `select` makes of the rows of each file; raises `SourceError` where all of them are empty."""
+    if not table.is_parquet and not any(sample_lines(path, table) for path in paths):
+        raise SourceError(f"{paths[0]} is empty ({section}.path): was it cut short?")
     schema = pa.schema([field.with_nullable(True) for field in [*contract, *TRACE]])
-    return con.sql(query).to_arrow_table().cast(schema)
+    for path in paths:
+        name = quoted(path.relative_to(root).as_posix())
+        rows = f"select *, {name} as source_file from ({text_rows(path, table, columns, f'{section}.columns')})"
+        with failures_named(path):
+            yield con.sql(f"with rows as ({rows}) {select}").to_arrow_table().cast(schema)
 
 
 def image_items(root: Path, paths: list[Path], config: ItemImages) -> pa.Table:

@@ -164,6 +164,9 @@ class DownloadSource:
     def image(self, reference: str) -> bytes:
         return self.files.image(reference)
 
+    def check(self) -> None:
+        self.files.check()
+
     def fingerprint(self, window: Window, table: str = "interactions") -> str:
         return self.files.fingerprint(window, table)
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import IO
 
 from recsys_pipeline.adapters.sources.download_file import Patience, fetch_file
-from recsys_pipeline.adapters.sources.files import LAST, FilesSource
+from recsys_pipeline.adapters.sources.event_files import LAST
+from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.adapters.sources.stl_config import ImageFetch, StlFiles, fill_pattern
 from recsys_pipeline.adapters.sources.stl_files import image_ids
 from recsys_pipeline.core.dataset.sources import Source

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from recsys_pipeline.adapters.sources import described_tables as shared
 from recsys_pipeline.adapters.sources.config_fields import Column, PathBelowRoot, Strict, expand, read_toml, validated
 from recsys_pipeline.adapters.sources.stl_config import ImageFetch, StlFiles, StlItems
 
@@ -47,18 +47,11 @@ class TextTable(Strict):
         return self.separator or SEPARATORS.get(Path(self.path.removesuffix(".gz")).suffix, "")
 
 
-class InteractionColumns(Strict):
-    user_id: Column
-    item_id: Column
-    timestamp: Column
-    event: Column | None = None
-    value: Column | None = None
-    request_id: Column | None = None
-    position: Column | None = None
-    propensity: Column | None = None
+InteractionColumns = shared.InteractionColumns[Column]
+ItemColumns = shared.ItemColumns[Column]
 
 
-class InteractionFiles(TextTable):
+class InteractionFiles(shared.Events[InteractionColumns], TextTable):
     """`[interactions]`: the events."""
 
     layout: Literal["file", "days", "releases"] = "file"
@@ -68,36 +61,17 @@ class InteractionFiles(TextTable):
         default=r"\d{4}-\d{2}-\d{2}", description="Regular expression (or its first group) for a path's ISO date"
     )
     settle_days: int = Field(default=0, ge=0, description="Releases: wait this many more days for late rows")
-    columns: InteractionColumns
     time_unit: Literal["s", "ms", "us", "iso"]
-    event: str | None = Field(default=None, description="The event of every row, where no column tells it")
-    values: dict[str, float] = Field(default={}, description="Event name -> value, where no column holds the value")
     user_identity: Literal["column", "first_event"] = "column"
     """`first_event` names a user by the item and time of their first event: for releases that renumber users."""
 
     @model_validator(mode="after")
-    def _events_have_values(self) -> "InteractionFiles":
-        if (self.event is None) == (self.columns.event is None):
-            raise ValueError("give either event (a name for every row) or columns.event, and not both")
-        if bool(self.values) == (self.columns.value is not None):
-            raise ValueError("give either columns.value or the table values (event -> value), and not both")
-        if self.event is not None and self.values and self.event not in self.values:
-            raise ValueError(f"values has no entry for event {self.event!r}")
+    def _pattern_is_valid(self) -> "InteractionFiles":
         try:
             re.compile(self.date_pattern)
         except re.error as error:
             raise ValueError(f"date_pattern {self.date_pattern!r} is no regular expression: {error}") from error
         return self
-
-
-class ItemColumns(Strict):
-    item_id: Column
-    title: Column | None = None
-    categories: Column | None = None
-    price: Column | None = None
-    available: Column | None = None
-    created_at: Column | None = None
-    image: Column | None = None
 
 
 class ItemFiles(TextTable):
@@ -130,23 +104,10 @@ class ItemImages(Strict):
     )
 
 
-class LookColumns(Strict):
-    scene_image: Column
-    product_image: Column
+class LookColumns(shared.LookImages[Column]):
     scene_id: Column | None = None
     product_id: Column | None = None
     category: Column | None = None
-    left: Column | None = None
-    top: Column | None = None
-    right: Column | None = None
-    bottom: Column | None = None
-
-    @model_validator(mode="after")
-    def _box_is_whole(self) -> "LookColumns":
-        sides = [self.left, self.top, self.right, self.bottom]
-        if None in sides and any(side is not None for side in sides):
-            raise ValueError("a box needs left, top, right and bottom")
-        return self
 
 
 class LookFiles(TextTable):
@@ -156,15 +117,14 @@ class LookFiles(TextTable):
     columns: LookColumns
 
 
-class FilesConfig(Strict):
+AnyItems = Annotated[ItemFiles | ItemImages | StlItems, Field(discriminator="kind")]
+AnyLooks = Annotated[LookFiles | StlFiles, Field(discriminator="kind")]
+
+
+class FilesConfig(shared.SourceConfig[InteractionFiles, AnyItems, AnyLooks]):
     """Everything that a files source needs to know. Relative paths of `root` start at the TOML's own folder."""
 
-    name: str = Field(pattern=r"^[a-z0-9-]+$", description="Names the storage namespace")
     root: Path
-    first_day: date | None = Field(default=None, description="First day, where there are no interactions to tell it")
-    interactions: InteractionFiles | None = None
-    items: Annotated[ItemFiles | ItemImages | StlItems, Field(discriminator="kind")] | None = None
-    looks: Annotated[LookFiles | StlFiles, Field(discriminator="kind")] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -175,11 +135,7 @@ class FilesConfig(Strict):
         return {**document, **{name: {"kind": "table", **section} for name, section in sections.items()}}
 
     @model_validator(mode="after")
-    def _days_are_known(self) -> "FilesConfig":
-        if self.interactions is None and self.looks is None:
-            raise ValueError("declare [interactions] or [looks]: there is nothing to learn from")
-        if self.interactions is None and self.first_day is None:
-            raise ValueError("set first_day: without [interactions] nothing else tells when this source begins")
+    def _stl_items_have_looks(self) -> "FilesConfig":
         if isinstance(self.items, StlItems) and not isinstance(self.looks, StlFiles):
             raise ValueError('items of kind "stl" need looks of kind "stl", whose categories name them')
         return self

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from recsys_pipeline.adapters.sources.image_folder import read_image
+from recsys_pipeline.adapters.sources.root_folder import read_image
 from recsys_pipeline.adapters.sources.sql_config import SqlConfig, SqlInteractions, SqlTable, load_sql_config
 from recsys_pipeline.adapters.sources.sql_database import ReadOnlyDatabase
 from recsys_pipeline.adapters.sources.sql_tables import Rows, SqlSection, interaction_batch, item_table, look_table
@@ -72,9 +72,8 @@ class SqlSource:
         """The catalogue as it is now, without items whose `created_at` is at or after `as_of`."""
         section, config = self._section("items"), self.config.items
         assert config is not None
-        clock = self._clock_of(section, "created_at", config.time_unit, " ") if config.columns.created_at else None
-        statement = section.select()
-        return item_table(self._batches(statement, section), section, clock, config.category_separator, as_of)
+        rows = self._batches(section.select(), section)
+        return item_table(rows, section, self._item_clock(), config.category_separator, as_of)
 
     def looks(self, as_of: datetime) -> pa.Table:  # noqa: ARG002 - tables of looks carry no time
         """All scene-product pairs as they are now."""
@@ -87,38 +86,51 @@ class SqlSource:
             raise SourceError(f"source {self.name} has no images: set root to the folder of image {reference!r}")
         return read_image(self.config.root, reference)
 
+    def check(self) -> None:
+        """Ask for the columns of every table, what its times are, and one row of it.
+
+        Raises `SourceError` naming the table where it cannot be read, lacks a column or has other times.
+        """
+        if self.config.interactions is not None:
+            self.days()
+        for name in sorted(self.provides):
+            section = self._section(name)
+            self.database.first(section.select().limit(1), section.place)
+        self._item_clock()
+
     def fingerprint(self, window: Window, table: str = "interactions") -> str:
         """Digest of the section, and of the number of rows (in the window) and their greatest watermark.
 
-        Without a watermark only the number of rows tells.
+        How many rows have it, and how many have any, counts too: of a watermark in whole seconds, rows that change in
+        the very second of a reading, and of one that is null at first, those whose first change comes late. Without a
+        watermark only the number of rows tells.
         """
         section = self._section(table)
-        seen = [self._marks(section, self._clock.inside(window) if table == "interactions" else None)]
-        if table == "interactions" and self._opens(window):
-            seen.append(self._marks(section, self._clock.unreadable()))
+        conditions = self._conditions(window) if table == "interactions" else [sa.true()]
+        seen = [self._marks(section, condition) for condition in conditions]
         document = [section.config.model_dump(mode="json"), seen]
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
     def count(self, window: Window) -> int:
         """Rows that `interactions(window)` would deliver."""
-        counted = self._marks(self._events, self._clock.inside(window))[0]
-        return counted + (self._marks(self._events, self._clock.unreadable())[0] if self._opens(window) else 0)
+        statements = [sa.select(sa.func.count()).select_from(self._events.origin).where(where)
+                      for where in self._conditions(window)]  # fmt: skip
+        return sum(int(self.database.first(statement, self._events.place)) for statement in statements)
 
-    def _marks(self, section: SqlSection, condition: sa.ColumnElement[bool] | None) -> tuple[int, str | None]:
-        """Number of rows and greatest watermark, as text."""
-        mark = section.config.watermark
-        greatest = sa.func.max(sa.column(mark)) if mark else sa.null()
-        statement = sa.select(sa.func.count(), greatest).select_from(section.origin)
-        row = self.database.row(statement if condition is None else statement.where(condition), section.place)
-        value = row[1].astimezone(UTC) if isinstance(row[1], datetime) and row[1].tzinfo else row[1]
-        return int(row[0]), None if value is None else str(value)
+    def _marks(self, section: SqlSection, where: sa.ColumnElement[bool]) -> list[Any]:
+        """Number of rows; and those with a watermark, the greatest as text, and how many have that."""
+        seen = self.database.row(marks_of(section, where), section.place)
+        return [str(mark.astimezone(UTC) if isinstance(mark, datetime) and mark.tzinfo else mark) for mark in seen]
 
     def _stream(self, window: Window) -> Iterator[pa.RecordBatch]:
-        section, clock = self._events, self._clock
-        conditions = [clock.inside(window)] + ([clock.unreadable()] if self._opens(window) else [])
-        for condition in conditions:
+        section = self._events
+        for condition in self._conditions(window):
             for rows in self._batches(section.select().where(condition), section):
-                yield interaction_batch(rows, section, clock, self._interactions, STREAM)
+                yield interaction_batch(rows, section, self._clock, self._interactions, STREAM)
+
+    def _conditions(self, window: Window) -> list[sa.ColumnElement[bool]]:
+        """Which rows the window delivers; those without a readable time where it begins the first day."""
+        return [self._clock.inside(window)] + ([self._clock.unreadable()] if self._opens(window) else [])
 
     def _batches(self, statement: sa.Select[*tuple[Any, ...]], section: SqlSection) -> Iterator[Rows]:
         return self.database.stream(statement, self.config.batch_rows, section.place)
@@ -162,6 +174,12 @@ class SqlSource:
         config = self._interactions
         return self._clock_of(self._events, "timestamp", config.time_unit, config.time_separator)
 
+    def _item_clock(self) -> Clock | None:
+        config = self.config.items
+        if config is None or config.columns.created_at is None:
+            return None
+        return self._clock_of(self._section("items"), "created_at", config.time_unit, " ")
+
     def _section(self, name: str) -> SqlSection:
         config: SqlTable | None = getattr(self.config, name)
         if config is None:
@@ -188,4 +206,15 @@ class SqlSource:
                 f"column {section.columns[name]} of {section.place} {wrong}: [{section.name}] of {self.name}"
             )
         is_aware = isinstance(sample, datetime) and sample.tzinfo is not None
-        return Clock(column, unit, separator, is_aware, has_loose_types=dialect == "sqlite")
+        return Clock(column, unit, separator, is_aware)
+
+
+def marks_of(section: SqlSection, where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+    """What tells a change without the rows: counts and the greatest watermark; an index on (time, watermark) serves."""
+    if not section.config.watermark:
+        return sa.select(sa.func.count()).select_from(section.origin).where(where)
+    mark = sa.column(section.config.watermark)
+    greatest = sa.select(sa.func.max(mark)).select_from(section.origin).where(where).scalar_subquery()
+    with_it = sa.select(sa.func.count()).select_from(section.origin).where(where, mark == greatest).scalar_subquery()
+    seen = sa.func.count(), sa.func.count(mark), sa.func.max(mark), with_it
+    return sa.select(*seen).select_from(section.origin).where(where)

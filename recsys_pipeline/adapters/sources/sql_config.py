@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
+from recsys_pipeline.adapters.sources import described_tables as shared
 from recsys_pipeline.adapters.sources.config_fields import Strict, expand, read_toml, validated
 from recsys_pipeline.core.errors import SettingError
 
@@ -28,50 +28,22 @@ class SqlTable(Strict):
         return self
 
 
-class InteractionColumns(Strict):
-    user_id: str
-    item_id: str
-    timestamp: str
-    event: str | None = None
-    value: str | None = None
-    request_id: str | None = None
-    position: str | None = None
-    propensity: str | None = None
+class InteractionColumns(shared.InteractionColumns[str]):
     source_row: str | None = None
     """A whole number by which a person finds the row again, such as its primary key: it stands in the quarantine."""
 
 
-class SqlInteractions(SqlTable):
+class SqlInteractions(shared.Events[InteractionColumns], SqlTable):
     """`[interactions]`: the events."""
 
-    columns: InteractionColumns
     time_unit: Literal["native", "s", "ms", "us", "iso"] = "native"
     """`native`: the database's own timestamps; numbers since 1970; or text, which is compared as text."""
     time_separator: Literal["T", " "] = Field(
         default=" ", description="Between date and time, where time_unit is iso: 2026-01-05 10:00:00"
     )
-    event: str | None = Field(default=None, description="The event of every row, where no column tells it")
-    values: dict[str, float] = Field(default={}, description="Event name -> value, where no column holds the value")
-
-    @model_validator(mode="after")
-    def _events_have_values(self) -> "SqlInteractions":
-        if (self.event is None) == (self.columns.event is None):
-            raise ValueError("give either event (a name for every row) or columns.event, and not both")
-        if bool(self.values) == (self.columns.value is not None):
-            raise ValueError("give either columns.value or the table values (event -> value), and not both")
-        if self.event is not None and self.values and self.event not in self.values:
-            raise ValueError(f"values has no entry for event {self.event!r}")
-        return self
 
 
-class ItemColumns(Strict):
-    item_id: str
-    title: str | None = None
-    categories: str | None = None
-    price: str | None = None
-    available: str | None = None
-    created_at: str | None = None
-    image: str | None = None
+ItemColumns = shared.ItemColumns[str]
 
 
 class SqlItems(SqlTable):
@@ -82,23 +54,10 @@ class SqlItems(SqlTable):
     time_unit: Literal["native", "s", "ms", "us", "iso"] = "native"
 
 
-class LookColumns(Strict):
+class LookColumns(shared.LookImages[str]):
     scene_id: str
     product_id: str
     category: str
-    scene_image: str
-    product_image: str
-    left: str | None = None
-    top: str | None = None
-    right: str | None = None
-    bottom: str | None = None
-
-    @model_validator(mode="after")
-    def _box_is_whole(self) -> "LookColumns":
-        sides = [self.left, self.top, self.right, self.bottom]
-        if None in sides and any(side is not None for side in sides):
-            raise ValueError("a box needs left, top, right and bottom")
-        return self
 
 
 class SqlLooks(SqlTable):
@@ -107,29 +66,17 @@ class SqlLooks(SqlTable):
     columns: LookColumns
 
 
-class SqlConfig(Strict):
+class SqlConfig(shared.SourceConfig[SqlInteractions, SqlItems, SqlLooks]):
     """Everything that a SQL source needs to know. Relative paths start at the TOML's own folder."""
 
-    name: str = Field(pattern=r"^[a-z0-9-]+$", description="Names the storage namespace")
     url: SecretStr = Field(description="SQLAlchemy URL; it is shown nowhere, with or without a password")
+    url_env: str | None = Field(default=None, description="Environment variable that holds the URL, instead of url")
     root: Path | None = Field(default=None, description="Folder of the images that [items] and [looks] name")
     ends: bool = Field(
         default=False,
         description="True for an archive, or a table that is loaded a day at a time: the source ends where its rows do",
     )
-    first_day: date | None = Field(default=None, description="First day, where there are no interactions to tell it")
     batch_rows: int = Field(default=20_000, ge=1, description="Rows that are fetched at a time")
-    interactions: SqlInteractions | None = None
-    items: SqlItems | None = None
-    looks: SqlLooks | None = None
-
-    @model_validator(mode="after")
-    def _days_are_known(self) -> "SqlConfig":
-        if self.interactions is None and self.looks is None:
-            raise ValueError("declare [interactions] or [looks]: there is nothing to learn from")
-        if self.interactions is None and self.first_day is None:
-            raise ValueError("set first_day: without [interactions] nothing else tells when this source begins")
-        return self
 
 
 _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
@@ -154,7 +101,6 @@ def load_sql_config(path: Path, environment: Mapping[str, str] | None = None) ->
     if isinstance(document.get("root"), str):
         document["root"] = path.parent / expand(document["root"], path, "root", known)
     document["url"] = _url(document, path, known)
-    document.pop("url_env", None)
     return validated(SqlConfig, document, path, _SECTIONS)
 
 

@@ -71,10 +71,10 @@ class ReadOnlyDatabase:
             cursor.close()
             session.commit()
 
-    def columns(self, origin: sa.FromClause) -> list[str]:
+    def columns(self, origin: sa.FromClause, what: str) -> list[str]:
         """Names of the columns of a table or query."""
         statement = sa.select(sa.text("*")).select_from(origin).limit(0)
-        with self._session("its columns") as session:
+        with self._session(f"the columns of {what}") as session:
             return list(session.execute(statement).keys())
 
     def tables(self, schema: str | None) -> list[str]:
@@ -130,7 +130,9 @@ class ReadOnlyDatabase:
             with session:
                 yield session
         except SQLAlchemyError as error:
-            raise SourceError(f"source {self.source} cannot read {what}: {self._said(error)}") from None
+            raise SourceError(
+                f"source {self.source} cannot read {what} at {self.place}: {self._said(error)}; {self._way_out(error)}"
+            ) from None
 
     @property
     def place(self) -> str:
@@ -138,6 +140,11 @@ class ReadOnlyDatabase:
         url = self._url
         host = f"{url.host}:{url.port}" if url.host and url.port else url.host or ""
         return f"{self.dialect}://{host}/{url.database or ''}"
+
+    def _way_out(self, error: SQLAlchemyError) -> str:
+        if getattr(getattr(error, "orig", None), "sqlite_errorname", "") == "SQLITE_NOTADB":
+            return "check that its url names the file of the database"
+        return "check the section of its TOML, and that the user of its url may read it (grant select)"
 
     def _said(self, error: Exception) -> str:
         """The driver's own words in one line, without the statement and without the password."""

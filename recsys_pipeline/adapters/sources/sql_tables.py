@@ -56,7 +56,7 @@ class SqlSection:
         columns = {column: found for column, found in mapped.items() if found is not None}
         section = cls(name, config, _origin(config), columns)
         try:
-            known = database.columns(section.origin)
+            known = database.columns(section.origin, section.place)
         except SourceError:
             schema, _, table = config.table.rpartition(".")
             there = database.tables(schema or None) if config.table else []

@@ -46,8 +46,6 @@ class Clock:
     separator: str
     is_aware: bool
     """Whether the driver's timestamps carry their offset (`native` only)."""
-    has_loose_types: bool
-    """Whether a value may be of another type than its column says (SQLite)."""
 
     def inside(self, window: Window) -> sa.ColumnElement[bool]:
         """`start <= column < end`, on the raw column."""
@@ -58,8 +56,11 @@ class Clock:
         if self.unit == "native":
             return sa.literal(instant if self.is_aware else instant.replace(tzinfo=None), sa.DateTime(self.is_aware))
         if self.unit == "iso":
-            # Without a fraction: `…:00` sorts before `…:00.000`, so a row of that very instant is not before it.
-            return sa.literal(instant.replace(tzinfo=None).isoformat(self.separator), sa.String())
+            # As short as may be: `10:00` sorts before `10:00:00`, and that before `10:00:00.000`, so that no row of the
+            # very moment is before it, however it is written.
+            is_minute = not (instant.second or instant.microsecond)
+            text = instant.replace(tzinfo=None).isoformat(self.separator, "minutes" if is_minute else "auto")
+            return sa.literal(text, sa.String())
         whole, rest = divmod(microseconds(instant), PER_UNIT_US[self.unit])
         exact = whole + rest / PER_UNIT_US[self.unit]
         return sa.literal(whole, sa.BigInteger()) if not rest else sa.literal(exact, sa.Double())
@@ -73,8 +74,11 @@ class Clock:
                 self.column < sa.literal(low, sa.BigInteger()),
                 self.column > sa.literal(high, sa.BigInteger()),
             ]
-        elif self.unit == "iso" and self.has_loose_types:
-            conditions += [self.column < sa.literal("0", sa.String()), self.column >= sa.literal(":", sa.String())]
+        elif self.unit == "iso":
+            last = (
+                f"9999-12-31{self.separator}23:59:59.999999Z"  # no bare sign: some collations sort signs before digits
+            )
+            conditions += [self.column < sa.literal("0", sa.String()), self.column > sa.literal(last, sa.String())]
         return sa.or_(*conditions)
 
     def read(self, name: str, values: Values) -> Converted:

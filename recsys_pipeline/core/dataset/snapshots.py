@@ -19,12 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys_pipeline.core.dataset.schema import open_duckdb
-from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.types import Ratings, microseconds
 
 SNAPSHOT_NAME = "snapshot.json"
 SUBJECTS = ("user", "item")
 IMPRESSION = "view"
+"""The event that says an item was shown, which is no interest in it."""
+AVOID_EVENTS = ("dislike", "hide", "not_interested", "report")
+"""Events by which a user asks not to be shown an item: no interest in it either, and a wish that lists keep to."""
 BATCH_ROWS = 131_072
 RATINGS_MEMORY = "600MB"
 
@@ -32,10 +34,12 @@ LATEST_OF_PAIRS = """
     with events as (
         select u."user", i.item, e.value, epoch_us(e.timestamp) as timestamp_us, e.event
         from read_parquet(?) e join users_map u using (user_id) join items_map i using (item_id)
-        where e.event <> ? and epoch_us(e.timestamp) < ?)
+        where {events} and epoch_us(e.timestamp) < ?)
     select "user", item, arg_max(value, (timestamp_us, event, value))::float as value, max(timestamp_us) as timestamp_us
     from events group by all order by "user", timestamp_us, item
 """
+_AVOIDED = f"e.event in {AVOID_EVENTS}"
+_INTEREST = f"e.event not in {(IMPRESSION, *AVOID_EVENTS)}"
 
 
 @dataclass(frozen=True)
@@ -71,22 +75,16 @@ class Snapshot:
 
     @classmethod
     def load(cls, directory: Path, root: Path) -> "Snapshot":
-        """Read `snapshot.json`; raises `ArtifactError` where a listed file has gone."""
-        missing = [path for path in cls.files(directory, root) if not (root / path).is_file()]
-        if missing:
-            raise ArtifactError(f"{directory} lists {root / missing[0]}, which is gone: restore it or ingest that day")
+        """Read `snapshot.json`; the files that it lists are not touched."""
         raw = json.loads((directory / SNAPSHOT_NAME).read_text())
         days = tuple(DayEntry(**entry) for entry in raw.pop("days"))
         own_folder = directory.relative_to(root).as_posix()
         return cls(root=root, days=days, id_folders=(*raw.pop("earlier_id_folders"), own_folder), **raw)
 
-    @staticmethod
-    def files(directory: Path, root: Path) -> list[str]:
-        """Every file that the snapshot in `directory` needs, relative to `root`."""
-        raw = json.loads((directory / SNAPSHOT_NAME).read_text())
-        folders = [*raw["earlier_id_folders"], directory.relative_to(root).as_posix()]
-        maps = [f"{folder}/{subject}s.parquet" for folder in folders for subject in SUBJECTS]
-        return [entry["path"] for entry in raw["days"]] + maps
+    @property
+    def day_folders(self) -> list[str]:
+        """The folders (relative to `root`) that hold the days' events."""
+        return [entry.path.rsplit("/", 1)[0] for entry in self.days]
 
     @cached_property
     def user_ids(self) -> np.ndarray:
@@ -107,10 +105,20 @@ class Snapshot:
 
         With `until` (UTC), as it stood at that moment: no event at or after it is read; ids are those of the snapshot.
 
-        Impressions say that an item was shown, not that it was liked, and are left out. DuckDB sorts on the disk
+        Impressions and `AVOID_EVENTS` are no interest in an item, and are left out. DuckDB sorts on the disk
         beyond `RATINGS_MEMORY`. Measured on 2 busy cores: 20M events with 7.2M pairs take 18 s of CPU and 786 MiB at
         the peak of the process, 20M events of as many pairs (the worst case) 29 s and 1,378 MiB; see `bench_ingest`.
         """
+        return self._latest(_INTEREST, until)
+
+    def avoided(self, until: datetime | None = None) -> Ratings:
+        """The (user, item) pairs with one of `AVOID_EVENTS`, in the same form: value and time are those of the wish.
+
+        A pair may stand in `ratings` too, where the user took the item before or after.
+        """
+        return self._latest(_AVOIDED, until)
+
+    def _latest(self, events: str, until: datetime | None) -> Ratings:
         types = {"user": np.int32, "item": np.int32, "value": np.float32, "timestamp_us": np.int64}
         end_us = microseconds(until) if until is not None else np.iinfo(np.int64).max
         days = [day for day in self.days if until is None or day.day <= until.date().isoformat()]
@@ -120,7 +128,7 @@ class Snapshot:
         with tempfile.TemporaryDirectory() as spill, open_duckdb(memory_limit=RATINGS_MEMORY, spill=Path(spill)) as con:
             con.register("users_map", _id_map("user", self.user_ids))
             con.register("items_map", _id_map("item", self.item_ids))
-            pairs = con.sql(LATEST_OF_PAIRS, params=[self._paths(days), IMPRESSION, end_us])
+            pairs = con.sql(LATEST_OF_PAIRS.format(events=events), params=[self._paths(days), end_us])
             # Through con.sql, not con.execute: DuckDB 2.0's reader over an executed query gave rows in no fixed order.
             for batch in pairs.to_arrow_reader(BATCH_ROWS):
                 for name, column in columns.items():

@@ -17,6 +17,8 @@ class DayRange:
 
     first: date
     last: date | None
+    absent: frozenset[date] = frozenset()
+    """Days between them that the source does not have: not empty ones, but such as may still arrive."""
 
 
 @runtime_checkable
@@ -40,7 +42,10 @@ class Source(Protocol):
         ...
 
     def interactions(self, window: Window) -> pa.RecordBatchReader:
-        """A stream of all events in the window, in any order."""
+        """A stream of all events in the window, in any order.
+
+        Raises `SourceError` for a window with a day that is absent: what was once read as empty would hide what comes.
+        """
         ...
 
     def items(self, as_of: datetime) -> pa.Table:
@@ -67,6 +72,18 @@ class CountsRows(Protocol):
 
     def count(self, window: Window) -> int:
         """Rows that `interactions(window)` would deliver now, good and bad."""
+        ...
+
+
+@runtime_checkable
+class ChecksTables(Protocol):
+    """A source that stands on what others keep, and can say what is wrong with it before a run needs it."""
+
+    def check(self) -> None:
+        """Look at every table that it provides, and read no more than tells whether it can be read.
+
+        Raises `SourceError` naming a file or table that is missing, broken off, lacks a column or has no readable time.
+        """
         ...
 
 

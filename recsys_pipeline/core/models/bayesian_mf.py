@@ -11,17 +11,16 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from recsys_pipeline.core.errors import ModelError
-from recsys_pipeline.core.learning.gibbs.model import RatingModel
+from recsys_pipeline.core.learning.gibbs.model import RatingModel, RatingModelConfig
 from recsys_pipeline.core.learning.gibbs.posterior import sample_posterior
-from recsys_pipeline.core.learning.gibbs.sampler import Schedule, Terms
-from recsys_pipeline.core.learning.gibbs.time import BinSettings
+from recsys_pipeline.core.learning.gibbs.sampler import Schedule
 from recsys_pipeline.core.learning.model_files import check_users
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.types import Progress, Ratings, check_settings, setting
 
 
 @dataclass(frozen=True)
-class BayesianMfConfig:
+class BayesianMfConfig(RatingModelConfig):
     """Settings of the model and of its chain.
 
     RMSE is .880 on MovieLens 100K (8 factors, time bins, mean of the five official folds) and .826 on MovieLens 1M
@@ -32,22 +31,11 @@ class BayesianMfConfig:
     """
 
     embedding_size: int = setting(10, "Number of factors per user and item.", ge=1, le=256)
-    user_history: bool = setting(True, "A user's prior depends on which items the user rated, as in SVD++.")
-    item_history: bool = setting(True, "An item's prior depends on which users rated it: SVD++ flipped.")
-    item_time_bins: int = setting(0, "Equal stretches of time in which an item has a bias of its own; 0: none.", ge=0)
-    user_time_bin_days: float = setting(
-        0.0, "Length of the stretches of time in which a user has a bias of its own; 0: none.", ge=0.0
-    )
     burn_in: int = setting(30, "Sweeps before the first state that is kept.", ge=0)
     samples: int = setting(60, "States that are kept and averaged.", ge=1)
     thin: int = setting(3, "Sweeps from one kept state to the next.", ge=1)
 
     __post_init__ = check_settings
-
-    def terms(self) -> Terms:
-        """What a rating is made of."""
-        bins = BinSettings(self.item_time_bins, self.user_time_bin_days)
-        return Terms(self.embedding_size, self.user_history, self.item_history, bins)
 
 
 class BayesianMfModel(RatingModel):

@@ -9,17 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from recsys_pipeline.core.learning.gibbs.model import RatingModel
+from recsys_pipeline.core.learning.gibbs.model import RatingModel, RatingModelConfig
 from recsys_pipeline.core.learning.gibbs.modes import Modes, objective_value
 from recsys_pipeline.core.learning.gibbs.posterior import centre, collect
-from recsys_pipeline.core.learning.gibbs.sampler import Sampler, Schedule, Terms, in_rating_units, run_chain
-from recsys_pipeline.core.learning.gibbs.time import BinSettings
+from recsys_pipeline.core.learning.gibbs.sampler import Sampler, Schedule, in_rating_units, run_chain
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.types import Progress, Ratings, check_settings, setting
 
 
 @dataclass(frozen=True)
-class SvdppConfig:
+class SvdppConfig(RatingModelConfig):
     """Settings; the penalties suit ratings of 1 to 5, whose squared errors they are weighed against.
 
     With `reg` and `history_reg` chosen on validation data, RMSE is .879 on MovieLens 100K (mean of the five official
@@ -34,21 +33,10 @@ class SvdppConfig:
     frequency_power: float = setting(
         0.7, "ρ: rows are penalised in proportion to (count / mean count)^ρ.", ge=0.0, le=2.0
     )
-    user_history: bool = setting(True, "A user's vector includes those of the items that the user rated: SVD++.")
-    item_history: bool = setting(True, "An item's vector includes those of the users who rated it: SVD++ flipped.")
-    item_time_bins: int = setting(0, "Equal stretches of time in which an item has a bias of its own; 0: none.", ge=0)
-    user_time_bin_days: float = setting(
-        0.0, "Length of the stretches of time in which a user has a bias of its own; 0: none.", ge=0.0
-    )
     time_reg: float = setting(10.0, "Penalty on the biases of time bins.", gt=0.0)
     epochs: int = setting(20, "Sweeps over items, users and bins.", ge=1)
 
     __post_init__ = check_settings
-
-    def terms(self) -> Terms:
-        """What a rating is made of."""
-        bins = BinSettings(self.item_time_bins, self.user_time_bin_days)
-        return Terms(self.embedding_size, self.user_history, self.item_history, bins)
 
     def modes(self) -> Modes:
         """The penalties."""

@@ -56,6 +56,8 @@ class DayOfRelease:
     map_items: MapItems | None = None
     cold_start: ColdStart | None = None
     towers: StlModel | None = None
+    avoided: Ratings | None = None
+    """Pairs that users asked not to be shown."""
 
 
 def assemble(day: DayOfRelease, config: ReleaseConfig, seed: int) -> ReleaseParts:
@@ -79,6 +81,7 @@ def assemble(day: DayOfRelease, config: ReleaseConfig, seed: int) -> ReleasePart
         cold_start=day.cold_start,
         towers=day.towers,
         fitted=fitted,
+        avoided=day.avoided,
     )
 
 
@@ -109,7 +112,9 @@ def _priors(
     """Scores, norms and lists of the users who were there on the day, from the vectors that are served."""
     active = np.unique(known.user[known.timestamp_us >= day.end_us - DAY_US])
     rows = np.arange(len(items.ids))
-    retrieval = Retrieval(users, items.vectors, known.user, known.item, rows, active)
+    hidden = [known] if day.avoided is None else [known, day.avoided]
+    seen_user, seen_item = (np.concatenate([getattr(part, name) for part in hidden]) for name in ("user", "item"))
+    retrieval = Retrieval(users, items.vectors, seen_user, seen_item, rows, active)
     created = table["created_at"].cast(pa.int64()).to_numpy().astype(np.float64)
     state = CatalogueState(
         category=np.array([names[0] if names else None for names in table["categories"].to_pylist()], object),
@@ -190,13 +195,9 @@ def served_catalogue(
         raise DataError("the catalogue lists an item twice: validate it with core/dataset/schema.validate_items")
     places = pa.array([listed.get(item) for item in items.ids], pa.int64())
     columns = {name: catalogue[name].take(places) for name in ("price", "created_at")}
-    columns |= {"title": _filled(catalogue["title"].take(places), ""), "categories": _lists(catalogue, places)}
+    columns |= {"title": catalogue["title"].take(places).fill_null(""), "categories": _lists(catalogue, places)}
     columns["available"] = catalogue["available"].take(places).fill_null(False)
     return _as_catalogue({"item_id": own["item_id"], **columns, **facts})
-
-
-def _filled(column: pa.ChunkedArray, default: str) -> pa.ChunkedArray:
-    return column.fill_null(default)
 
 
 def _lists(catalogue: pa.Table, places: pa.Array) -> pa.Array:

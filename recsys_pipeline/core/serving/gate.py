@@ -14,6 +14,7 @@ from typing import Any
 
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.learning.model_files import read_json
+from recsys_pipeline.core.reports.accuracy.significance import ALPHA
 from recsys_pipeline.core.serving.gate_limits import GateLimits
 
 DECISION, LATENCY = "decision.json", "latency.json"
@@ -69,6 +70,8 @@ class GateFigures:
     """Measured, so it differs from run to run, and is stored apart."""
     versus_popularity: Gap | None = None
     versus_champion: Gap | None = None
+    one_list: float = math.nan
+    """What `coverage` would be if all the lists were one and the same."""
     rows_left_out: int = 0
     """Test rows that the champion's fit has seen."""
     best_ndcg: float = math.nan
@@ -157,12 +160,16 @@ def not_worse_than_champion(candidate: GateFigures, champion: GateFigures | None
     """On the same test rows NDCG@10 is not significantly below the champion's."""
     gap, name = candidate.versus_champion, not_worse_than_champion.__name__
     if gap is None:
-        return Check(name, champion is None, math.nan, -limits.tolerance, "there is no champion to compare with")
+        words = "not compared with the champion: decide again" if champion else "there is no champion to compare with"
+        return Check(name, champion is None, math.nan, -limits.tolerance, words)
+    if math.isnan(gap.high):
+        words = f"no test row is left to compare on; {candidate.rows_left_out} were left out, which its fit has seen"
+        return Check(name, False, math.nan, -limits.tolerance, words)
     words = (
         f"NDCG@10 {gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}] against the champion on {gap.n} users, "
         f"p = {gap.p_value:.3f}; {candidate.rows_left_out} test rows left out, which its fit has seen"
     )
-    return Check(name, gap.high >= -limits.tolerance, gap.high, -limits.tolerance, words)
+    return Check(name, not _is_below(gap, -limits.tolerance), gap.high, -limits.tolerance, words)
 
 
 def not_worse_than_popularity(candidate: GateFigures, _: GateFigures | None, __: GateLimits) -> Check:
@@ -171,7 +178,16 @@ def not_worse_than_popularity(candidate: GateFigures, _: GateFigures | None, __:
     if gap is None or math.isnan(gap.high):
         return Check(name, False, math.nan, 0.0, "no user has a test row: nothing is known of the candidate")
     words = f"NDCG@10 {gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}] against popularity, p = {gap.p_value:.3f}"
-    return Check(name, gap.high >= 0, gap.high, 0.0, words)
+    return Check(name, not _is_below(gap, 0.0), gap.high, 0.0, words)
+
+
+def _is_below(gap: Gap, bound: float) -> bool:
+    """Whether the gap lies below the bound by more than chance.
+
+    A bootstrap interval of a few users is too narrow (of one user it is a point), and the randomisation test is exact:
+    of five users or fewer no difference is significant. So both must say it.
+    """
+    return gap.high < bound and gap.p_value < ALPHA
 
 
 def near_the_best(candidate: GateFigures, _: GateFigures | None, limits: GateLimits) -> Check:
@@ -186,7 +202,8 @@ def near_the_best(candidate: GateFigures, _: GateFigures | None, limits: GateLim
 
 def covers_the_catalogue(candidate: GateFigures, champion: GateFigures | None, limits: GateLimits) -> Check:
     """Lists of different users differ: together they show a fair share of what they could."""
-    bound = max(limits.min_coverage, limits.min_coverage_of_champion * (champion.coverage if champion else 0.0))
+    floor = min(limits.min_lists_shown * candidate.one_list, 0.5)
+    bound = max(floor, limits.min_coverage_of_champion * (champion.coverage if champion else 0.0))
     words = f"sampled lists show {candidate.coverage:.3f} of what they could, bound {bound:.3f}"
     return Check(covers_the_catalogue.__name__, candidate.coverage >= bound, candidate.coverage, bound, words)
 
@@ -194,10 +211,11 @@ def covers_the_catalogue(candidate: GateFigures, champion: GateFigures | None, l
 def lists_near_the_champions(candidate: GateFigures, _: GateFigures | None, limits: GateLimits) -> Check:
     """No feature of lists and vectors lies far from the champion's."""
     name = lists_near_the_champions.__name__
-    worst = max(candidate.shifts, key=lambda row: row.psi, default=None)
+    bounds = {row: max(limits.max_list_psi, row.threshold) for row in candidate.shifts}
+    worst = max(bounds, key=lambda row: row.psi - bounds[row], default=None)
     if worst is None:
         return Check(name, True, math.nan, limits.max_list_psi, "there are no priors of a champion to compare with")
-    bound = max(limits.max_list_psi, worst.threshold)
+    bound = bounds[worst]
     words = f"largest shift: {worst.feature.replace('_', ' ')}, PSI {worst.psi:.2f}, bound {bound:.2f}"
     return Check(name, worst.psi <= bound, worst.psi, bound, words)
 

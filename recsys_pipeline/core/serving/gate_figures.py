@@ -175,6 +175,7 @@ def _list_figures(release: Release, limits: GateLimits, seed: int) -> dict[str, 
     could_show = min(len(release.on_sale_rows), k * len(users))
     return {
         "coverage": len(np.unique(lists[filled].astype(str))) / could_show if could_show else math.nan,
+        "one_list": min(k / could_show, 1.0) if could_show else math.nan,
         "full_lists": float(filled.all(axis=1).mean()) if len(users) else math.nan,
         "empty_lists": float((~filled.any(axis=1)).mean()) if len(users) else math.nan,
     }

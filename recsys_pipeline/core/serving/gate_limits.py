@@ -20,11 +20,11 @@ class GateLimits:
         le=1.0,
     )
     decay_days: int = setting(28, "Days over which the best promoted release is remembered.", ge=1)
-    min_coverage: float = setting(
-        0.02,
-        "Share of what the sampled lists could show at most that they do show; everyone's same ten items are below it.",
-        ge=0.0,
-        le=1.0,
+    min_lists_shown: float = setting(
+        5.0,
+        "Different items that the sampled lists show, in full lists, unless half of what they could show is less. "
+        "Everyone's same list is 1; what is popular, less what each has seen, gave 3 to 4.",
+        ge=1.0,
     )
     min_coverage_of_champion: float = setting(
         0.5, "Coverage must reach this share of the champion's, which halves only where lists collapse.", ge=0.0, le=1.0

@@ -6,15 +6,15 @@ give the same lists; with an approximate one the fast way may miss an item, whic
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64, Shaped, UInt64
+from jaxtyping import Bool, Float32, Int64, Shaped, UInt64
 
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.serving.overlay_protocol import Overlay
 from recsys_pipeline.core.serving.release import Release
-from recsys_pipeline.core.types import Ratings
 
 Why = Literal["release", "overlay", "popular"]
 BATCH_USERS = 256
@@ -43,21 +43,23 @@ class Recommendations:
 
 
 def recommend(release: Release, overlay: Overlay | None, user_ids: Sequence[str], k: int) -> Recommendations:
-    """The k best items on sale that each user has not seen and does not avoid.
+    """The k best items on sale that each user has not taken and does not avoid.
 
-    Users that neither the release nor the overlay knows get what is popular. Of equal scores the release's lower row
-    comes first, then the overlay's items. Raises `SettingError` for k < 1.
+    Users of whose taste neither the release nor the overlay knows anything get what is popular. Of equal scores the
+    release's lower row comes first, then the overlay's items. Raises `SettingError` for k < 1.
     """
-    offer, known = _Offer.of(release, overlay, k), _Known.of(release, overlay, user_ids)
-    rows, scores = np.full((len(user_ids), k), -1, np.int64), np.full((len(user_ids), k), -np.inf, np.float32)
-    with_vector, size = np.flatnonzero(known.has_vector), max(1, min(BATCH_USERS, MASK // len(offer.is_on_sale)))
-    for start in range(0, len(with_vector), size):
-        batch = with_vector[start : start + size]
-        rows[batch], scores[batch] = _personal(offer, known.take(batch), k)
-    strangers = np.flatnonzero(~known.has_vector)
-    if len(strangers):
-        rows[strangers], scores[strangers] = _popular(offer, k)
-    return Recommendations(list(user_ids), offer.ids(rows), scores, known.why)
+    offer, ids = _Offer.of(release, overlay, k), list(user_ids)
+    rows, scores = np.full((len(ids), k), -1, np.int64), np.full((len(ids), k), -np.inf, np.float32)
+    why: list[Why] = []
+    size = max(1, min(BATCH_USERS, MASK // len(offer.is_on_sale)))
+    for start in range(0, len(ids), size):
+        users = _Known.of(release, overlay, ids[start : start + size])
+        why += users.why
+        for places, lists in ((users.has_vector, _personal), (~users.has_vector, _popular)):
+            at = np.flatnonzero(places)
+            if len(at):
+                rows[start + at], scores[start + at] = lists(offer, users.take(at), k)
+    return Recommendations(ids, offer.ids(rows), scores, why)
 
 
 def recommend_exactly(release: Release, overlay: Overlay | None, user_ids: Sequence[str], k: int) -> Recommendations:
@@ -66,10 +68,10 @@ def recommend_exactly(release: Release, overlay: Overlay | None, user_ids: Seque
     rows, scores = np.full((len(user_ids), k), -1, np.int64), np.full((len(user_ids), k), -np.inf, np.float32)
     for place in range(len(user_ids)):
         user, has_vector = known.take(np.array([place])), known.has_vector[place]
-        seen = set(release.history(user.release_rows).item.tolist())
+        withheld = set(release.withheld(user.release_rows)[1].tolist())
         found = []
         for row in offer.on_sale.tolist():
-            if has_vector and (row in seen or bool(offer.seen_since(user.ids, np.array([row]))[0])):
+            if row in withheld or bool(offer.seen_since(user.ids, np.array([row]))[0]):
                 continue
             score = user.vectors[0] @ offer.vectors(np.array([row]))[0] if has_vector else offer.popularity[row]
             found.append((-float(score), row))
@@ -86,6 +88,7 @@ class _Known:
     release_rows: Int64[np.ndarray, " users"]
     vectors: Float32[np.ndarray, "users dim"]
     has_vector: Bool[np.ndarray, " users"]
+    """Whether it says anything: of a user who took nothing that the model has learned of, no vector does."""
     why: list[Why]
 
     @classmethod
@@ -94,14 +97,16 @@ class _Known:
         rows = release.user_rows(ids)
         vectors = np.zeros((len(ids), release.dim), np.float32)
         vectors[rows >= 0] = release.user_vectors[rows[rows >= 0]]
+        history, has_taste = release.history(rows), np.zeros(len(ids), bool)
+        has_taste[history.user[release.learned[history.item]]] = True
         fresh = np.full(len(ids), -1, np.int64) if overlay is None else overlay.user_rows(ids)
         if overlay is not None and (fresh >= 0).any():
             vectors[fresh >= 0] = overlay.user_vectors[fresh[fresh >= 0]]
         why: list[Why] = [
-            "overlay" if new >= 0 else "release" if row >= 0 else "popular"
-            for row, new in zip(rows, fresh, strict=True)
+            "overlay" if new >= 0 else "release" if known else "popular"
+            for known, new in zip(has_taste, fresh, strict=True)
         ]
-        return cls(ids, rows, vectors, (rows >= 0) | (fresh >= 0), why)
+        return cls(ids, rows, vectors, has_taste | (fresh >= 0), why)
 
     def take(self, places: np.ndarray) -> "_Known":
         return _Known(
@@ -140,18 +145,18 @@ class _Offer:
         beside = np.concatenate([back[~release.on_sale[back] & on_sale[back]], new])
         return cls(release, overlay, np.flatnonzero(on_sale), on_sale, beside)
 
-    @property
-    def popularity(self) -> Float64[np.ndarray, " rows"]:
+    @cached_property
+    def popularity(self) -> Float32[np.ndarray, " rows"]:
         """Decayed counts now, by row."""
         if self.overlay is None:
-            return self.release.popularity.astype(np.float64)
-        now = np.zeros(len(self.is_on_sale))
+            return self.release.popularity
+        now = np.zeros(len(self.is_on_sale), np.float32)
         now[: self.release.n_items_all] = self.release.popularity * self.overlay.decay
         names, counts = list(self.overlay.popularity), list(self.overlay.popularity.values())
         rows = self.release.item_rows(names)
         place = {item: self.release.n_items_all + at for at, item in enumerate(self.overlay.item_ids)}
         rows = np.array([place.get(name, row) for name, row in zip(names, rows, strict=True)], np.int64)
-        now[rows[rows >= 0]] = np.array(counts, np.float64)[rows >= 0]
+        now[rows[rows >= 0]] = np.array(counts, np.float32)[rows >= 0]
         return now
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:
@@ -180,43 +185,54 @@ class _Offer:
 
 def _personal(offer: _Offer, users: _Known, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Lists of users with a vector; where the index and the filters leave too few, everything on sale is looked at."""
-    history = offer.release.history(users.release_rows)
-    depth = k + int(np.bincount(history.user, minlength=1).max()) + SLACK
+    withheld, _ = offer.release.withheld(users.release_rows)
+    depth = k + int(np.bincount(withheld, minlength=1).max()) + SLACK
     if depth >= min(len(offer.release.on_sale_rows), DEEP):
-        return _best(offer, users, history, *_score_all(offer, users), k)
+        return _best(offer, users, *_score(offer, users, offer.on_sale), k)
     found, _ = offer.release.index.search_rows(users.vectors, depth)
     retrieved = np.where(found >= 0, offer.release.on_sale_rows[np.maximum(found, 0)], -1)
-    beside = np.broadcast_to(offer.beside, (len(users.ids), len(offer.beside)))
-    candidates = np.concatenate([retrieved, beside], axis=1)
     # Scored anew: an index may answer with something else than the inner product.
-    exact = np.einsum("ud,ucd->uc", users.vectors, offer.vectors(candidates))
-    rows, scores = _best(offer, users, history, candidates, exact, k)
+    exact = np.einsum("ud,ucd->uc", users.vectors, offer.vectors(retrieved))
+    beside, of_beside = _score(offer, users, offer.beside)
+    candidates, exact = np.concatenate([retrieved, beside], axis=1), np.concatenate([exact, of_beside], axis=1)
+    rows, scores = _best(offer, users, candidates, exact, k)
     short = np.flatnonzero((rows < 0).any(axis=1))
     if len(short):
         some = users.take(short)
-        history = offer.release.history(some.release_rows)
-        rows[short], scores[short] = _best(offer, some, history, *_score_all(offer, some), k)
+        rows[short], scores[short] = _best(offer, some, *_score(offer, some, offer.on_sale), k)
     return rows, scores
 
 
-def _score_all(offer: _Offer, users: _Known) -> tuple[np.ndarray, np.ndarray]:
-    rows = np.broadcast_to(offer.on_sale, (len(users.ids), len(offer.on_sale)))
-    return rows, users.vectors @ offer.vectors(offer.on_sale).T
+def _score(offer: _Offer, users: _Known, rows: Int64[np.ndarray, " some"]) -> tuple[np.ndarray, np.ndarray]:
+    """The same rows for every user, and their scores; holds no vector once per user."""
+    return np.broadcast_to(rows, (len(users.ids), len(rows))), users.vectors @ offer.vectors(rows).T
+
+
+def _popular(offer: _Offer, users: _Known, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """What is popular, less what each user is not to be shown; where that leaves too few, the less popular too."""
+    order = offer.on_sale[np.lexsort((offer.on_sale, -offer.popularity[offer.on_sale]))]
+    rows, scores = np.empty((0, k), np.int64), np.empty((0, k), np.float32)
+    for first in (order[: k + SLACK], order):
+        shape = (len(users.ids), len(first))
+        of_first = np.broadcast_to(offer.popularity[first], shape)
+        rows, scores = _best(offer, users, np.broadcast_to(first, shape), of_first, k)
+        if (rows >= 0).all():
+            break
+    return rows, scores
 
 
 def _best(
     offer: _Offer,
     users: _Known,
-    history: Ratings,
     rows: Int64[np.ndarray, "users candidates"],
     scores: Float32[np.ndarray, "users candidates"],
     k: int,
 ) -> tuple[Int64[np.ndarray, "users k"], Float32[np.ndarray, "users k"]]:
-    """The k best candidates that are on sale and not seen; a row of −1 is no candidate."""
-    seen = np.zeros((len(users.ids), len(offer.is_on_sale)), bool)
-    seen[history.user, history.item] = True
+    """The k best candidates that are on sale and not withheld from the user; a row of −1 is no candidate."""
+    withheld = np.zeros((len(users.ids), len(offer.is_on_sale)), bool)
+    withheld[offer.release.withheld(users.release_rows)] = True
     user = np.arange(len(users.ids))[:, None]
-    open_ = (rows >= 0) & offer.is_on_sale[np.maximum(rows, 0)] & ~seen[user, np.maximum(rows, 0)]
+    open_ = (rows >= 0) & offer.is_on_sale[np.maximum(rows, 0)] & ~withheld[user, np.maximum(rows, 0)]
     keys = np.where(open_, _order_keys(scores, rows), _NOTHING)
     n_candidates, depth = rows.shape[1], min(k + SLACK, rows.shape[1])
     while True:
@@ -268,11 +284,3 @@ def _read_keys(keys: UInt64[np.ndarray, "users k"]) -> tuple[np.ndarray, np.ndar
     ascending = ~(keys >> np.uint64(32)).astype(np.uint32)
     bits = np.where(ascending & _SIGN, ascending & ~_SIGN, ~ascending)
     return (keys & np.uint64(2**32 - 1)).astype(np.int64), bits.astype(np.uint32).view(np.float32)
-
-
-def _popular(offer: _Offer, k: int) -> tuple[np.ndarray, np.ndarray]:
-    popularity = offer.popularity
-    order = offer.on_sale[np.lexsort((offer.on_sale, -popularity[offer.on_sale]))][:k]
-    rows, scores = np.full(k, -1, np.int64), np.full(k, -np.inf, np.float32)
-    rows[: len(order)], scores[: len(order)] = order, popularity[order]
-    return rows, scores

@@ -6,11 +6,11 @@
     index/              search over the items on sale
     catalogue.parquet   one row per item vector: what it is, whether it is on sale, where its vector is from, popularity
     histories/          every user's known pairs
+    avoided/            pairs that users asked not to be shown; where there are any
     priors/             what the day looked like: profiles that later hours are compared with
     cold_start/ stl/    what maps a new item, and embeds its photo; where there is one
 
-Large parts are mapped from the disk and small ones read when asked for, so that opening a release costs its
-verification and little else. Ids stand in an Arrow file and not in a `VectorTable`, whose ids are objects in memory.
+Large parts are mapped from the disk and small ones read when asked for: opening costs little beside verification.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 from safetensors.numpy import save_file
 
 from recsys_pipeline.core.dataset.schema import TIMESTAMP
@@ -94,6 +94,8 @@ class ReleaseParts:
     towers: StlModel | None = None
     fitted: Bool[np.ndarray, " rows"] | None = None
     """Rows of `histories` that the model was fitted on; all where this is None."""
+    avoided: Ratings | None = None
+    """Pairs that users asked not to be shown."""
 
     def __post_init__(self) -> None:
         sizes = {
@@ -106,8 +108,9 @@ class ReleaseParts:
         for name, (found, wanted) in sizes.items():
             if found != wanted:
                 raise DataError(f"release of {self.day}: {found} {name}, expected {wanted}: make all from one snapshot")
-        if len(self.histories) and self.histories.timestamp_us.max() >= self.end_us:
-            raise DataError(f"release of {self.day}: a known pair is later than the end of the day")
+        for known in (self.histories, self.avoided):
+            if known and known.timestamp_us.max() >= self.end_us:
+                raise DataError(f"release of {self.day}: a known pair is later than the end of the day")
 
 
 def write_release(directory: Path, parts: ReleaseParts) -> None:
@@ -122,10 +125,10 @@ def write_release(directory: Path, parts: ReleaseParts) -> None:
     pq.write_table(parts.catalogue.cast(CATALOGUE), directory / CATALOGUE_FILE, compression="zstd")
     Histories.of(parts.histories, parts.fitted).save(directory / "histories")
     parts.priors.save(directory / "priors")
-    if parts.cold_start is not None:
-        parts.cold_start.save(directory / "cold_start")
-    if parts.towers is not None:
-        parts.towers.save(directory / "stl")
+    wishes = Histories.of(parts.avoided, np.zeros(len(parts.avoided), bool)) if parts.avoided else None
+    for name, part in (("avoided", wishes), ("cold_start", parts.cold_start), ("stl", parts.towers)):
+        if part is not None:
+            part.save(directory / name)
     document = {
         "format": FORMAT,
         "day": parts.day,
@@ -165,8 +168,6 @@ class Release:
         names = [field.name for field in dataclasses.fields(cls) if field.name not in ("directory", "config")]
         return cls(directory=directory, config=config, **{name: document[name] for name in names})
 
-    # -- vectors --------------------------------------------------------------------------------------------------
-
     @cached_property
     def model(self) -> AlsModel:
         """The factorisation that was judged; its items are the first `n_items` rows."""
@@ -194,8 +195,6 @@ class Release:
         """Search over the items on sale; its row i is the item `on_sale_rows[i]`."""
         return SearchIndex.load(self.directory / "index")
 
-    # -- ids ------------------------------------------------------------------------------------------------------
-
     @cached_property
     def users(self) -> IdTable:
         """Ids of users."""
@@ -220,8 +219,6 @@ class Release:
         """The row of each item, −1 for items that the release does not have."""
         return self.items.rows(ids)
 
-    # -- what is known --------------------------------------------------------------------------------------------
-
     @cached_property
     def histories(self) -> Histories:
         """All known pairs, the latest value of each."""
@@ -230,6 +227,19 @@ class Release:
     def history(self, user_rows: Int64[np.ndarray, " asked"]) -> Ratings:
         """What these users (−1: strangers, who have nothing) are known for; users are numbered by their place here."""
         return self.histories.of_users(user_rows)
+
+    @cached_property
+    def avoided(self) -> Histories | None:
+        """Pairs that users asked not to be shown, in the form of histories; None where nobody did."""
+        folder = self.directory / "avoided"
+        return Histories.load(folder, self.n_users, self.n_items) if folder.is_dir() else None
+
+    def withheld(
+        self, user_rows: Int64[np.ndarray, " asked"]
+    ) -> tuple[Int32[np.ndarray, " pairs"], Int32[np.ndarray, " pairs"]]:
+        """(user, item) pairs that these users are not shown: what they know, and what they asked not to see."""
+        parts = [found.of_users(user_rows) for found in (self.histories, self.avoided) if found is not None]
+        return np.concatenate([part.user for part in parts]), np.concatenate([part.item for part in parts])
 
     @cached_property
     def catalogue(self) -> pa.Table:
@@ -242,6 +252,11 @@ class Release:
         if not table.schema.equals(CATALOGUE) or table.num_rows != self.n_items_all:
             raise ArtifactError(f"{path} has {table.num_rows} rows of {table.schema.names}: release the day again")
         return table
+
+    @cached_property
+    def learned(self) -> Bool[np.ndarray, " items"]:
+        """Which items the model was fitted on: having taken others says nothing of a user's taste."""
+        return self.catalogue["kind"].to_numpy() == LEARNED
 
     @cached_property
     def on_sale(self) -> Bool[np.ndarray, " items"]:

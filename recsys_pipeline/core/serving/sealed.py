@@ -14,7 +14,7 @@ from typing import Any
 from recsys_pipeline.core.errors import ArtifactError
 
 MANIFEST = "manifest.json"
-"""What a store adds beside the document; it is not part of what is sealed."""
+"""What a store adds beside the document; it is not part of what is sealed. Files of this name below are."""
 _THREADS = 2
 
 
@@ -28,7 +28,8 @@ def seal(directory: Path, name: str, document: Mapping[str, Any]) -> None:
     >>> unseal(folder, "seal.json")["files"]["a.txt"]["bytes"]
     3
     """
-    paths = sorted(path for path in directory.rglob("*") if path.is_file() and path.name not in (name, MANIFEST))
+    beside = [directory / name, directory / MANIFEST]
+    paths = sorted(path for path in directory.rglob("*") if path.is_file() and path not in beside)
     files = {path.relative_to(directory).as_posix(): _describe(path) for path in paths}
     (directory / name).write_text(_text({**document, "files": files}), encoding="utf-8")
 

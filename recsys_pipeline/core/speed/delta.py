@@ -9,9 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float32, Int64, Shaped
 
-from recsys_pipeline.core.dataset.snapshots import IMPRESSION
+from recsys_pipeline.core.dataset.snapshots import AVOID_EVENTS, IMPRESSION
 from recsys_pipeline.core.errors import ArtifactError, DataError
-from recsys_pipeline.core.speed.config import OverlayConfig
 
 COLUMNS = ("user_id", "item_id", "event", "value", "timestamp")
 
@@ -58,24 +57,24 @@ def read_hours(files: Sequence[Path]) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def delta_of(events: pa.Table, start_us: int, end_us: int, config: OverlayConfig) -> Delta:
-    """The latest of each pair in `[start_us, end_us)`, by time, then event name, then value, as in `Snapshot.ratings`.
+def delta_of(events: pa.Table, start_us: int, end_us: int) -> Delta:
+    """The latest of each pair in `[start_us, end_us)`, by time, then event name, then value.
 
-    Time and memory are O(events), whatever their order. Raises `DataError` for an event outside the window: one of the
-    future must never be told, and one of the past is in the snapshot already.
+    What is taken and what is avoided are as in `Snapshot.ratings` and `Snapshot.avoided`. Time and memory are
+    O(events), whatever their order. Raises `DataError` for an event outside the window: one of the future must never be
+    told, and one of the past is in the snapshot already.
     """
     time = events.column("timestamp").cast(pa.int64()).to_numpy()
     if len(time) and not (time.min() >= start_us and time.max() < end_us):
         row = int(np.flatnonzero((time < start_us) | (time >= end_us))[0])
         raise DataError(
-            f"event {row} of {events.slice(row, 1).to_pylist()[0]} lies outside the hours that the overlay covers: "
+            f"event {row}, {events.slice(row, 1).to_pylist()[0]}, lies outside the hours that the overlay covers: "
             "give it the files from the snapshot's end to its own hour"
         )
     event, event_names = _coded(events.column("event"))
-    is_avoid = np.isin(event_names, config.avoid_events)[event]
+    is_avoid = np.isin(event_names, AVOID_EVENTS)[event]
     is_taken = (event_names != IMPRESSION)[event] & ~is_avoid
     value = events.column("value").to_numpy()
-    is_avoid |= (event_names == config.rating_event)[event] & (value < config.avoid_below)
     counts = is_taken | is_avoid
     kept = events.select(["user_id", "item_id"]).filter(pa.array(counts))
     (user, user_ids), (item, item_ids) = (_coded(kept.column(name)) for name in ("user_id", "item_id"))

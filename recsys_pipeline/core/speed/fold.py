@@ -59,9 +59,8 @@ def fold_in_users(
     says as much as before.
     """
     row = merged.item_rows[delta.taken.item]
-    learned = np.append(release.model.trained.item_count > 0, np.zeros(release.n_items_all - release.n_items + 1, bool))
     touched = np.zeros(len(delta.user_ids), bool)
-    touched[delta.taken.user[learned[row]]] = True
+    touched[delta.taken.user[np.append(release.learned, False)[row]]] = True
     number = np.cumsum(touched, dtype=np.int32) - 1
     of_touched = merged.histories.take(touched[merged.histories.user])
     histories = Ratings(

@@ -8,10 +8,10 @@ import pyarrow as pa
 from jaxtyping import Bool, Float32, UInt8
 
 from recsys_pipeline.core.dataset.image_files import ImageReader, decode_image
-from recsys_pipeline.core.errors import SourceError
+from recsys_pipeline.core.errors import DataError, SourceError
 from recsys_pipeline.core.learning.cold_start.features import item_features
 from recsys_pipeline.core.models.stl import StlModel
-from recsys_pipeline.core.serving.release import LEARNED, Release
+from recsys_pipeline.core.serving.release import Release
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,15 @@ class CatalogueChange:
 
 
 def catalogue_change(release: Release, catalogue: pa.Table) -> CatalogueChange:
-    """Compare a validated catalogue with the release's; what it no longer lists is off sale. O(catalogue)."""
+    """Compare a validated catalogue with the release's; what it no longer lists is off sale. O(catalogue).
+
+    Raises `DataError` where nothing is on sale, as a release does: an hour without an overlay is better than one of
+    empty lists.
+    """
     ids, now = catalogue.column("item_id"), catalogue.column("available").to_numpy().astype(bool)
+    if not now.any():
+        n = len(now)
+        raise DataError(f"none of the source's {n} items is on sale: every list would be empty; look at its catalogue")
     rows = release.item_rows(ids.to_numpy())
     new = catalogue.filter(pa.array((rows < 0) & now)).sort_by("item_id")
     on_sale = np.zeros(release.n_items_all, bool)
@@ -56,8 +63,7 @@ def map_new_items(release: Release, items: pa.Table, images: ImageReader | None 
     if not items.num_rows:
         return np.empty((0, release.dim), np.float32), 0
     if release.cold_start is None:
-        learned = release.catalogue["kind"].to_numpy() == LEARNED
-        mean = release.item_vectors[np.flatnonzero(learned)].mean(axis=0)
+        mean = release.item_vectors[np.flatnonzero(release.learned)].mean(axis=0)
         return np.tile(mean, (items.num_rows, 1)).astype(np.float32), 0
     mapper = release.cold_start.mappers[release.cold_start.chosen]
     ids, names, n_visual = items.column("item_id").to_pylist(), mapper.design.names, len(mapper.design.visual_mean)

@@ -35,7 +35,7 @@ from recsys_pipeline.core.speed.bloom import BloomFilter, id_hashes, pair_keys
 from recsys_pipeline.core.speed.config import OverlayConfig
 from recsys_pipeline.core.speed.popularity import decay
 
-FORMAT = 1
+FORMAT = 2
 DOCUMENT, ITEMS, POPULARITY, AVAILABILITY = (
     "overlay.json",
     "items.parquet",

@@ -18,10 +18,11 @@ DAILY_INPUTS = {
     "interactions": ["dataset/snapshot", "folds/prequential", "neighbors/als_vectors", "neighbors/als_index",
                      "reports/ranking", "reports/day_by_day", "reports/drift", "reports/off_policy"],
     "looks": ["dataset/looks", "folds/triplets", "models/stl", "reports/looks", "neighbors/stl_index"],
+    "reports": ["reports/parity"],
     "items": ["dataset/items"],
     "interactions.items": ["reports/new_items", "neighbors/cold_vectors"],
 }  # fmt: skip
-PROVIDED = configured_source().provides
+PROVIDED = configured_source().provides | {"reports"}
 AVAILABLE = [key for needs, keys in DAILY_INPUTS.items() if {*needs.split(".")} <= PROVIDED for key in keys]
 KEY = "reports/daily"
 

@@ -47,7 +47,7 @@ def day_by_day(
     earlier = store.open().latest(KEY, before=context.partition_key)
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        snapshot = open_snapshot(store.open(), data, verify=True)
+        snapshot = open_snapshot(store.open(), data, events=True)
         known: KnownUntil = lru_cache(3)(lambda window: snapshot.ratings(until=window.start))
         fits = {name: fit_as(name, artifact, config.seed) for name, artifact in models.items()}
         day, first = date.fromisoformat(context.partition_key), date.fromisoformat(snapshot.days[0].day)

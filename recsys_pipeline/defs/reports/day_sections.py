@@ -48,8 +48,11 @@ from recsys_pipeline.core.reports.page.sections import (
     samples_section,
     terms_section,
 )
+from recsys_pipeline.core.reports.parity.gaps import Gap
+from recsys_pipeline.core.reports.parity.section import parity_section
 from recsys_pipeline.defs.reports.day_by_day import FIGURES
 from recsys_pipeline.defs.reports.looks import BESIDE
+from recsys_pipeline.defs.reports.parity import GAPS
 from recsys_pipeline.defs.reports.ranking import LISTS
 
 COUNTED = {"dataset/snapshot": ("days", "users", "items", "rows"), "dataset/looks": ("scenes", "products")}
@@ -106,6 +109,7 @@ def day_sections(day: DayInputs) -> Iterator[Section]:
         yield _new_items(day)
     if day.looks is not None:
         yield _looks(day, day.looks)
+    yield _parity(day)
     indexes = {key: SearchIndex.load(day.artifacts[key].path).report for key in day.artifacts if key.endswith("_index")}
     yield index_section({key.split("/")[1].removesuffix("_index"): report for key, report in indexes.items()})
     yield lineage_section([LineageRow(a.manifest.ref, a.manifest.recipe.inputs[-5:]) for a in day.artifacts.values()])
@@ -182,6 +186,12 @@ def _new_items(day: DayInputs) -> Section:
     )
     titles = read_titles(day.artifacts["dataset/items"].path / "items.parquet")
     return new_items_section(report, new_item_examples(new, learned, titles, day.looks))
+
+
+def _parity(day: DayInputs) -> Section:
+    report = day.artifacts["reports/parity"]
+    models = [row.model for row in day.ranking.estimates] if "reports/ranking" in day.artifacts else []
+    return parity_section(load_records(Gap, report.path / GAPS), report.manifest.recipe.config["max_gap"], models)
 
 
 def _looks(day: DayInputs, data: LookData) -> Section:

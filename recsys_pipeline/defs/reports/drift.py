@@ -93,7 +93,8 @@ def _read(reference: Artifact | None) -> tuple[Profile | None, str]:
 
 def _profile(store: ArtifactStore, inputs: Mapping[str, Artifact], window: Window, form: dg.Config) -> Profile:
     config, seed = from_form(ProfileConfig, form), form.seed  # pyright: ignore[reportAttributeAccessIssue]
-    fold, snapshot = Fold.load(inputs["folds/prequential"].path), open_snapshot(store, inputs["dataset/snapshot"])
+    fold = Fold.load(inputs["folds/prequential"].path)
+    snapshot = open_snapshot(store, inputs["dataset/snapshot"], events=True)
     ids, catalogue = [], None
     if "dataset/items" in inputs:
         ids, catalogue = read_catalogue(inputs["dataset/items"].path / "items.parquet", microseconds(window.end))

@@ -46,7 +46,7 @@ def off_policy(
     inputs = {key: store.input(context, key) for key in INPUTS}
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        snapshot, day = open_snapshot(store.open(), inputs["dataset/snapshot"], verify=True), context.partition_key
+        snapshot, day = open_snapshot(store.open(), inputs["dataset/snapshot"], events=True), context.partition_key
         history = history_before(snapshot, day, _settings_of(inputs), config.seed)
         feedback = logged_feedback(day_events(snapshot, day), snapshot.user_ids, snapshot.item_ids)
         actions = items_on_offer(snapshot, _catalogue(inputs), pd.Timestamp(day, tz="UTC"), history.shown)

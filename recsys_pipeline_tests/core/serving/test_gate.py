@@ -39,7 +39,7 @@ GOOD = GateFigures(
     item_norm_median=1.0, item_norm_max=3.0, user_norm_median=1.0, full_lists=1.0, empty_lists=0.0, events_share=0.1,
     events_of_user=500, test_share=0.1, test_rows_of_user=200, latency_p99_ms=5.0,
     versus_popularity=Gap(0.1, 0.05, 0.15, 0.001, 100), versus_champion=Gap(-0.01, -0.03, 0.01, 0.4, 100),
-    best_ndcg=0.22, best_day="2026-01-03", shifts=(Shift("score", 0.1, 0.3),),
+    best_ndcg=0.22, best_day="2026-01-03", shifts=(Shift("score", 0.1, 0.3),), one_list=0.001,
 )  # fmt: skip
 CHAMPION = dataclasses.replace(GOOD, day="2026-01-05", versus_champion=None, shifts=())
 LIMITS = GateLimits()
@@ -72,8 +72,11 @@ def test_a_first_release_is_judged_by_floors_alone() -> None:
         ({"ndcg_high": math.nan}, "near_the_best"),
         ({"coverage": 0.24}, "covers_the_catalogue"),
         ({"coverage": math.nan}, "covers_the_catalogue"),
+        ({"coverage": 0.26, "one_list": 0.06}, "covers_the_catalogue"),
+        ({"one_list": math.nan}, "covers_the_catalogue"),
         ({"shifts": (Shift("score", 0.1, 0.3), Shift("item_norm", 2.1, 0.3))}, "lists_near_the_champions"),
         ({"shifts": (Shift("recommended_price", math.inf, 0.0),)}, "lists_near_the_champions"),
+        ({"shifts": (Shift("score", 2.4, 2.5), Shift("item_norm", 2.2, 0.3))}, "lists_near_the_champions"),
         ({"recall": 0.94}, "index_finds_neighbours"),
         ({"n_not_finite": 1}, "vectors_are_sane"),
         ({"item_norm_max": 101.0}, "vectors_are_sane"),
@@ -99,7 +102,10 @@ def test_each_fault_is_found_by_its_check_alone(fault: dict[str, Any], check: st
     "harmless",
     [
         {"versus_champion": Gap(-0.05, -0.11, 0.001, 0.06, 100)},
+        {"versus_champion": Gap(-0.3, -0.3, -0.3, 1.0, 1)},
+        {"versus_popularity": Gap(-0.3, -0.5, -0.1, 0.25, 3)},
         {"ndcg": 0.155},
+        {"one_list": 0.5},
         {"events_share": 0.9, "events_of_user": 99},
         {"shifts": (Shift("score", 2.4, 2.5),)},
         {"drifted": ("hour_of_day",)},
@@ -109,6 +115,12 @@ def test_what_may_be_chance_passes(harmless: dict[str, Any]) -> None:
     made = judge(dataclasses.replace(GOOD, **harmless), CHAMPION, LIMITS)
     assert made.promoted
     assert (made.warnings != ()) == ("drifted" in harmless)
+
+
+def test_a_champion_that_has_seen_every_test_row_is_told() -> None:
+    nothing = Gap(math.nan, math.nan, math.nan, math.nan, 0)
+    made = judge(dataclasses.replace(GOOD, versus_champion=nothing, rows_left_out=7), CHAMPION, LIMITS)
+    assert "7 were left out, which its fit has seen" in made.why_not
 
 
 def test_a_tolerance_lets_a_small_loss_pass() -> None:
@@ -159,7 +171,8 @@ def test_figures_of_a_first_release(release: Release) -> None:
     assert found.recall == 1.0
     assert found.n_not_finite == 0
     assert found.full_lists == 1.0
-    assert 0 < found.coverage <= 1
+    assert found.one_list == 5 / len(release.on_sale_rows)
+    assert found.one_list <= found.coverage <= 1
     assert (found.events_share, found.events_of_user) == (0.5, 2)
     assert (found.test_share, found.test_rows_of_user) == (0.25, 1)
     assert found.latency_p99_ms == pytest.approx(2.0)

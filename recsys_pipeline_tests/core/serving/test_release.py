@@ -28,6 +28,7 @@ from recsys_pipeline.core.serving.release import (
     write_release,
 )
 from recsys_pipeline.core.serving.release_document import DOCUMENT
+from recsys_pipeline.core.serving.sealed import seal, unseal
 from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.release_fixtures import (
     DAY,
@@ -124,10 +125,34 @@ def test_the_store_may_add_its_manifest(release: Release, tmp_path: Path) -> Non
     assert "manifest.json" not in (folder / DOCUMENT).read_text()
 
 
+def test_only_the_stores_own_manifest_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    for name in ("model/manifest.json", "model/seal.json", "manifest.json"):
+        (tmp_path / name).write_text("{}")
+    seal(tmp_path, "seal.json", {})
+    (tmp_path / "manifest.json").write_text("other")
+    assert set(unseal(tmp_path, "seal.json")["files"]) == {"model/manifest.json", "model/seal.json"}
+    (tmp_path / "model" / "manifest.json").write_text("no")
+    with pytest.raises(ArtifactError, match=r"model/manifest\.json is missing or corrupt"):
+        unseal(tmp_path, "seal.json")
+
+
 def test_nothing_known_is_later_than_the_day() -> None:
     late = dataclasses.replace(ratings(), timestamp_us=ratings().timestamp_us + HOUR_US)
     with pytest.raises(DataError, match="later than the end of the day"):
         dataclasses.replace(parts(), histories=late)
+
+
+def test_wishes_are_kept_and_nothing_is_written_where_there_are_none(release: Release, tmp_path: Path) -> None:
+    none, some = ratings().take(np.empty(0, np.int64)), ratings().take(np.array([0, 3]))
+    files = {path.relative_to(release.directory) for path in files_of(release.directory)}
+    empty = tiny_release(tmp_path / "none", avoided=none)
+    assert {path.relative_to(empty.directory) for path in files_of(empty.directory)} == files
+    assert empty.avoided is None
+    found = tiny_release(tmp_path / "some", avoided=some).avoided
+    assert found is not None
+    assert sorted(found.everything().item.tolist()) == sorted(some.item.tolist())
+    assert not found.fitted.any(), "no model is fitted on a wish"
 
 
 def test_parts_of_different_snapshots_are_refused() -> None:

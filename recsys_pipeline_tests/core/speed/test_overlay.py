@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from recsys_pipeline.core.errors import ArtifactError, DataError
 from recsys_pipeline.core.serving.overlay_protocol import Overlay as ServedOverlay
+from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.core.serving.release import Release, decayed_popularity
 from recsys_pipeline.core.speed.build import build_overlay
 from recsys_pipeline.core.speed.config import OverlayConfig
-from recsys_pipeline.core.speed.opening import checked_release
 from recsys_pipeline.core.speed.overlay import Overlay, write_overlay
 from recsys_pipeline.core.types import Ratings, microseconds
 from recsys_pipeline_tests.core.speed.events import END, event, hour, overlay, table
@@ -120,16 +120,26 @@ def test_filters_hold_every_pair_that_was_taken_or_avoided(
     assert {pair for pair, is_hidden in zip(every, hidden, strict=True) if is_hidden} == pairs & set(every)
 
 
-def test_a_low_rating_is_avoided_and_a_dislike_says_nothing_of_taste(release: Release, tmp_path: Path) -> None:
+def test_a_dislike_hides_an_item_and_says_nothing_of_taste(release: Release, tmp_path: Path) -> None:
     events = [
-        event("user-1", "item-2", 1, "rating", 1.0), event("user-1", "item-1", 1, "rating", 5.0),
-        event("user-2", "item-5", 2, "hide"), event("user-3", "item-6", 2, "view"),
+        event("user-1", "item-2", 1, "rating", 1.0), event("user-2", "item-5", 2, "hide"),
+        event("user-3", "item-6", 2, "view"),
     ]  # fmt: skip
     found = overlay(tmp_path, release, events)
-    assert (found.taken_filter.n_keys, found.avoid_filter.n_keys) == (2, 2)
-    assert found.seen(["user-2", "user-3"], ["item-5", "item-6"]).tolist() == [True, False]
+    assert (found.taken_filter.n_keys, found.avoid_filter.n_keys) == (1, 1)
+    assert found.seen(["user-1", "user-2", "user-3"], ["item-2", "item-5", "item-6"]).tolist() == [True, True, False]
     assert found.user_ids == ["user-1"]
-    assert set(found.popularity) == {"item-1", "item-2"}
+    assert set(found.popularity) == {"item-2"}
+
+
+def test_strangers_who_took_only_new_items_are_spared_them(release: Release, tmp_path: Path) -> None:
+    """They have no vector, and so the list of what is popular; the new item leads it for everybody else."""
+    fans = [event(f"fan {number}", "new hit", 5) for number in range(50)]
+    found = overlay(tmp_path, release, fans, config=OverlayConfig(false_positive_rate=1e-6))
+    assert found.user_ids == []
+    lists = recommend(release, found, ["fan 7", "somebody else"], 3)
+    assert "new hit" not in lists.of(0)
+    assert lists.of(1) == ["new hit", *lists.of(0)[:2]]
 
 
 def test_the_catalogue_of_now_decides_what_is_on_sale(release: Release, tmp_path: Path) -> None:
@@ -143,6 +153,13 @@ def test_the_catalogue_of_now_decides_what_is_on_sale(release: Release, tmp_path
     assert found.item_ids == ["fresh"]
     assert found.items.to_pylist()[0]["title"] == rows[0]["title"]
     assert found.popularity["fresh"] == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("sold_out", [catalogue().slice(3, 1), catalogue().slice(0, 0)], ids=["sold out", "no rows"])
+def test_a_catalogue_with_nothing_on_sale_makes_no_overlay(sold_out: pa.Table, release: Release) -> None:
+    """The hour fails and the overlay before it stays, rather than that every list is empty."""
+    with pytest.raises(DataError, match="on sale: every list would be empty"):
+        build_overlay(release, table([]), hour(0), OverlayConfig(), sold_out)
 
 
 def test_a_new_item_without_a_mapper_gets_the_mean_of_the_learned(release: Release, tmp_path: Path) -> None:
@@ -211,20 +228,6 @@ def test_a_changed_byte_in_any_file_is_found_and_named(release: Release, tmp_pat
             Overlay.load(tmp_path, release)
         path.write_bytes(content)
     Overlay.load(tmp_path, release)
-
-
-def test_a_corrupt_release_gives_no_overlay(tmp_path: Path) -> None:
-    """Digests are compared while the release is read: the body may finish, the block may not."""
-    tiny_release(tmp_path)
-    path = tmp_path / "histories" / "histories.safetensors"
-    content = path.read_bytes()
-    with checked_release(tmp_path) as found:
-        assert found.day == "2026-01-05"
-    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(ArtifactError, match=path.name), checked_release(tmp_path):
-        pass
-    with pytest.raises(ArtifactError, match=path.name), checked_release(tmp_path):
-        raise ValueError("what the body stumbled over")
 
 
 def test_an_overlay_grows_with_the_touched_users_only(release: Release, tmp_path: Path) -> None:

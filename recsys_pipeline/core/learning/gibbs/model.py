@@ -7,6 +7,7 @@ and folding a training user in gives the same numbers again. Over states the sco
 """
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,13 +16,32 @@ from jaxtyping import Float32, Int32
 
 from recsys_pipeline.core.learning.gibbs.kernels import Prior, Rows, draw_rows
 from recsys_pipeline.core.learning.gibbs.posterior import Posterior, mean_effects
-from recsys_pipeline.core.learning.gibbs.sampler import ByRow, History, Ids
+from recsys_pipeline.core.learning.gibbs.sampler import ByRow, History, Ids, Terms
+from recsys_pipeline.core.learning.gibbs.time import BinSettings
 from recsys_pipeline.core.learning.model_files import check_items, check_users, load_model, save_model
 from recsys_pipeline.core.learning.user_histories import history_matrix
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.types import Ratings, setting
 
 PAIR_BLOCK = 8192
 """Pairs whose vectors are gathered at once: with 60 states of 10 factors, 2 × 20 MB."""
+
+
+@dataclass(frozen=True)
+class RatingModelConfig:
+    """What a rating is made of: the settings that `bayesian_mf` and `svdpp` share, each with a size of its own."""
+
+    embedding_size: int
+    user_history: bool = setting(True, "A user's prior depends on which items the user rated, as in SVD++.")
+    item_history: bool = setting(True, "An item's prior depends on which users rated it: SVD++ flipped.")
+    item_time_bins: int = setting(0, "Equal stretches of time in which an item has a bias of its own; 0: none.", ge=0)
+    user_time_bin_days: float = setting(
+        0.0, "Length of the stretches of time in which a user has a bias of its own; 0: none.", ge=0.0
+    )
+
+    def terms(self) -> Terms:
+        """The same in the sampler's words."""
+        bins = BinSettings(self.item_time_bins, self.user_time_bin_days)
+        return Terms(self.embedding_size, self.user_history, self.item_history, bins)
 
 
 class RatingModel:

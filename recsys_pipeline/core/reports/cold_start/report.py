@@ -20,7 +20,7 @@ from recsys_pipeline.core.reports.accuracy.day_by_day import KnownUntil
 from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
 from recsys_pipeline.core.reports.accuracy.ratios import mean_estimates
-from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES, Difference
+from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES, Difference, Estimate
 from recsys_pipeline.core.reports.accuracy.significance import (
     holm,
     minimum_detectable_effect,
@@ -79,19 +79,16 @@ class NewItemsFacts:
 
 
 @dataclass(frozen=True)
-class PlacedFigure:
-    """One figure of a way to place new items, with its interval over users; NaN where nothing defines it."""
+class Place:
+    """Over which days, and among which items, new items were placed."""
 
     scope: str
     placement: str
-    model: str
-    metric: str
-    k: int
-    value: float
-    low: float
-    high: float
-    n: int
-    """Users."""
+
+
+@dataclass(frozen=True)
+class PlacedFigure(Estimate, Place):
+    """One figure of a way to place new items; NaN where nothing defines it."""
 
 
 @dataclass(frozen=True)

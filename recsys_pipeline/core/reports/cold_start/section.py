@@ -55,11 +55,8 @@ def recent_estimates(report: NewItemsReport, placement: str) -> list[Estimate]:
 
 
 def _estimates(figures: Sequence[PlacedFigure], scope: str, placement: str) -> list[Estimate]:
-    return [
-        Estimate(_name(row.model), row.metric, row.k, row.value, row.low, row.high, row.n)
-        for row in figures
-        if (row.scope, row.placement) == (scope, placement)
-    ]
+    found = [row for row in figures if (row.scope, row.placement) == (scope, placement)]
+    return [replace(row, model=_name(row.model)) for row in found]
 
 
 def _leads(report: NewItemsReport) -> list[Difference]:

@@ -6,6 +6,7 @@ the demo marketplace after three days: such rows, a sixth of all, had an NDCG@10
 models than in full ones, and would hide any gap.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from recsys_pipeline.core.reports.accuracy.resampling import Difference, paired_
 from recsys_pipeline.core.reports.looks.look_report import PRIMARY, paired_over_scenes
 from recsys_pipeline.core.reports.looks.look_scorers import TowerScorer
 from recsys_pipeline.core.reports.looks.looks import pair_figures
-from recsys_pipeline.core.reports.page.plots import add_legend, metric_label, model_styles, new_figure
+from recsys_pipeline.core.reports.page.plots import add_legend, model_styles, new_figure
 from recsys_pipeline.core.types import Ratings
 
 FULL, CONTINUED = "full", "continued"
@@ -113,19 +114,21 @@ def never_in(rows: Ratings, others: Sequence[Ratings]) -> Bool[np.ndarray, " row
     return ~np.isin(_pairs(rows, rows.n_items), np.concatenate(known)) if known else np.ones(len(rows), bool)
 
 
-def gap_figure(gaps: Sequence[Gap], max_gap: float) -> Figure:
-    """The gaps of every model day by day, with their intervals, and the bound."""
+def gap_figure(gaps: Sequence[Gap], max_gap: float, models: Sequence[str] = ()) -> Figure:
+    """The gaps of every model day by day, with their intervals, and the bound; `models` fix the colours."""
     figure, axes = new_figure()
-    days, models = sorted({row.day for row in gaps}), sorted({row.model for row in gaps})
-    for model, (color, marker) in model_styles(models).items():
+    days, compared = sorted({row.day for row in gaps}), sorted({row.model for row in gaps})
+    styles = model_styles([*models, *compared])
+    for model in compared:
+        color, marker = styles[model]
         rows = [row for row in gaps if row.model == model]
         bars = [[row.gap - row.low for row in rows], [row.high - row.gap for row in rows]]
-        label = f"{model}, {metric_label(rows[0].metric, rows[0].k)}"
         x, values = [days.index(row.day) for row in rows], [row.gap for row in rows]
-        axes.errorbar(x, values, bars, color=color, marker=marker, label=label, linewidth=1.5, capsize=3)
+        axes.errorbar(x, values, bars, color=color, marker=marker, label=model, linewidth=1.5, capsize=3)
     axes.axhline(0, color="0.6", linewidth=0.8)
-    axes.axhline(max_gap, color="0.3", linewidth=1, linestyle="--", label="largest gap allowed")
-    axes.set_xticks(range(len(days)), [day[5:] for day in days])
+    axes.axhline(max_gap, color="0.3", linewidth=1, linestyle="--", label="allowed")
+    step = max(1, math.ceil(len(days) / 6))
+    axes.set_xticks(range(0, len(days), step), [day[5:] for day in days[::step]])
     axes.set_ylabel("full minus continued")
     add_legend(axes)
     return figure

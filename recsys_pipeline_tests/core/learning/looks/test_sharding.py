@@ -15,7 +15,7 @@ N_DEVICES = 8
 
 def train_on(n_devices: int, folder: Path) -> None:
     """Two trainings in a process with eight devices that share this machine's cores; their weights go to a file."""
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={N_DEVICES}"
+    os.environ["XLA_FLAGS"] += f" --xla_force_host_platform_device_count={N_DEVICES}"
     import jax
 
     from recsys_pipeline.core.folds.triplets import LooksTrain

@@ -8,8 +8,10 @@ from hypothesis import given
 
 from recsys_pipeline.core.models import als
 from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
+from recsys_pipeline.core.reports.page.page import ReportData, render_page
 from recsys_pipeline.core.reports.page.plots import to_png
 from recsys_pipeline.core.reports.parity.gaps import Gap, compare_rankings, gap_figure, never_in
+from recsys_pipeline.core.reports.parity.section import parity_section
 from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.model_battery import planted_blocks
 from recsys_pipeline_tests.strategies import ratings
@@ -78,3 +80,22 @@ def test_undefined_gaps_are_not_beyond_anything_and_all_are_stored_and_drawn(tmp
     save_records([GAP, undefined], tmp_path / "gaps.parquet")
     assert load_records(Gap, tmp_path / "gaps.parquet")[0] == GAP
     assert to_png(gap_figure([GAP, undefined], 0.005)).startswith(b"\x89PNG")
+
+
+def test_the_section_tells_the_newest_gap_of_each_model_and_lists_all() -> None:
+    later = dataclasses.replace(GAP, day="2026-01-18", gap=0.0012, low=-0.003, high=0.005)
+    undefined = dataclasses.replace(GAP, model="stl", metric="same_category_accuracy", k=0, gap=np.nan, low=np.nan)
+    section = parity_section([GAP, undefined, later], max_gap=0.005)
+    assert "als, continued for 6 days up to 2026-01-18, is +0.0012 (-0.0030 to +0.0050) behind" in section.headline
+    assert "which is allowed" in section.headline
+    assert "stl, continued for 6 days up to 2026-01-11, could not be compared" in section.headline
+    assert "more than is allowed" in parity_section([GAP], max_gap=0.005).headline
+    page = render_page(ReportData("shop", "2026-01-18", "0" * 64, (), (section,)))
+    assert page.count("undefined") >= 1
+    assert "2026-01-11 · als" in page, "every day stands in the table"
+
+
+def test_before_the_first_full_fit_with_a_model_behind_it_the_section_says_so() -> None:
+    section = parity_section([], max_gap=0.005)
+    assert "No day yet" in section.headline
+    assert [block.kind for block in section.blocks] == ["text"]

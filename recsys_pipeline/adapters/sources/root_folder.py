@@ -1,8 +1,16 @@
-"""Images that tables name by their paths below a folder."""
+"""What lies below the root of a source: files that a pattern names, and images that tables name by their paths."""
 
 from pathlib import Path
 
 from recsys_pipeline.core.errors import SourceError
+
+
+def files_below(root: Path, pattern: str, setting: str) -> list[Path]:
+    """Files that a pattern names, sorted; raises `SourceError` naming the setting where there are none."""
+    paths = sorted((path for path in root.glob(pattern) if path.is_file()), key=lambda path: path.parts)
+    if not paths:
+        raise SourceError(f"no file {pattern} below {root}: check root and {setting}")
+    return paths
 
 
 def read_image(folder: Path, reference: str) -> bytes:

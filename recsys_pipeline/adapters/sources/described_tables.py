@@ -1,0 +1,94 @@
+"""What the TOMLs of files and of databases describe alike: the columns of each table, and what an event is worth."""
+
+from datetime import date
+from typing import Any, Generic, TypeVar
+
+from pydantic import Field, model_validator
+
+from recsys_pipeline.adapters.sources.config_fields import Strict
+
+Name = TypeVar("Name")
+"""How a column is named: in a file by its header or position, in a database by its name."""
+
+
+class InteractionColumns(Strict, Generic[Name]):
+    user_id: Name
+    item_id: Name
+    timestamp: Name
+    event: Name | None = None
+    value: Name | None = None
+    request_id: Name | None = None
+    position: Name | None = None
+    propensity: Name | None = None
+
+
+class ItemColumns(Strict, Generic[Name]):
+    item_id: Name
+    title: Name | None = None
+    categories: Name | None = None
+    price: Name | None = None
+    available: Name | None = None
+    created_at: Name | None = None
+    image: Name | None = None
+
+
+class LookImages(Strict, Generic[Name]):
+    """The columns of looks without the ids, which files may leave out."""
+
+    scene_image: Name
+    product_image: Name
+    left: Name | None = None
+    top: Name | None = None
+    right: Name | None = None
+    bottom: Name | None = None
+
+    @model_validator(mode="after")
+    def _box_is_whole(self) -> "LookImages[Name]":
+        sides = [self.left, self.top, self.right, self.bottom]
+        if None in sides and any(side is not None for side in sides):
+            raise ValueError("a box needs left, top, right and bottom")
+        return self
+
+
+EventColumns = TypeVar("EventColumns", bound=InteractionColumns[Any])
+
+
+class Events(Strict, Generic[EventColumns]):
+    """What rows of `[interactions]` mean."""
+
+    columns: EventColumns
+    event: str | None = Field(default=None, description="The event of every row, where no column tells it")
+    values: dict[str, float] = Field(default={}, description="Event name -> value, where no column holds the value")
+
+    @model_validator(mode="after")
+    def _events_have_values(self) -> "Events[EventColumns]":
+        if (self.event is None) == (self.columns.event is None):
+            raise ValueError("give either event (a name for every row) or columns.event, and not both")
+        if bool(self.values) == (self.columns.value is not None):
+            raise ValueError("give either columns.value or the table values (event -> value), and not both")
+        if self.event is not None and self.values and self.event not in self.values:
+            raise ValueError(f"values has no entry for event {self.event!r}")
+        return self
+
+
+Interactions = TypeVar("Interactions")
+Items = TypeVar("Items")
+Looks = TypeVar("Looks")
+
+
+class SourceConfig(Strict, Generic[Interactions, Items, Looks]):
+    """The top of a source's TOML."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$", description="Names the storage namespace")
+    first_day: date | None = Field(default=None, description="First day, where there are no interactions to tell it")
+    interactions: Interactions | None = None
+    items: Items | None = None
+    looks: Looks | None = None
+
+    @model_validator(mode="after")
+    def _days_are_known(self) -> "SourceConfig[Interactions, Items, Looks]":
+        if self.interactions is None and self.looks is None:
+            raise ValueError("declare [interactions] or [looks]: there is nothing to learn from")
+        if self.interactions is None and self.first_day is None:
+            raise ValueError("set first_day: without [interactions] nothing else tells when this source begins")
+        return self

@@ -1,0 +1,222 @@
+"""Which files hold the events of a window, by the layout of `[interactions]`, and the events in them.
+
+Cumulative releases, honestly in time: a release holds every event before the date in its name (measured on the 14
+MovieTweetings releases: the latest event of release D is between D-1 22:57 and D 00:00:25). The events of day d are
+read from the earliest release that is dated d + 1 + `settle_days` or later, which is the first that could have shown
+them, and an event that a later release adds to an earlier day is not delivered: a pipeline that ran on that day could
+not have known it. In MovieTweetings those late rows are 21 to 36 (5 to 7%) of a day while releases were made at 23:00
+UTC, and none after; `settle_days = 1` waits a day and gets all of them. Their number is logged as a warning.
+
+Of a file per day, a day whose file is not there is refused and not taken as empty: its file may be late, and a day
+that was once read as empty would hide what comes.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+
+import pyarrow as pa
+
+from recsys_pipeline.adapters.sources.files_config import InteractionFiles
+from recsys_pipeline.adapters.sources.interaction_files import interaction_rows
+from recsys_pipeline.adapters.sources.root_folder import files_below
+from recsys_pipeline.adapters.sources.text_tables import failures_named
+from recsys_pipeline.core.dataset.schema import INTERACTIONS, TRACE, open_duckdb
+from recsys_pipeline.core.dataset.sources import DayRange
+from recsys_pipeline.core.errors import SourceError
+from recsys_pipeline.core.types import DAY, Window
+
+logger = logging.getLogger(__name__)
+
+BATCH_ROWS = 100_000
+STREAM = pa.schema([field.with_nullable(True) for field in [*INTERACTIONS, *TRACE]])
+LAST = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What one file delivers: events in `[start, end)`, and at `start` the rows whose time cannot be read.
+
+    `strict` marks files whose rows must all lie in that span; those that do not are delivered at `start` as defects.
+    """
+
+    path: Path
+    start: datetime
+    end: datetime
+    strict: bool = False
+
+
+class EventFiles:
+    """The files of `[interactions]` below the root of a source."""
+
+    def __init__(self, root: Path, config: InteractionFiles, source: str) -> None:
+        self.root = root
+        self.config = config
+        self.source = source
+        self._known_dates: dict[Path, date] = {}
+        self._known_spans: dict[tuple[Path, int, int], tuple[datetime, datetime] | None] = {}
+
+    def days(self) -> DayRange:
+        """From the data: for `file` by reading the times once, else by the dates in the paths."""
+        if self.config.layout == "days":
+            dates = [found for found, _ in self._dated_files]
+            between = Window.of_days(dates[0], dates[-1]).days()
+            return DayRange(dates[0], dates[-1], frozenset(between) - set(dates))
+        if self.config.layout == "releases":
+            releases = self._releases()
+            return DayRange(releases[0].start.date(), (releases[-1].end - DAY).date())
+        spans = [span for _, span in self._spans()]
+        return DayRange(min(first for first, _ in spans).date(), max(last for _, last in spans).date())
+
+    def read(self, window: Window) -> pa.RecordBatchReader:
+        """Events of the window; rows that cannot be read carry a `defect` with the offending text.
+
+        Raises `SourceError`, before or while streaming, where a file is missing, lacks a column or breaks off.
+        """
+        shares = self._shares(window)
+        if self.config.layout == "days":
+            self._refuse_absent_days(shares, window)
+        return pa.RecordBatchReader.from_batches(STREAM, self._stream(shares, window))
+
+    def files(self, window: Window) -> list[Path]:
+        """The files that hold the window's events; none for days whose file is not there."""
+        return [share.path for share in self._shares(window)]
+
+    def check(self) -> None:
+        """Raise `SourceError` where the newest file cannot be read to its end, lacks a column or has no time."""
+        if self.config.layout == "file":
+            self._spans()
+        else:
+            self._span(self._dated_files[-1][1])
+
+    def _paths(self) -> list[Path]:
+        return files_below(self.root, self.config.path, f"interactions.path of source {self.source}")
+
+    @property
+    def _dated_files(self) -> list[tuple[date, Path]]:
+        """The files with the dates in their paths; the folder is looked at each time, since files come and go."""
+        paths = self._paths()
+        for path in paths:
+            if path not in self._known_dates:
+                self._known_dates[path] = self._date_of(self._relative(path))
+        return sorted(((self._known_dates[path], path) for path in paths), key=lambda dated: dated[0])
+
+    def _date_of(self, name: str) -> date:
+        match = re.search(self.config.date_pattern, name)
+        try:
+            return date.fromisoformat(match[1 if match.re.groups else 0] if match else "")
+        except ValueError as error:
+            raise SourceError(
+                f"{name} has no ISO date where interactions.date_pattern {self.config.date_pattern!r} looks for it"
+            ) from error
+
+    def _shares(self, window: Window) -> list[_Share]:
+        """The files that the window needs, each with the span that it delivers."""
+        if self.config.layout == "file":
+            shares = [_Share(path, _midnight(span[0].date()), LAST) for path, span in self._spans()]
+        elif self.config.layout == "days":
+            shares = [_Share(path, _midnight(day), _midnight(day) + DAY, True) for day, path in self._dated_files]
+        else:
+            shares = self._releases()
+        return [share for share in shares if share.start < window.end and window.start < share.end]
+
+    def _refuse_absent_days(self, shares: list[_Share], window: Window) -> None:
+        there = {share.start.date() for share in shares}
+        absent = [day for day in window.days() if day not in there]
+        if absent:
+            others = f" (and {len(absent) - 1} days more)" if absent[1:] else ""
+            raise SourceError(
+                f"no file of {absent[0]}{others} at {self.config.path} below {self.root}: a day is taken in once its "
+                "file is there; give it a file without rows where it had no events"
+            )
+
+    def _releases(self) -> list[_Share]:
+        dated = self._dated_files
+        ends = [_midnight(day) - self.config.settle_days * DAY for day, _ in dated]
+        if len(set(ends)) < len(ends):
+            raise SourceError(
+                f"source {self.source} has two releases of one date: interactions.path must name one each"
+            )
+        oldest = dated[0][1]
+        span = self._span(oldest)
+        if span is None:
+            raise SourceError(f"{oldest} is the first release and is empty: remove it")
+        starts = [_midnight(span[0].date()), *ends[:-1]]
+        return [_Share(path, start, end) for (_, path), start, end in zip(dated, starts, ends, strict=True)]
+
+    def _spans(self) -> list[tuple[Path, tuple[datetime, datetime]]]:
+        """Files of layout `file` that have rows, each with its first and last time."""
+        paths = self._paths()
+        spans = [(path, span) for path in paths if (span := self._span(path)) is not None]
+        if not spans:
+            raise SourceError(f"{paths[0]} has no rows: check interactions.path of source {self.source}")
+        return spans
+
+    def _span(self, path: Path) -> tuple[datetime, datetime] | None:
+        """First and last readable time in a file, None where it has no rows; read once per version of the file."""
+        stat = path.stat()
+        version = (path, stat.st_size, stat.st_mtime_ns)
+        if version not in self._known_spans:
+            rows = interaction_rows(path, self._relative(path), self.config)
+            with failures_named(path), open_duckdb() as con:
+                found = con.execute(f"select count(*), min(timestamp), max(timestamp) from ({rows})").fetchall()[0]
+                if found[0] and found[1] is None:
+                    first = con.execute(f"select source_row, defect from ({rows}) order by 1 limit 1").fetchall()[0]
+                    raise SourceError(
+                        f"no row of {path} has a readable time (row {first[0]}: {first[1]}): "
+                        "check interactions.time_unit and its column"
+                    )
+            self._known_spans[version] = (found[1], found[2]) if found[0] else None
+        return self._known_spans[version]
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+    def _stream(self, shares: list[_Share], window: Window) -> Iterator[pa.RecordBatch]:
+        for share in shares:
+            self._warn_of_late_rows(share)
+            with failures_named(share.path), open_duckdb() as con:
+                for batch in con.sql(self._share_sql(share, window)).to_arrow_reader(BATCH_ROWS):
+                    yield batch.cast(STREAM)
+
+    def _warn_of_late_rows(self, share: _Share) -> None:
+        """Say how many events a release adds to the time before its span: they are in no other release's span."""
+        paths = [path for _, path in self._dated_files] if self.config.layout == "releases" else []
+        if share.path not in paths[1:]:
+            return
+        earlier = paths[paths.index(share.path) - 1]
+        counts = []
+        for path in (earlier, share.path):
+            rows = interaction_rows(path, self._relative(path), self.config)
+            with failures_named(path), open_duckdb() as con:
+                before = f"select count(*) from ({rows}) where timestamp < timestamptz '{share.start.isoformat()}'"
+                counts += con.execute(before).fetchall()[0]
+        if counts[1] > counts[0]:
+            logger.warning(
+                "%s holds %d rows from before %s that %s lacks: they came late and are not delivered; "
+                "raise interactions.settle_days to wait for such rows",
+                *(share.path.name, counts[1] - counts[0], share.start.isoformat(), earlier.name),
+            )
+
+    def _share_sql(self, share: _Share, window: Window) -> str:
+        span = f"timestamptz '{share.start.isoformat()}' and timestamp < timestamptz '{share.end.isoformat()}'"
+        defect, known = "defect", "timestamp is not null"
+        if share.strict:
+            known = f"timestamp >= {span}"
+            outside = f"'timestamp ' || timestamp || ' is outside {share.start.date()}, the day of its file'"
+            defect = f"case when defect is null and not ({known}) then {outside} else defect end"
+        start, end = (edge.isoformat() for edge in (max(share.start, window.start), min(share.end, window.end)))
+        return f"""
+            select * exclude (delivered) from (
+                select * replace ({defect} as defect),
+                       case when {known} then timestamp else timestamptz '{share.start.isoformat()}' end as delivered
+                from ({interaction_rows(share.path, self._relative(share.path), self.config)}))
+            where delivered >= timestamptz '{start}' and delivered < timestamptz '{end}'
+        """
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

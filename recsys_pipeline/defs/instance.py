@@ -1,0 +1,87 @@
+"""Dagster's own record of runs: where it lies, what is wrong with it, and which runs in it were killed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import yaml
+from dagster_shared.check import CheckError
+from sqlalchemy.exc import OperationalError
+
+from recsys_pipeline.adapters.machine_errors import is_of_the_machine
+from recsys_pipeline.adapters.processes import is_gone, process_name
+from recsys_pipeline.core.errors import RecsysError, SettingError
+
+PARTITION = "dagster/partition"
+PROCESS, KILLED = "recsys/process", "recsys/killed"
+"""Tags of a run that a command runs itself: its process; and that this was gone before the run ended."""
+GOING_ON = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def use_this_folder() -> None:
+    """Let Dagster keep its state where the UI does: beside `dagster.yaml`, unless the environment says otherwise."""
+    os.environ.setdefault("DAGSTER_HOME", str(Path.cwd()))
+
+
+@contextmanager
+def open_instance() -> Iterator[dg.DagsterInstance]:
+    """The instance that the UI shows; raises `SettingError` naming a `dagster.yaml` that Dagster does not take.
+
+    Where its record of runs cannot be read or written (a full disk, a folder that may not be written), it raises
+    `RecsysError` that says so.
+    """
+    use_this_folder()
+    home = os.environ["DAGSTER_HOME"]
+    try:
+        with _configured(home) as instance:
+            yield instance
+    except OperationalError as error:
+        raise RecsysError(
+            f"Dagster's record of runs (DAGSTER_HOME is {home}) cannot be read or written ({error.orig}): give its "
+            "disk room, and this user the right to write there"
+        ) from error
+
+
+def _configured(home: str) -> dg.DagsterInstance:
+    try:
+        return dg.DagsterInstance.get()
+    except (yaml.YAMLError, dg.DagsterError, CheckError, OSError) as error:
+        if isinstance(error, OSError) and is_of_the_machine(error):
+            raise
+        raise SettingError(
+            f"{home}/dagster.yaml is none that Dagster takes ({_in_a_line(error)}): mend it, or set DAGSTER_HOME to a "
+            "folder with another"
+        ) from error
+
+
+def _in_a_line(error: Exception) -> str:
+    """An error of Dagster's without the schema that it expected."""
+    problems = error.errors if isinstance(error, dg.DagsterInvalidConfigError) else [error]
+    texts = [getattr(problem, "message", None) or str(problem) for problem in problems]
+    return "; ".join(" ".join(text.split(" Expected:")[0].split()) for text in texts)
+
+
+def tags_of_this_process() -> dict[str, str]:
+    """Tags of a run by which others can tell that it was killed."""
+    return {PROCESS: process_name()}
+
+
+def was_killed(run: dg.DagsterRun) -> bool:
+    """Whether a run's process was on this machine and ended before the run did."""
+    process = run.tags.get(PROCESS)
+    return KILLED in run.tags or (run.status in GOING_ON and process is not None and is_gone(process))
+
+
+def fail_killed_runs(instance: dg.DagsterInstance) -> None:
+    """Let Dagster know of runs whose process is gone: else the UI shows them as going on for ever."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=GOING_ON)):
+        if was_killed(run):
+            instance.add_run_tags(run.run_id, {KILLED: "true"})
+            instance.report_run_failed(run, f"its process is gone ({run.tags[PROCESS]}): it was killed")

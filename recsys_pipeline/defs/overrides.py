@@ -1,0 +1,83 @@
+"""Launchpad fields from the command line: `--set stage/subject.field=value`, all checked before anything starts."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+import yaml
+from pydantic import ValidationError
+
+from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.types import BOUNDS
+
+FLAG = "--set"
+SIMILAR = 0.4
+"""How alike names must be to be told of a misspelt one: 1 is equal."""
+
+
+def op_config(job: dg.JobDefinition, overrides: Sequence[str]) -> dict[str, Any]:
+    """Run config of the job's ops; raises `SettingError` naming the field, its value and what it may be."""
+    forms = _forms(job)
+    config: dict[str, Any] = {}
+    for override in overrides:
+        target, separator, text = override.partition("=")
+        key, dot, field = target.rpartition(".")
+        if not separator or not dot:
+            raise SettingError(f"{FLAG} {override}: write stage/subject.field=value")
+        if key not in forms:
+            raise SettingError(f"{FLAG} {override}: {_unknown(job.name, f'asset {key!r} with fields', key, forms)}")
+        if field not in forms[key].model_fields:
+            raise SettingError(
+                f"{FLAG} {override}: {_unknown(key, f'field {field!r}', field, forms[key].model_fields)}"
+            )
+        fields = config.setdefault(key.replace("/", "__"), {"config": {}})["config"]
+        fields[field] = _value(override, text)
+    for name, op in config.items():
+        _check(forms[_key(name)], _key(name), op["config"])
+    return config
+
+
+def _forms(job: dg.JobDefinition) -> dict[str, type[dg.Config]]:
+    """Of each asset of a job that has fields, by its key, the form."""
+    found = {}
+    for name, node in job.graph.node_dict.items():
+        function: Any = getattr(node.definition, "compute_fn", None)  # of a type without a public name
+        if hasattr(function, "has_config_arg") and function.has_config_arg():
+            found[_key(name)] = function.get_config_arg().annotation
+    return found
+
+
+def _key(op: str) -> str:
+    return op.replace("__", "/")
+
+
+def _value(override: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingError(f"{FLAG} {override}: {text} is no YAML value ({' '.join(str(error).split())})") from error
+
+
+def _check(form: type[dg.Config], key: str, fields: dict[str, Any]) -> None:
+    try:
+        form(**fields)
+    except ValidationError as error:
+        raise SettingError("; ".join(_told(key, problem) for problem in error.errors(include_url=False))) from error
+    except SettingError as error:  # what its config says of several fields together
+        raise SettingError(f"{key}: {error}") from error
+
+
+def _told(key: str, problem: Any) -> str:
+    """A problem that pydantic found, in the words of our own settings."""
+    name = ".".join([key, *map(str, problem["loc"])])
+    for bound, (words, _) in BOUNDS.items():
+        if bound in problem.get("ctx", {}):
+            return f"{name} must be {words} {problem['ctx'][bound]}, got {problem['input']!r}"
+    said = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{name} must be {said}, got {problem['input']!r}"
+
+
+def _unknown(where: str, what: str, name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, list(known), n=5, cutoff=SIMILAR)
+    return f"{where} has no {what}; " + (f"similar are {', '.join(near)}" if near else f"there are {', '.join(known)}")

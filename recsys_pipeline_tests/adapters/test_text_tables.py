@@ -1,0 +1,99 @@
+"""Empty files and quoted fields: what has no rows is no error, and what quotes break says how to read it."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys_pipeline.core.errors import SourceError
+from recsys_pipeline_tests.adapters.file_fixtures import DAY, LATER, rating_line, rows_of, source_over, write_lines
+
+HEADER = "user,item,stars,time"
+NAMES = {"user_id": "user", "item_id": "item", "value": "stars", "timestamp": "time"}
+
+
+@pytest.mark.parametrize("empty", [b"", b"\n\r\n", gzip.compress(b""), (HEADER + "\n").encode()])
+def test_an_empty_file_among_others_has_no_rows(tmp_path: Path, empty: bytes) -> None:
+    name = "r-2.csv.gz" if empty[:2] == b"\x1f\x8b" else "r-2.csv"
+    (tmp_path / name).write_bytes(empty)
+    write_lines(tmp_path / "r-1.csv", [HEADER, rating_line(1, 5, ",")])
+    found = source_over(tmp_path, path="r-*", separator=",", header=True, columns=NAMES)
+    assert (found.days().first, found.days().last) == (DAY, DAY)
+    assert [row["user_id"] for row in rows_of(found)] == ["u1"]
+
+
+def test_an_empty_file_without_a_header_has_no_rows_either(tmp_path: Path) -> None:
+    write_lines(tmp_path / "r-1.dat", [])
+    write_lines(tmp_path / "r-2.dat", [rating_line(1, 5)])
+    assert [row["user_id"] for row in rows_of(source_over(tmp_path, path="r-*.dat"))] == ["u1"]
+
+
+def test_files_that_are_all_empty_are_refused_by_their_name(tmp_path: Path) -> None:
+    write_lines(tmp_path / "r.csv", [])
+    write_lines(tmp_path / "items.csv", [])
+    items = {"kind": "table", "path": "items.csv", "header": True, "columns": {"item_id": "id"}}
+    found = source_over(tmp_path, items=items, path="r.csv", header=True, columns=NAMES)
+    with pytest.raises(SourceError, match=r"r\.csv has no rows: check interactions\.path"):
+        found.days()
+    with pytest.raises(SourceError, match=r"items\.csv is empty \(items\.path\): was it cut short\?"):
+        found.items(LATER)
+
+
+def test_an_empty_file_of_items_among_others_has_no_rows(tmp_path: Path) -> None:
+    write_lines(tmp_path / "items-1.csv", [])
+    write_lines(tmp_path / "items-2.csv", ["id,flag", "lamp,1"])
+    items = {"kind": "table", "path": "items-*.csv", "header": True, "columns": {"item_id": "id"}}
+    flags = {"category_flags": ["bright"], "first_flag": 2}
+    (item,) = source_over(tmp_path, items={**items, **flags}).items(LATER).to_pylist()
+    assert (item["item_id"], item["categories"]) == ("lamp", ["bright"])
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('"u1","i1","4","2026-03-01T10:00:00Z"', "timestamp '\"2026-03-01T10:00:00Z\"' is not an ISO 8601 time"),
+        ('u1,"lamp, red",4,2026-03-01T10:00:00Z', "expected 4 fields, found 5"),
+    ],
+)
+def test_fields_in_quotes_ask_for_quote(tmp_path: Path, line: str, why: str) -> None:
+    write_lines(tmp_path / "r.csv", [line, *["u2,i2,4,2026-03-01T10:00:00Z"] * 2])
+    options: dict[str, Any] = {"path": "r.csv", "time_unit": "iso"}
+    first, *_ = rows_of(source_over(tmp_path, **options))
+    assert first["defect"] == f"{why}; fields stand in double quotes: set quote = true"
+    assert [row["defect"] for row in rows_of(source_over(tmp_path, quote=True, **options))] == [None] * 3
+
+
+def test_a_file_of_quoted_fields_alone_asks_for_quote(tmp_path: Path) -> None:
+    write_lines(tmp_path / "r.csv", ['"u1","i1","4","1772323200"'])
+    with pytest.raises(SourceError, match=r"no row of .*r\.csv has a readable time \(row 1: .* set quote = true\)"):
+        source_over(tmp_path, path="r.csv").days()
+
+
+def test_a_file_of_quoted_fields_alone_tells_how_many_they_are(tmp_path: Path) -> None:
+    write_lines(tmp_path / "r.csv", ['"u1","lamp, ""red""","4","1772323200"'])
+    (row,) = rows_of(source_over(tmp_path, path="r.csv", quote=True))
+    assert (row["user_id"], row["item_id"], row["defect"]) == ("u1", 'lamp, "red"', None)
+
+
+def test_a_quoted_header_may_hold_the_separator_and_quotes(tmp_path: Path) -> None:
+    write_lines(tmp_path / "r.csv", ['user,"item, ""sku""",stars,time', rating_line(1, 1, ",")])
+    names = {**NAMES, "item_id": 'item, "sku"'}
+    (row,) = rows_of(source_over(tmp_path, path="r.csv", header=True, quote=True, columns=names))
+    assert (row["item_id"], row["defect"]) == ("i1", None)
+
+
+def test_a_header_in_quotes_asks_for_quote(tmp_path: Path) -> None:
+    write_lines(tmp_path / "r.csv", ['"user","item","stars","time"', rating_line(1, 1, ",")])
+    with pytest.raises(SourceError, match=r"no column 'user' .*; fields stand in double quotes: set quote = true"):
+        source_over(tmp_path, path="r.csv", header=True, columns=NAMES).days()
+
+
+def test_the_file_that_was_cut_is_named_among_others(tmp_path: Path) -> None:
+    write_lines(tmp_path / "items-1.csv.gz", ["id", "lamp"])
+    write_lines(tmp_path / "items-2.csv.gz", ["id", *(f"item {number}" for number in range(50_000))])
+    whole = (tmp_path / "items-2.csv.gz").read_bytes()
+    (tmp_path / "items-2.csv.gz").write_bytes(whole[: len(whole) // 2])
+    items = {"kind": "table", "path": "items-*.csv.gz", "header": True, "columns": {"item_id": "id"}}
+    with pytest.raises(SourceError, match=r"^\S*items-2\.csv\.gz cannot be read to its end"):
+        source_over(tmp_path, items=items).items(LATER)
