@@ -19,10 +19,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from recsys_pipeline.core.serving.release import ReleaseParts
 
 N_ITEMS, DIM, PAIRS_PER_USER, HOURS, NEW_ITEMS = 50_000, 64, 40, 24, 200
 END = datetime(2026, 1, 6, tzinfo=UTC)
@@ -45,11 +48,25 @@ def activity(rng: np.random.Generator, n_users: int) -> np.ndarray:
 
 
 def make_release(store: Path, n_pairs: int) -> Path:
-    """Store a release of about so many pairs, with plausible and unlearned vectors."""
-    import pyarrow as pa
-
+    """Store a release of about so many pairs."""
     from recsys_pipeline.adapters.manifest import Recipe
     from recsys_pipeline.adapters.store import ArtifactStore, Built
+    from recsys_pipeline.core.serving.release import write_release
+
+    parts = release_parts(n_pairs)
+
+    def build(directory: Path) -> Built:
+        write_release(directory, parts)
+        return Built({"pairs": len(parts.histories)})
+
+    recipe = Recipe("serving/release", parts.day, (), {"pairs": n_pairs}, "", {})
+    return ArtifactStore(str(store), cache=store).build(recipe, build).path
+
+
+def release_parts(n_pairs: int) -> "ReleaseParts":
+    """A release of about so many pairs, with plausible and unlearned vectors."""
+    import pyarrow as pa
+
     from recsys_pipeline.core.dataset.schema import TIMESTAMP
     from recsys_pipeline.core.learning.factorization.objective import Totals
     from recsys_pipeline.core.models.als import AlsConfig, AlsModel, Trained
@@ -61,7 +78,6 @@ def make_release(store: Path, n_pairs: int) -> Path:
         ReleaseConfig,
         ReleaseParts,
         decayed_popularity,
-        write_release,
     )
     from recsys_pipeline.core.types import Ratings, microseconds
 
@@ -93,16 +109,9 @@ def make_release(store: Path, n_pairs: int) -> Path:
     flat = IndexConfig(family="flat", n_queries=20, repeats=1)
     index = build_index(VectorTable(names, items), users[:100], flat, seed=0)
     user_ids = np.array([f"user-{row:07d}" for row in range(n_users)], object)
-    parts = ReleaseParts(
+    return ReleaseParts(
         "2026-01-05", end_us, ReleaseConfig(), model, user_ids, users, items, known, catalogue, index, Profile()
     )  # fmt: skip
-
-    def build(directory: Path) -> Built:
-        write_release(directory, parts)
-        return Built({"pairs": len(known)})
-
-    recipe = Recipe("serving/release", parts.day, (), {"pairs": n_pairs}, "", {})
-    return ArtifactStore(str(store), cache=store).build(recipe, build).path
 
 
 def make_hours(directory: Path, n_pairs: int, n_events: int, n_active: int) -> None:

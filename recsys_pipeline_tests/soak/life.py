@@ -110,7 +110,7 @@ class Life:
             self.problems.append(f"{SPEED} {partition} failed: {self.operator.failures[-1]}")
         elif fault == "corrupt":
             named = any("is missing or corrupt" in reason for reason in self.operator.failures[before:])
-            self._note(fault, "named by the run, deleted, made again" if named else "not read by the next run")
+            self._note(fault, "named by the run, made again" if named else "not read by the next run")
         elif fault:
             self._note(fault, "next run completed")
 
