@@ -5,6 +5,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -123,6 +124,17 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file, read in blocks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def file_digest_once(path: Path) -> str:
+    """The same; a file that this process has read before, and that was not written since, is not read again."""
+    stat = path.stat()
+    return _known_digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@lru_cache(maxsize=65_536)
+def _known_digest(path: Path, size: int, mtime_ns: int, inode: int) -> str:  # noqa: ARG001 - they tell versions of a file apart
+    return file_digest(path)
 
 
 def describe_files(directory: Path) -> dict[str, dict[str, Any]]:

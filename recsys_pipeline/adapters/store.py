@@ -13,10 +13,10 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,13 @@ from recsys_pipeline.adapters.manifest import (
     content_digest,
     describe_files,
     file_digest,
+    file_digest_once,
 )
 from recsys_pipeline.adapters.processes import is_abandoned, process_name
 from recsys_pipeline.core.errors import ArtifactError
 
 POINTER_NAME = "current"
+HASHING_THREADS = 2
 
 steps = logging.getLogger("recsys_pipeline.steps")
 
@@ -67,21 +69,17 @@ class Artifact:
 
         With `anew=False` a file that this process has compared before, and that was not written since, is passed over.
         """
-        for name, entry in self.manifest.files.items():
-            path = self.path / name
-            if not path.is_file() or (file_digest if anew else _digest_once)(path) != entry["sha256"]:
-                recipe = self.manifest.recipe
+        digest = file_digest if anew else file_digest_once
+
+        def is_intact(name: str) -> bool:
+            return (self.path / name).is_file() and digest(self.path / name) == self.manifest.files[name]["sha256"]
+
+        with ThreadPoolExecutor(HASHING_THREADS) as pool:  # hashing holds no lock of Python's
+            found = list(pool.map(is_intact, self.manifest.files))
+        for name, intact in zip(self.manifest.files, found, strict=True):
+            if not intact:
+                path, recipe = self.path / name, self.manifest.recipe
                 raise ArtifactError(f"{path} is missing or corrupt: materialize {recipe.key} {recipe.partition} again")
-
-
-def _digest_once(path: Path) -> str:
-    stat = path.stat()
-    return _known_digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
-
-
-@lru_cache(maxsize=65_536)
-def _known_digest(path: Path, size: int, mtime_ns: int, inode: int) -> str:  # noqa: ARG001 - they tell versions of a file apart
-    return file_digest(path)
 
 
 class ArtifactStore:
