@@ -17,6 +17,7 @@ from jaxtyping import Int32, Int64, UInt64
 
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds import Split
+from recsys_pipeline.core.hashing import mix
 from recsys_pipeline.core.types import Ratings
 
 
@@ -46,15 +47,8 @@ def _lots(
     seed: int, user: Int32[np.ndarray, " rows"], age_rank: Int64[np.ndarray, " rows"]
 ) -> UInt64[np.ndarray, " rows"]:
     """A number for each row that looks random: splitmix64 (Steele, Lea & Flood, OOPSLA 2014) of seed, user and rank."""
-    lot = _mixed(np.full(len(user), seed % 2**64, np.uint64)) ^ user.astype(np.uint64)
-    return _mixed(_mixed(lot) ^ age_rank.astype(np.uint64))
-
-
-def _mixed(x: UInt64[np.ndarray, " rows"]) -> UInt64[np.ndarray, " rows"]:
-    x = x + np.uint64(0x9E3779B97F4A7C15)  # wraps around, as it should
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    lot = mix(np.full(len(user), seed % 2**64, np.uint64)) ^ user.astype(np.uint64)
+    return mix(mix(lot) ^ age_rank.astype(np.uint64))
 
 
 def prequential_by_draws(ratings: Ratings, test_share: float, seed: int, min_train_rows: int = 1) -> Split:
