@@ -18,7 +18,7 @@ from jaxtyping import Bool, Int, Int64, UInt64
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from recsys_pipeline.core.ties import mixed, mixed_columns
+from recsys_pipeline.core.hashing import mix, mix_columns
 from recsys_pipeline.core.types import Ratings
 
 MAX_ROUNDS = 16
@@ -58,7 +58,7 @@ def _in_order(part: Ratings, users: np.ndarray, items: np.ndarray) -> Ratings:
 def row_content(value: np.ndarray, timestamp_us: np.ndarray, part: np.ndarray) -> Hashes:
     """The hash of what a row says beside its user and item; `part` tells train from test."""
     bits = np.ascontiguousarray(value, np.float64).view(np.uint64)
-    return mixed_columns(0, bits, timestamp_us, part)
+    return mix_columns(0, bits, timestamp_us, part)
 
 
 def number(rows: Rows) -> tuple[Int64[np.ndarray, " users"], Int64[np.ndarray, " items"]]:
@@ -75,7 +75,7 @@ def number(rows: Rows) -> tuple[Int64[np.ndarray, " users"], Int64[np.ndarray, "
         chosen = _first_alike_within(component, nodes, rows.n_users)
         if not len(chosen):
             break
-        nodes[chosen] = mixed(nodes[chosen])
+        nodes[chosen] = mix(nodes[chosen])
         nodes = _refined(rows, nodes)
     order = np.lexsort((component, nodes))
     users, items = (order[is_kind] for is_kind in (order < rows.n_users, order >= rows.n_users))
@@ -87,8 +87,8 @@ def _refined(rows: Rows, nodes: Hashes) -> Hashes:
     users, items = nodes[: rows.n_users], nodes[rows.n_users :]
     n_apart = 0
     for _ in range(MAX_ROUNDS):
-        users = mixed(users ^ mixed(_sums(mixed(rows.content ^ items[rows.item]), rows.user, rows.n_users)))
-        items = mixed(items ^ mixed(_sums(mixed(rows.content ^ users[rows.user]), rows.item, rows.n_items)))
+        users = mix(users ^ mix(_sums(mix(rows.content ^ items[rows.item]), rows.user, rows.n_users)))
+        items = mix(items ^ mix(_sums(mix(rows.content ^ users[rows.user]), rows.item, rows.n_items)))
         before, n_apart = n_apart, len(np.unique(users)) + len(np.unique(items))
         if n_apart == before:
             break

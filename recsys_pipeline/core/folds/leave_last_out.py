@@ -3,7 +3,7 @@
 import numpy as np
 
 from recsys_pipeline.core.folds import Split
-from recsys_pipeline.core.ties import time_order
+from recsys_pipeline.core.time_order import time_order
 from recsys_pipeline.core.types import Ratings
 
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds import Split
-from recsys_pipeline.core.ties import mixed_columns, time_order
+from recsys_pipeline.core.hashing import mix_columns
+from recsys_pipeline.core.time_order import time_order
 from recsys_pipeline.core.types import Ratings
 
 
@@ -34,7 +35,7 @@ def prequential(ratings: Ratings, test_share: float, seed: int, min_train_rows: 
     age_rank = _rank_within_user(ratings.user[order])
     spare = np.flatnonzero(age_rank >= min_train_rows)
     n_test = min(round(test_share * len(ratings)), len(spare))
-    lots = mixed_columns(seed, ratings.user[order][spare], age_rank[spare])
+    lots = mix_columns(seed, ratings.user[order][spare], age_rank[spare])
     drawn = spare[np.argsort(lots, kind="stable")[:n_test]]
     given_up = np.bincount(ratings.user[order][drawn], minlength=ratings.n_users)
     rows_of_user = np.bincount(ratings.user, minlength=ratings.n_users)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from recsys_pipeline.core.errors import DataError, SettingError
-from recsys_pipeline.core.ties import time_order
+from recsys_pipeline.core.time_order import time_order
 from recsys_pipeline.core.types import Ratings
 
 
