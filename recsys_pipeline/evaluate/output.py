@@ -90,8 +90,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
             "relevant_min_value": request.relevant_min_value,
             "seed": request.seed,
             **(_cut_settings(request.files) if isinstance(request.files, CutFile) else {}),
-            "format": request.format,
-            "columns": request.columns,
+            **asdict(request.reading),
         },
         "files": {
             part: {
@@ -99,6 +98,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
                 "sha256": file.digest,
                 "pairs": file.n_rows,
                 "read_as": file.layout.describe(),
+                "why": list(file.layout.reasons),
             }
             for part, file in task.files.items()
         },

@@ -2,15 +2,17 @@
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from recsys_pipeline.adapters.split_files import ReadFile, read_interactions, read_split
-from recsys_pipeline.core.folds.protocols import EvaluationSplit, cut
+from recsys_pipeline.adapters.split_checks import shown_rows
+from recsys_pipeline.adapters.split_files import OneFile, ReadFile, read_interactions, read_split
+from recsys_pipeline.core.errors import DataError
+from recsys_pipeline.core.folds.protocols import PROTOCOLS, EvaluationSplit, cut
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
 from recsys_pipeline.core.reports.accuracy.resampling import (
@@ -20,9 +22,12 @@ from recsys_pipeline.core.reports.accuracy.resampling import (
     ranking_estimates,
 )
 from recsys_pipeline.core.types import Progress, Ratings
+from recsys_pipeline.evaluate.reading import show_files
 from recsys_pipeline.evaluate.request import Contender, CutFile, GivenSplit, Request
 
 PRIMARY = "ndcg"
+ENOUGH_USERS = 20
+"""Fewer test users may all be missed by chance."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ def evaluate(request: Request, files: GivenSplit | CutFile, console: Console) ->
         results = [row.result for row in judged]
         with _Step(console, "comparing the models"):
             differences = best_against_others(results, request.seed, PRIMARY, first)
+    _check_hits(judged, task)
     judged.sort(key=lambda row: -row.result.mean(PRIMARY, first))
     notes = tuple(dict.fromkeys([*task.notes, *_notes(results), *_said(caught)]))
     return Evaluation(request, task, tuple(judged), tuple(differences), notes, time.perf_counter() - started)
@@ -82,8 +88,7 @@ def read_task(request: Request, files: GivenSplit | CutFile, console: Console) -
     started = time.perf_counter()
     with _Step(console, "reading the files"):
         task = _given_task(files, request) if isinstance(files, GivenSplit) else _cut_task(files, request)
-    for part, file in task.files.items():
-        console.print(f"{part:<10}{file.n_rows:>12,} pairs  {file.layout.describe()}", soft_wrap=True, markup=False)
+    show_files(task.files, console)
     train = task.split.train
     console.print(
         f"{'':<10}{train.n_users:,} users × {train.n_items:,} items, read in {time.perf_counter() - started:.1f} s"
@@ -92,18 +97,30 @@ def read_task(request: Request, files: GivenSplit | CutFile, console: Console) -
 
 
 def _given_task(given: GivenSplit, request: Request) -> Task:
-    found = read_split(given.train, given.test, given.negatives, request.format, request.columns)
+    found = read_split(given.train, given.test, given.negatives, request.reading)
     return Task(EvaluationSplit(found.train, found.train, found.test), found.negatives, "given split", found.files, ())
 
 
 def _cut_task(one: CutFile, request: Request) -> Task:
-    found = read_interactions(one.data, request.format, request.columns)
+    found = read_interactions(one.data, request.reading)
+    _check_order(found, one.protocol)
     split, sentence = cut(
         found.ratings, one.protocol, one.test_share, request.seed, knows_order=found.file.layout.knows_order
     )
     repeated = f"{found.n_repeated:,} rows left out: a later one has the same user and item"
     notes = (repeated,) if found.n_repeated else ()
     return Task(split, None, f"{one.protocol}: {sentence}", {"data": found.file}, notes)
+
+
+def _check_order(found: OneFile, protocol: str) -> None:
+    """One time in all rows is no order: what came last would be drawn by lot."""
+    at_us = found.ratings.timestamp_us
+    needs_order = protocol in PROTOCOLS and PROTOCOLS[protocol].needs_order
+    if needs_order and found.file.layout.has_times and at_us.min() == at_us.max():
+        raise DataError(
+            f"{found.file.path}: all rows have one time ({found.file.layout.describe()}), and {protocol} tests what "
+            "came last: say which column holds the times with --columns, or use another protocol"
+        )
 
 
 def _judge(contender: Contender, task: Task, request: Request, console: Console) -> Judged:
@@ -124,6 +141,25 @@ def _judge(contender: Contender, task: Task, request: Request, console: Console)
     done = time.perf_counter()
     console.print(f"{name:<14} fitted in {fitted - started:.1f} s, evaluated in {done - fitted:.1f} s")
     return Judged(contender, result, estimates, fitted - started, done - fitted)
+
+
+def _check_hits(judged: Sequence[Judged], task: Task) -> None:
+    """No model finds anything for anybody: most often a column was read as what it is not.
+
+    Raises `DataError` where only the content said which column is which, else warns.
+    """
+    results = [row.result for row in judged]
+    longest = max(results[0].ks)
+    if results[0].n_users < ENOUGH_USERS or any(result.mean(PRIMARY, longest) != 0.0 for result in results):
+        return
+    why = f"no model finds a test item of any of {results[0].n_users:,} users in its first {longest} places"
+    rows = "; ".join(f"{part}: {shown_rows(file.first_rows)}" for part, file in task.files.items())
+    if any(file.layout.is_guessed for file in task.files.values()):
+        raise DataError(
+            f"{why}, and which column is which was told from the content alone: say it with --columns. First rows as "
+            f"read: {rows}"
+        )
+    warnings.warn(f"{why}: check how the files were read (first rows: {rows}), and --columns", stacklevel=2)
 
 
 def _notes(results: list[RankingResult]) -> list[str]:

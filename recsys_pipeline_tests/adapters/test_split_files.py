@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from recsys_pipeline.adapters.manifest import file_digest
 from recsys_pipeline.adapters.split_files import read_interactions, read_split
+from recsys_pipeline.adapters.split_layouts import Reading
 from recsys_pipeline.core.errors import DataError, SourceError
 from recsys_pipeline.core.types import Ratings
 
@@ -44,7 +45,7 @@ def test_every_layout_gives_the_same_ids_in_the_order_of_numbers(tmp_path: Path,
     train = write(tmp_path / f"train{suffix}", LAYOUTS[layout](TRAIN))
     test = write(tmp_path / f"test{suffix}", LAYOUTS[layout](TEST))
     format = "adjacency" if layout == "adjacency" else None  # its test file has one item per user
-    found = read_split(train, test, format=format)
+    found = read_split(train, test, reading=Reading(format=format))
     assert sorted(pairs_of(found.train)) == [(0, 0), (0, 2), (0, 3), (1, 0), (1, 1)]  # items 7, 9, 11, 100
     assert sorted(pairs_of(found.test)) == [(0, 1), (1, 2)]
     assert (found.train.n_users, found.train.n_items) == (found.test.n_users, found.test.n_items) == (2, 4)
