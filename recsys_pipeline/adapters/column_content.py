@@ -10,6 +10,7 @@ EPOCH_FROM_S, EPOCH_TO_S = 631_152_000, 4_102_444_800
 """1990 and 2100: a number outside is no time to a guess, though it may be one where a name or an option says so."""
 UNITS = (("s", 1e11, 1), ("ms", 1e14, 1_000), ("us", 1e17, 1_000_000))
 """Epochs by their size: seconds until the year 5138, and how many of a unit are a second."""
+UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", None: "no known unit"}
 USUALLY = 0.95
 """A column is of a kind where this share of its cells is, or all but one: a broken line does not change a column."""
 TRIED_CELLS = 200
@@ -68,7 +69,9 @@ class Content:
         if kind := self.time_kind:
             count = {"iso": self.n_iso, "written": self.n_written, "epoch": self.n_epochs}[kind]
             said = {"iso": "ISO 8601 times", "written": f"times such as {self.example!r}"}
-            return f"{count:,} of {self.n:,} are {said.get(kind) or f'epochs in {epoch_unit(self.largest)}'}"
+            return (
+                f"{count:,} of {self.n:,} are {said.get(kind) or f'epochs in {UNIT_NAMES[epoch_unit(self.largest)]}'}"
+            )
         if not self.n:
             return "all are empty"
         if self.is_numeric:

@@ -199,4 +199,6 @@ def _suggestion(contents: Sequence[Content]) -> str:
         roles[at] = role
     if times is not None:
         roles[times] = "timestamp"
+    if len(free) > 2 and free[2] == 2 and contents[2].is_numeric:
+        roles[2] = "value"
     return ",".join(roles)

@@ -94,7 +94,8 @@ def shown_rows(rows: tuple[dict[str, str], ...]) -> str:
 
 
 def _moment(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(" ", "milliseconds" if at_us % 1_000_000 else "seconds")
+    moment = datetime.fromtimestamp(at_us / 1e6, UTC).replace(tzinfo=None)
+    return f"{moment.isoformat(' ', 'milliseconds' if at_us % 1_000_000 else 'seconds')} UTC"
 
 
 def _row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple:

@@ -4,6 +4,7 @@
                 as JSON lines
     adjacency   `user item item …`, one line per user (the LightGCN split of Gowalla)
     sequences   `user item`, one pair per line in the order of time (SASRec)
+    sessions    `item item …`, one line per session in the order of time (SR-GNN); who it was is not known
     negatives   `(user,item)<tab>negative<tab>negative…`, one line per tested pair (NCF)
 
 What cannot be told is not guessed: the error names the line and the option that settles it.
@@ -17,15 +18,21 @@ from pathlib import Path
 
 from recsys_pipeline.adapters.column_content import Content, content, epoch_unit, number_of, times_like
 from recsys_pipeline.adapters.column_names import roles_by_name
-from recsys_pipeline.adapters.column_roles import Roles, guessed_roles, named_roles, said_roles
+from recsys_pipeline.adapters.column_roles import ENOUGH_ROWS, Roles, guessed_roles, named_roles, said_roles
 from recsys_pipeline.adapters.sources.files_config import TextTable
 from recsys_pipeline.adapters.split_samples import SEPARATORS, Sample, read_sample, split_lines
 from recsys_pipeline.core.errors import SettingError, SourceError
 
-FORMATS = ("table", "adjacency", "sequences")
+FORMATS = ("table", "adjacency", "sequences", "sessions")
 """What `--format` may say; the negatives of NCF are known by their brackets."""
 NCF_PAIR = re.compile(r"\(\s*([^,()]+?)\s*,\s*([^,()]+?)\s*\)(\s|$)")
 MAX_UNNAMED_WORDS = 4
+DESCRIBED = {
+    "negatives": "NCF negatives: (user,item) negative …",
+    "adjacency": "adjacency lists: user item …",
+    "sequences": "user item, in order of time",
+    "sessions": "sessions: item item …, in order of time",
+}
 LIST_SEPARATORS = ("|", ";", ",", " ")
 
 
@@ -79,16 +86,12 @@ class Layout:
     @property
     def knows_order(self) -> bool:
         """Whether it says which of a user's rows came last."""
-        return bool(self.time_unit) or self.format == "sequences"
+        return bool(self.time_unit) or self.format in ("sequences", "sessions")
 
     def describe(self) -> str:
         """In words, for people who want to check what was told from the content."""
-        if self.format == "negatives":
-            return "NCF negatives: (user,item) negative …"
-        if self.format != "table":
-            return {"adjacency": "adjacency lists: user item …", "sequences": "user item, in order of time"}[
-                self.format
-            ]
+        if self.format in DESCRIBED:
+            return DESCRIBED[self.format]
         header = "header" if self.has_header else "no header"
         kind = {"parquet": "Parquet", "json": "JSON lines"}.get(
             self.kind, f"{SEPARATORS.get(self.separator, repr(self.separator))}-separated, {header}"
@@ -194,6 +197,12 @@ def _format(path: Path, separator: str, cells: Sequence[Sequence[str]]) -> str:
     """Ragged lines are adjacency lists only where no length is usual: a table with a broken line stays a table."""
     usual, times = Counter(len(row) for row in cells).most_common(1)[0]
     if separator == " " and times <= len(cells) / 2:
+        n_again = len(cells) - len({row[0] for row in cells})
+        if len(cells) >= ENOUGH_ROWS and n_again > len(cells) / 20:
+            raise SourceError(
+                f"{path}: lines of many lengths, of which {n_again:,} begin as another does, and lists of items have "
+                "one line per user: say --format sessions (item item …) or --format adjacency (user item …)"
+            )
         return "adjacency"
     if separator == " " and usual == 2 and not _is_header(cells[0], cells):
         return "sequences"
@@ -203,9 +212,8 @@ def _format(path: Path, separator: str, cells: Sequence[Sequence[str]]) -> str:
 
 
 def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """By known names, or by a column whose other cells are all numbers or times."""
-    found = roles_by_name(first)
-    if "user" in found and {"item", "items"} & set(found):
+    """By a name that users or items have, or by a column whose other cells are all numbers or times."""
+    if {"user", "item", "items"} & set(roles_by_name(first)):
         return True
     body = [row for row in rows if row is not first and len(row) == len(first)]
     return bool(body) and any(

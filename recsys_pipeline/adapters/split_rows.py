@@ -9,8 +9,7 @@ from recsys_pipeline.adapters.split_layouts import Layout
 
 def rows_sql(path: Path, layout: Layout) -> str:
     """`source_row, user_id, item_id, value, at_us, defect`; negatives of NCF also have `positive`."""
-    makers = {"table": _table_rows, "adjacency": _list_rows, "sequences": _pair_rows, "negatives": _negative_rows}
-    return _without_empty_ids(makers[layout.format](path, layout))
+    return _without_empty_ids(_MAKERS[layout.format](path, layout))
 
 
 def _without_empty_ids(rows: str) -> str:
@@ -63,6 +62,13 @@ def _pair_rows(path: Path, layout: Layout) -> str:
                       as defect from ({_words(path, layout)})"""
 
 
+def _session_rows(path: Path, layout: Layout) -> str:
+    """A line is a user of its own, and the place in it the time."""
+    return f"""select source_row, cast(source_row as varchar) as user_id, trim(unnest(words)) as item_id, {_PLAIN},
+                      unnest(generate_series(1, len(words))) as at_us, cast(null as varchar) as defect
+               from ({_words(path, layout)})"""
+
+
 def _negative_rows(path: Path, layout: Layout) -> str:
     """The pair in brackets stays beside each negative (`positive`), to be checked against the test file."""
     pattern = r"'^\(\s*([^,()]+?)\s*,\s*([^,()]+?)\s*\)$'"
@@ -72,3 +78,12 @@ def _negative_rows(path: Path, layout: Layout) -> str:
                case when not regexp_matches(pair, {pattern}) then 'expected (user,item), found ' || pair end as defect
         from (select *, trim(words[1]) as pair from ({_words(path, layout)}))
     """
+
+
+_MAKERS = {
+    "table": _table_rows,
+    "adjacency": _list_rows,
+    "sequences": _pair_rows,
+    "sessions": _session_rows,
+    "negatives": _negative_rows,
+}

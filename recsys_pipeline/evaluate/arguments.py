@@ -35,7 +35,9 @@ def add_evaluate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     one.add_argument("--days", type=int, metavar="N", help="day_by_day: how many last days are predicted (default: 7)")
     one.add_argument("--ages", metavar="DAYS", help="day_by_day: ages of the models, such as 0,1,7,14 (default: 0)")
     files = parser.add_argument_group("what the files' content does not tell")
-    files.add_argument("--format", help="table, adjacency or sequences (in order of time)")
+    files.add_argument(
+        "--format", help="table, adjacency, or in order of time sequences (user item) or sessions (item item …)"
+    )
     files.add_argument("--columns", metavar="NAMES",
                        help="the columns in order, such as user,item,value,-,timestamp, or by name or place, such as "
                             "user=reviewerID,item=asin; items is a column that holds a list of items")  # fmt: skip

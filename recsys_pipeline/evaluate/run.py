@@ -77,9 +77,8 @@ def evaluate(request: Request, files: GivenSplit | CutFile, console: Console) ->
         results = [row.result for row in judged]
         with _Step(console, "comparing the models"):
             differences = best_against_others(results, request.seed, PRIMARY, first)
-    _check_hits(judged, task)
     judged.sort(key=lambda row: -row.result.mean(PRIMARY, first))
-    notes = tuple(dict.fromkeys([*task.notes, *_notes(results), *_said(caught)]))
+    notes = tuple(dict.fromkeys([*_check_hits(judged, task), *task.notes, *_notes(results), *_said(caught)]))
     return Evaluation(request, task, tuple(judged), tuple(differences), notes, time.perf_counter() - started)
 
 
@@ -143,15 +142,15 @@ def _judge(contender: Contender, task: Task, request: Request, console: Console)
     return Judged(contender, result, estimates, fitted - started, done - fitted)
 
 
-def _check_hits(judged: Sequence[Judged], task: Task) -> None:
-    """No model finds anything for anybody: most often a column was read as what it is not.
+def _check_hits(judged: Sequence[Judged], task: Task) -> list[str]:
+    """A note where no model finds anything for anybody: most often a column was read as what it is not.
 
-    Raises `DataError` where only the content said which column is which, else warns.
+    Raises `DataError` where only the content said which column is which.
     """
     results = [row.result for row in judged]
     longest = max(results[0].ks)
     if results[0].n_users < ENOUGH_USERS or any(result.mean(PRIMARY, longest) != 0.0 for result in results):
-        return
+        return []
     why = f"no model finds a test item of any of {results[0].n_users:,} users in its first {longest} places"
     rows = "; ".join(f"{part}: {shown_rows(file.first_rows)}" for part, file in task.files.items())
     if any(file.layout.is_guessed for file in task.files.values()):
@@ -159,7 +158,7 @@ def _check_hits(judged: Sequence[Judged], task: Task) -> None:
             f"{why}, and which column is which was told from the content alone: say it with --columns. First rows as "
             f"read: {rows}"
         )
-    warnings.warn(f"{why}: check how the files were read (first rows: {rows}), and --columns", stacklevel=2)
+    return [f"{why}: check how the files were read (first rows: {rows}), and --columns"]
 
 
 def _notes(results: list[RankingResult]) -> list[str]:

@@ -120,7 +120,10 @@ def test_a_guess_says_why() -> None:
     ("columns", "reason"),
     [
         ((USERS, ITEMS, STARS, ORDER), "four columns and none of times"),
-        ((USERS, ITEMS, ZEROS, STARS, SECONDS), "5 columns and no header.*--columns, such as user,item,-,-,timestamp"),
+        (
+            (USERS, ITEMS, ZEROS, STARS, SECONDS),
+            "5 columns and no header.*--columns, such as user,item,value,-,timestamp",
+        ),
         ((USERS, DAYS), "one column of times and only one other"),
         ((USERS, SECONDS, ITEMS), "column 2 may be times or ids"),
         ((USERS, SECONDS, STARS, SECONDS), "columns 2 and 4 may each be the times"),

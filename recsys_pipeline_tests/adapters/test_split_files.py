@@ -151,6 +151,14 @@ def test_a_sequence_is_in_order_of_its_lines(tmp_path: Path) -> None:
     assert found.n_repeated == 1
 
 
+def test_a_session_is_a_line_in_order(tmp_path: Path) -> None:
+    found = read_interactions(write(tmp_path / "data.txt", "7 5 9\n7 3\n"), Reading(format="sessions"))
+    assert (found.ratings.n_users, found.ratings.n_items) == (2, 4)
+    in_order = found.ratings.take(np.lexsort((found.ratings.timestamp_us, found.ratings.user)))
+    assert pairs_of(in_order) == [(0, 2), (0, 1), (0, 3), (1, 2), (1, 0)]  # items 3, 5, 7, 9
+    assert found.file.layout.knows_order
+
+
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=4).filter(
     lambda word: not set(word) & set("\",;|\t:()'") and word.strip() == word
 )

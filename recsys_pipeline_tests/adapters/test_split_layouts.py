@@ -77,9 +77,15 @@ def test_what_is_said_wins(tmp_path: Path) -> None:
             "item and item_id may each be the item: say it, such as --columns user=user,item=item",
         ),
         ("1,2,3,4,5\n", "5 columns and no header: say --columns"),
+        ("userID,Rcuisine\nU1,Thai\nU2,Thai\n", "no known name of a column of items"),
         ("1 2 3 4 5 6\n2 2 3 4 5 6\n", "may be a table or adjacency lists: say --format"),
         ("1,2,3,1700000000000000000\n", "four columns and none of times"),
         ("user,item,time\n1,2,1700000000000000000\n", "in no unit that is read"),
+        (
+            "user,item,time\na,b,01-12-10 08:26\na,c,28-12-10 09:19\n",
+            "times such as '01-12-10 08:26' are not ISO 8601: say --time-format, such as '%d-%m-%y %H:%M' or",
+        ),
+        ("5 6\n7 7 8\n5 9 1 2\n" * 8, "22 begin as another does.*--format sessions"),
         ("\0\1,\2\n", "is no text"),
     ],
 )
