@@ -71,6 +71,25 @@ def _missing_ids(connection: duckdb.DuckDBPyConnection, part: str) -> list[str]:
     return said
 
 
+def strangers(connection: duckdb.DuckDBPyConnection, test: str, train: str) -> list[str]:
+    """Users and items of `test` that `train` hardly knows, as where one file writes `102` and the other `102.0`."""
+    said = []
+    for role in ("user", "item"):
+        count, unknown, example = _row(
+            connection,
+            f"""select count(*), count(*) filter (train.id is null), min(test.id) filter (train.id is null)
+                from (select distinct {role}_id as id from {test}) as test
+                left join (select distinct {role}_id as id from {train}) as train using (id)""",
+        )
+        if unknown > count / 2:
+            (known,) = _row(connection, f"select min({role}_id) from {train}")
+            said.append(
+                f"{unknown:,} of {count:,} {role}s of the test file are not in train (such as {example!r}; train has "
+                f"{known!r})"
+            )
+    return said
+
+
 def first_rows(connection: duckdb.DuckDBPyConnection, part: str, layout: Layout) -> tuple[dict[str, str], ...]:
     """The first rows, by role, as they were understood."""
     columns = layout.columns or {}

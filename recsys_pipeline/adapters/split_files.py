@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 
 from recsys_pipeline.adapters.manifest import file_digest
-from recsys_pipeline.adapters.split_checks import first_rows, signs
+from recsys_pipeline.adapters.split_checks import first_rows, signs, strangers
 from recsys_pipeline.adapters.split_layouts import PLAINLY, Layout, Reading, find_layout
 from recsys_pipeline.adapters.split_rows import rows_sql
 from recsys_pipeline.core.dataset.schema import open_duckdb
@@ -111,6 +111,8 @@ def read_interactions(path: Path, reading: Reading = PLAINLY) -> OneFile:
 
 def _read_file(connection: duckdb.DuckDBPyConnection, part: str, path: Path, digest: str, layout: Layout) -> ReadFile:
     found = signs(connection, part, path, layout, is_test=part not in ("train", "data"))
+    if part == "test":
+        found += strangers(connection, part, "train")
     return ReadFile(path, digest, layout, _count(connection, part), first_rows(connection, part, layout), tuple(found))
 
 

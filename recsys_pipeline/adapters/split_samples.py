@@ -41,6 +41,8 @@ def read_sample(path: Path, encoding: str) -> Sample:
         start = stream.read(4)
     if start == b"PAR1":
         return _parquet_sample(path)
+    if start[:2] == b"\x1f\x8b" and path.suffix != ".gz":
+        raise SourceError(f"{path} is packed by gzip, and its name does not say so: let it end in .gz")
     lines = tuple(islice(_lines(path, encoding), SAMPLE_ROWS))
     if not lines:
         raise SourceError(f"{path} is empty: there is nothing to read")

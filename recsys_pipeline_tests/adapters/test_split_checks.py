@@ -60,6 +60,15 @@ def test_a_test_file_may_hold_each_item_once(tmp_path: Path) -> None:
     assert read_split(train, test).files["test"].signs == ()
 
 
+def test_ids_that_do_not_join_are_said(tmp_path: Path) -> None:
+    train = written(tmp_path / "train.tsv", lambda at: f"u{at % 30}\t{at % 40}.0\t3", n=200)
+    test = written(tmp_path / "test.tsv", lambda at: f"u{at}\t{at}\t3", n=30)
+    found = read_split(train, test, reading=Reading(columns=("user", "item", "value")))
+    assert found.files["test"].signs == (
+        "30 of 30 items of the test file are not in train (such as '0'; train has '0.0')",
+    )
+
+
 def test_the_first_rows_are_shown_as_they_were_understood(tmp_path: Path) -> None:
     path = written(tmp_path / "views.csv", lambda at: f"{at % 4},2026-01-{1 + at % 28:02}T10:00Z,{at % 9},0")
     assert read_interactions(path).file.first_rows == (

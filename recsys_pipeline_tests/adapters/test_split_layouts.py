@@ -102,6 +102,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         find_layout(tmp_path / "absent.tsv")
 
 
+def test_gzip_without_its_name_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "ratings.csv"
+    path.write_bytes(gzip.compress(b"1,2,3\n"))
+    with pytest.raises(SourceError, match=r"is packed by gzip.*let it end in \.gz"):
+        find_layout(path)
+
+
 def test_broken_parquet_is_named(tmp_path: Path) -> None:
     path = tmp_path / "half.parquet"
     path.write_bytes(b"PAR1half")
