@@ -94,8 +94,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
             "seed": request.seed,
             "tie_seeds": request.tie_seeds,
             **(_cut_settings(request.files) if isinstance(request.files, CutFile) else {}),
-            "format": request.format,
-            "columns": request.columns,
+            **asdict(request.reading),
         },
         "files": {
             part: {
@@ -103,6 +102,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
                 "sha256": file.digest,
                 "pairs": file.n_rows,
                 "read_as": file.layout.describe(),
+                "why": list(file.layout.reasons),
             }
             for part, file in task.files.items()
         },

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recsys_pipeline.adapters.split_layouts import Reading
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds.protocols import PROTOCOLS
 from recsys_pipeline.core.learning.configs import parse_config
@@ -14,6 +15,8 @@ from recsys_pipeline.core.models import ModelSpec, discover
 
 DAY_BY_DAY = "day_by_day"
 """The protocol that is a curve and not one cut."""
+SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "bar": "|", "space": " "}
+"""For characters that a shell makes hard to say."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,7 @@ class Request:
     """Everything that decides the figures, beside the files' content."""
 
     files: GivenSplit | CutFile | CurveFile
-    format: str | None
-    columns: tuple[str, ...] | None
+    reading: Reading
     contenders: tuple[Contender, ...]
     ks: tuple[int, ...]
     relevant_min_value: float | None
@@ -76,17 +78,29 @@ def parse_request(parsed: argparse.Namespace) -> Request:
         raise SettingError(f"--seed {parsed.seed}: give 0 or more")
     if parsed.json is not None and not parsed.json.absolute().parent.is_dir():
         raise SettingError(f"--json {parsed.json}: there is no folder {parsed.json.absolute().parent}")
-    columns = None if parsed.columns is None else tuple(name.strip() for name in parsed.columns.split(","))
     return Request(
         files=files,
-        format=parsed.format,
-        columns=columns,
+        reading=_reading(parsed),
         contenders=find_contenders(parsed.models.split(","), parsed.overrides),
         ks=_list_lengths(parsed.k),
         relevant_min_value=parsed.relevant_min_value,
         seed=parsed.seed,
         tie_seeds=_tie_seeds(parsed, files),
         json=parsed.json,
+    )
+
+
+def _reading(parsed: argparse.Namespace) -> Reading:
+    columns = None if parsed.columns is None else tuple(name.strip() for name in parsed.columns.split(","))
+    return Reading(
+        format=parsed.format,
+        columns=columns,
+        separator=SEPARATOR_NAMES.get(parsed.separator, parsed.separator),
+        encoding=parsed.encoding,
+        quote=parsed.quote,
+        header=parsed.header,
+        time_format=parsed.time_format,
+        time_zone=parsed.time_zone,
     )
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from recsys_pipeline.adapters.manifest import file_digest
 from recsys_pipeline.adapters.split_files import read_interactions, read_split
+from recsys_pipeline.adapters.split_layouts import Reading
 from recsys_pipeline.core.errors import DataError, SettingError, SourceError
 from recsys_pipeline.core.types import Ratings
 
@@ -57,7 +58,7 @@ def test_every_layout_gives_the_same_pairs_in_one_id_space(tmp_path: Path, layou
     train = write(tmp_path / f"train{suffix}", LAYOUTS[layout](TRAIN))
     test = write(tmp_path / f"test{suffix}", LAYOUTS[layout](TEST))
     format = "adjacency" if layout == "adjacency" else None  # its test file has one item per user
-    found = read_split(train, test, format=format)
+    found = read_split(train, test, reading=Reading(format=format))
     assert are_the_same([found.train, found.test], [TRAIN, TEST])
     assert (found.train.n_users, found.train.n_items) == (found.test.n_users, found.test.n_items) == (2, 4)
     assert found.files["train"].digest == file_digest(train)
@@ -161,6 +162,16 @@ def test_a_sequence_is_in_order_of_its_lines(tmp_path: Path) -> None:
     assert are_the_same([last], [[("2", "3"), ("1", "4"), ("1", "5")]])
     assert last.user.tolist() in ([0, 1, 1], [1, 0, 0])
     assert found.n_repeated == 1
+
+
+def test_a_session_is_a_line_in_order(tmp_path: Path) -> None:
+    found = read_interactions(write(tmp_path / "data.txt", "7 5 9\n7 3\n"), Reading(format="sessions"))
+    assert (found.ratings.n_users, found.ratings.n_items) == (2, 4)
+    in_order = found.ratings.take(np.lexsort((found.ratings.timestamp_us, found.ratings.user)))
+    shorter, longer = sorted((in_order.item[in_order.user == user].tolist() for user in (0, 1)), key=len)
+    assert (len(shorter), len(longer)) == (2, 3)
+    assert shorter[0] == longer[0], "item 7 opens both"
+    assert found.file.layout.knows_order
 
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=4).filter(

@@ -25,7 +25,7 @@ def test_a_given_split_with_settings() -> None:
     )  # fmt: skip
     assert request.files == GivenSplit(Path("a.tsv"), Path("b.tsv"), None)
     assert request.ks == (10, 20)
-    assert request.columns == ("user", "item", "-")
+    assert request.reading.columns == ("user", "item", "-")
     als, ease = request.contenders
     assert (als.spec.name, als.config.reg, als.config.use_user_bias, als.config.solver) == ("als", 0.01, True, "optax")
     assert (ease.spec.name, ease.config.reg) == ("ease", 7.0)
