@@ -37,6 +37,8 @@ def add_evaluate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     files = parser.add_argument_group("what the files' content does not tell")
     files.add_argument("--format", help="table, adjacency or sequences (in order of time)")
     files.add_argument("--columns", metavar="NAMES", help="the columns in order, such as user,item,value,-,timestamp")
+    files.add_argument("--tie-order", choices=("hash", "lines"), default="hash",
+                       help="rows of one user and instant: in a drawn order, or as lines of --data stand")  # fmt: skip
     parser.add_argument("--models", required=True, help="registered names, such as popularity,cooccurrence,als,ease")
     parser.add_argument("--set", action="append", default=[], metavar="MODEL.FIELD=VALUE", dest="overrides",
                         help="a setting of a model, such as als.reg=0.01; may be repeated")  # fmt: skip
@@ -44,5 +46,7 @@ def add_evaluate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("--relevant-min-value", type=float, metavar="VALUE",
                         help="a test row counts from this value on (default: every row)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of cuts, fits and resampling (default: 0)")
+    parser.add_argument("--tie-seeds", type=int, default=1, metavar="N",
+                        help="cut --data in N orders of rows that tie in time, and show how figures move")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write settings, digests, versions and all figures")
     return parser

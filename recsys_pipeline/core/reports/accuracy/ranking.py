@@ -16,11 +16,16 @@ from recsys_pipeline.core.models import Scorer
 from recsys_pipeline.core.reports.accuracy.judged import judge
 from recsys_pipeline.core.reports.accuracy.list_ties import Competition, TieTally
 from recsys_pipeline.core.reports.accuracy.metrics import metric_columns, user_metrics
-from recsys_pipeline.core.reports.accuracy.ranking_kernels import Grouped, Places, device_ranker, first_row_not_finite
+from recsys_pipeline.core.reports.accuracy.ranking_kernels import (
+    Grouped,
+    Places,
+    device_ranker,
+    first_row_not_finite,
+    tie_ranks,
+)
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult, RelevantRows
 from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
 from recsys_pipeline.core.reports.accuracy.user_rows import UserRows, starts_of
-from recsys_pipeline.core.ties import tie_ranks
 from recsys_pipeline.core.types import Ratings
 
 DEFAULT_KS = (10, 20, 100)

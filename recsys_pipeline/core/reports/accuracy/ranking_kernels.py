@@ -20,6 +20,7 @@ import numba
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
+from recsys_pipeline.core.hashing import mix
 from recsys_pipeline.core.learning.row_threads import CPU_THREADS, run_over_ranges
 
 compiled = numba.njit(nogil=True, cache=True)
@@ -50,6 +51,18 @@ class Grouped(NamedTuple):
 
 
 Ranker = Callable[[np.ndarray, Grouped, Grouped, np.ndarray, int], Places]
+
+
+def tie_ranks(n_items: int) -> Int32[np.ndarray, " items"]:
+    """The place of each item, from 0, where all are tied: by a hash of its number, because to be numbered first is no
+    merit. Which of two items stands first does not depend on how many others there are.
+
+    >>> tie_ranks(6).tolist()
+    [5, 3, 4, 0, 2, 1]
+    """
+    ranks = np.empty(n_items, np.int32)
+    ranks[np.argsort(mix(np.arange(n_items, dtype=np.uint64)))] = np.arange(n_items, dtype=np.int32)
+    return ranks
 
 
 def rank_rows(

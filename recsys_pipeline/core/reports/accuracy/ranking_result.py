@@ -40,7 +40,7 @@ class RankingResult:
     """Items that competed for the user: all that were not seen, or the relevant and the given negative ones."""
     rows: RelevantRows
     top: Int32[np.ndarray, "users places"]
-    """The list that is shown, best first, equal scores in the fixed order of `core/ties.py`; −1 where a user has fewer
+    """The list that is shown, best first, equal scores in the order of a hash of the item; −1 where a user has fewer
     candidates than places. Figures do not follow from it but from `rows`."""
     top_scores: Float32[np.ndarray, "users places"]
     """Scores of `top`; −inf where it is −1."""

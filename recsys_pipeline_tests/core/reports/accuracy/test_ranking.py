@@ -11,12 +11,12 @@ from jaxtyping import Float32, Int32
 
 from recsys_pipeline.core.errors import DataError, ModelError, SettingError
 from recsys_pipeline.core.folds import Fold
+from recsys_pipeline.core.hashing import mix
 from recsys_pipeline.core.reports.accuracy.list_metrics import list_metrics
 from recsys_pipeline.core.reports.accuracy.metrics import RANKING_METRICS
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
-from recsys_pipeline.core.reports.accuracy.ranking_kernels import Grouped, rank_rows, rank_rows_jax
+from recsys_pipeline.core.reports.accuracy.ranking_kernels import Grouped, rank_rows, rank_rows_jax, tie_ranks
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
-from recsys_pipeline.core.ties import tie_hashes, tie_ranks
 from recsys_pipeline.core.types import Ratings
 
 
@@ -46,7 +46,10 @@ def ratings(rows: list[tuple[int, int, float]], n_users: int = 4, n_items: int =
 
 def plain_list(scores: np.ndarray, seen: set[int], k: int) -> list[int]:
     """Unseen items, higher score first, then by the hash of the item."""
-    unseen, hashes = [item for item in range(len(scores)) if item not in seen], tie_hashes(np.arange(len(scores)))
+    unseen, hashes = (
+        [item for item in range(len(scores)) if item not in seen],
+        mix(np.arange(len(scores), dtype=np.uint64)),
+    )
     return sorted(unseen, key=lambda item: (-scores[item], int(hashes[item])))[:k]
 
 
@@ -204,6 +207,14 @@ def test_ties_in_a_shown_list_go_by_hash_and_zero_has_no_sign() -> None:
     result = evaluate_ranking(TableModel(np.tile([0.0, -0.0, 1.0, 0.0, -0.0], (4, 1))), ratings([]), test, (5,))
     assert result.recommended(0).tolist() == [2, *sorted([0, 1, 3, 4], key=lambda i: tie_ranks(5)[i])]
     assert result.recommended(0).tolist() != [2, 0, 1, 3, 4]
+
+
+def test_ranks_of_ties_are_a_permutation_that_more_items_do_not_reorder_and_age_has_no_say_in() -> None:
+    few, many = tie_ranks(50), tie_ranks(5000)
+    assert sorted(few.tolist()) == list(range(50))
+    assert np.argsort(few).tolist() == np.argsort(many[:50]).tolist()
+    assert abs(np.corrcoef(many, np.arange(5000))[0, 1]) < 0.05
+    assert len(tie_ranks(0)) == 0
 
 
 def test_users_and_items_that_train_never_saw_are_ranked_by_their_scores() -> None:
