@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, Integer, UInt64
 
-from recsys_pipeline.core.neighbors.exact import products_of_rows
+from recsys_pipeline.core.neighbors.products import products_of_rows
 from recsys_pipeline.core.topk import top_k_refined
 
 BATCH = 256
