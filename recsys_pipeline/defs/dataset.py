@@ -164,7 +164,7 @@ def _describe_items(artifact: Artifact) -> dict[str, Any]:
     table = items.groupby("category").agg(
         items=("item_id", "size"), available=("available", "mean"), median_price=("price", "median")
     )
-    largest = table.sort_values("items", ascending=False).head(10)
+    largest = table.sort_values("items", ascending=False, kind="stable").head(10)
     return {"largest categories": dg.MetadataValue.md(largest.to_markdown(floatfmt=".4g"))} if len(largest) else {}
 
 
