@@ -3,8 +3,9 @@
 DuckDB reads whole lines and splits them (`sources/text_tables.py`), so every layout keeps its line numbers and a bad
 line is named. One bad line refuses the file: figures are compared with others' figures, and must be of the same rows.
 
-Users and items are numbered in the order of their ids, numbers before texts, so that numbers and ties do not depend
-on the order of rows. The catalogue is every item of train and test.
+Users and items are numbered by what their rows say (`core/dataset/numbering.py`) and rows come in the order of those
+numbers and of time, so that no figure depends on what anything is called or in which order the lines stand. The
+catalogue is every item of train and test.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +20,9 @@ from recsys_pipeline.adapters.sources.text_tables import failures_named
 from recsys_pipeline.adapters.split_checks import first_rows, signs, strangers
 from recsys_pipeline.adapters.split_layouts import PLAINLY, Layout, Reading, find_layout
 from recsys_pipeline.adapters.split_rows import as_options, rows_sql
+from recsys_pipeline.core.dataset.numbering import renumbered
 from recsys_pipeline.core.dataset.schema import open_duckdb
-from recsys_pipeline.core.errors import DataError, SourceError
+from recsys_pipeline.core.errors import DataError, SettingError, SourceError
 from recsys_pipeline.core.types import Ratings
 
 
@@ -86,13 +88,18 @@ def read_split(
         _number(connection, ["train", "test"])
         if negatives is not None:
             _check_negatives(connection, negatives, test, layouts["negatives"])
-        ratings = {part: _ratings(connection, part) for part in paths}
+        found = {part: _ratings(connection, part) for part in paths}
         files = {part: _read_file(connection, part, path, digests[part], layouts[part]) for part, path in paths.items()}
+    ratings = renumbered(found, ["train", "test"])
     return SplitFiles(ratings["train"], ratings["test"], ratings.get("negatives"), files)
 
 
-def read_interactions(path: Path, reading: Reading = PLAINLY) -> OneFile:
-    """Read one file that is not split yet; of repeated pairs the latest row stays (the last, where no times are known).
+def read_interactions(path: Path, reading: Reading = PLAINLY, lines_are_in_order: bool = False) -> OneFile:
+    """Read one file that is not split yet; of repeated pairs the latest row stays.
+
+    Of two rows of one instant that is the one with the larger value; where no times are known, the last line. With
+    `lines_are_in_order` rows of one user and instant came as their lines stand: each gets a microsecond more than the
+    one before it.
 
     Raises:
         SourceError: the file is missing, empty, or has a line that cannot be read.
@@ -101,12 +108,16 @@ def read_interactions(path: Path, reading: Reading = PLAINLY) -> OneFile:
     with open_duckdb() as connection:
         _read(connection, "data", path, layout)
         file = _read_file(connection, "data", path, file_digest(path), layout)
-        connection.execute("""
+        if lines_are_in_order:
+            _order_by_lines(connection, path, layout)
+        later = ", value desc" if layout.has_times else ", source_row desc"
+        connection.execute(f"""
             create temp table latest as select * from data
-            qualify row_number() over (partition by user_id, item_id order by at_us desc, source_row desc) = 1
+            qualify row_number() over (partition by user_id, item_id order by at_us desc{later}) = 1
         """)
         _number(connection, ["latest"])
-        ratings = _ratings(connection, "latest")
+        found = _ratings(connection, "latest")
+    ratings = renumbered({"latest": found}, ["latest"])["latest"]
     return OneFile(ratings, file, file.n_rows - len(ratings))
 
 
@@ -135,22 +146,42 @@ def _read(connection: duckdb.DuckDBPyConnection, part: str, path: Path, layout: 
         raise SourceError(f"{path} holds no pair of user and item (read as {layout.describe()})")
 
 
+def _order_by_lines(connection: duckdb.DuckDBPyConnection, path: Path, layout: Layout) -> None:
+    """Tell rows of one user and instant apart by microseconds, where there is room before the user's next instant."""
+    if not layout.has_times:
+        raise SettingError(f"{path} has no times, so that none of them tie: leave out --tie-order lines")
+    crowded = connection.execute("""
+        select min(first_row) from (
+            select min(source_row) as first_row, at_us + count(*) as until, at_us,
+                   lead(at_us) over (partition by user_id order by at_us) as next_us
+            from data group by user_id, at_us) where until > next_us
+    """).fetchone()
+    if crowded is not None and crowded[0] is not None:
+        raise DataError(
+            f"{path}, line {crowded[0]}: more rows of one user and instant than there are microseconds before the "
+            "next one: --tie-order lines needs coarser times"
+        )
+    connection.execute("""
+        create or replace temp table data as
+        select * replace (at_us + row_number() over (partition by user_id, at_us order by source_row) - 1 as at_us)
+        from data
+    """)
+
+
 def _number(connection: duckdb.DuckDBPyConnection, parts: Sequence[str]) -> None:
-    """Tables `users` and `items`: each id of these parts and its number."""
+    """Tables `users` and `items`: each id of these parts and its provisional number, by the text of the id."""
     for table, column in (("users", "user_id"), ("items", "item_id")):
         ids = " union ".join(f"select distinct {column} from {part}" for part in parts)
         connection.execute(f"""
             create temp table {table} as
-            select {column}, cast(row_number() over (order by try_cast({column} as hugeint) nulls last, {column}) - 1
-                                  as integer) as number
-            from ({ids})
+            select {column}, cast(row_number() over (order by {column}) - 1 as integer) as number from ({ids})
         """)
 
 
 def _ratings(connection: duckdb.DuckDBPyConnection, part: str) -> Ratings:
     columns = connection.execute(f"""
         select users.number as user, items.number as item, value, at_us as timestamp_us
-        from {part} join users using (user_id) join items using (item_id) order by source_row, item
+        from {part} join users using (user_id) join items using (item_id)
     """).fetchnumpy()
     plain = {name: np.ascontiguousarray(np.ma.getdata(column)) for name, column in columns.items()}
     return Ratings(**plain, n_users=_count(connection, "users"), n_items=_count(connection, "items"))

@@ -52,6 +52,8 @@ def add_evaluate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     files.add_argument("--time-format", default="", metavar="FORMAT", help="of times such as 31.12.2020: %%d.%%m.%%Y")
     files.add_argument("--time-zone", default="UTC", metavar="NAME",
                        help="of times without one, such as Europe/Berlin (default: UTC)")  # fmt: skip
+    files.add_argument("--tie-order", choices=("hash", "lines"), default="hash",
+                       help="rows of one user and instant: in a drawn order, or as lines of --data stand")  # fmt: skip
     parser.add_argument("--models", required=True, help="registered names, such as popularity,cooccurrence,als,ease")
     parser.add_argument("--set", action="append", default=[], metavar="MODEL.FIELD=VALUE", dest="overrides",
                         help="a setting of a model, such as als.reg=0.01; may be repeated")  # fmt: skip
@@ -59,5 +61,7 @@ def add_evaluate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("--relevant-min-value", type=float, metavar="VALUE",
                         help="a test row counts from this value on (default: every row)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of cuts, fits and resampling (default: 0)")
+    parser.add_argument("--tie-seeds", type=int, default=1, metavar="N",
+                        help="cut --data in N orders of rows that tie in time, and show how figures move")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write settings, digests, versions and all figures")
     return parser

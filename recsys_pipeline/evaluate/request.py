@@ -43,6 +43,8 @@ class CutFile:
     data: Path
     protocol: str
     test_share: float | None
+    lines_are_in_order: bool
+    """Whether rows of one user and instant came in the order of their lines."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Request:
     ks: tuple[int, ...]
     relevant_min_value: float | None
     seed: int
+    tie_seeds: int
+    """How many orders of rows that tie in time are tried."""
     json: Path | None
 
 
@@ -81,6 +85,7 @@ def parse_request(parsed: argparse.Namespace) -> Request:
         ks=_list_lengths(parsed.k),
         relevant_min_value=parsed.relevant_min_value,
         seed=parsed.seed,
+        tie_seeds=_tie_seeds(parsed, files),
         json=parsed.json,
     )
 
@@ -124,6 +129,18 @@ def find_contenders(names: Sequence[str], overrides: Sequence[str]) -> tuple[Con
     return tuple(Contender(specs[name], parse_config(specs[name].config, values[name], name)) for name in wanted)
 
 
+def _tie_seeds(parsed: argparse.Namespace, files: GivenSplit | CutFile | CurveFile) -> int:
+    if parsed.tie_seeds < 1:
+        raise SettingError(f"--tie-seeds {parsed.tie_seeds}: try at least one order")
+    if parsed.tie_seeds == 1:
+        return 1
+    if not isinstance(files, CutFile):
+        raise SettingError("--tie-seeds orders rows of one instant: only cuts of --data within a user's rows need that")
+    if files.lines_are_in_order:
+        raise SettingError("--tie-order lines leaves no order to be drawn: leave out --tie-seeds")
+    return parsed.tie_seeds
+
+
 def _files(parsed: argparse.Namespace) -> GivenSplit | CutFile | CurveFile:
     if parsed.data is not None:
         given = [name for name in ("train", "test", "negatives") if getattr(parsed, name) is not None]
@@ -136,7 +153,7 @@ def _files(parsed: argparse.Namespace) -> GivenSplit | CutFile | CurveFile:
         for name in ("days", "ages"):
             if getattr(parsed, name) is not None:
                 raise SettingError(f"--{name} belongs to --protocol {DAY_BY_DAY}")
-        return CutFile(parsed.data, parsed.protocol, parsed.test_share)
+        return CutFile(parsed.data, parsed.protocol, parsed.test_share, parsed.tie_order == "lines")
     if parsed.train is None or parsed.test is None:
         raise SettingError("give --train and --test, or --data with --protocol")
     if parsed.protocol is not None or parsed.test_share is not None:

@@ -1,10 +1,12 @@
 """Read, cut, fit, evaluate: from a request to what is printed and written."""
 
+import dataclasses
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -24,6 +26,7 @@ from recsys_pipeline.core.reports.accuracy.resampling import (
 from recsys_pipeline.core.types import Progress, Ratings
 from recsys_pipeline.evaluate.reading import show_files
 from recsys_pipeline.evaluate.request import Contender, CutFile, GivenSplit, Request
+from recsys_pipeline.evaluate.tie_orders import TieSpread, tie_spread
 
 PRIMARY = "ndcg"
 ENOUGH_USERS = 20
@@ -39,6 +42,8 @@ class Task:
     protocol: str
     files: Mapping[str, ReadFile]
     notes: tuple[str, ...]
+    recut: Callable[[int], EvaluationSplit] | None = None
+    """The same cut with rows of one instant in another order, by the seed of that; None where the split is given."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Evaluation:
     differences: tuple[Difference, ...]
     """Of the best model from each other one."""
     notes: tuple[str, ...]
+    tie_spread: tuple[TieSpread, ...]
+    """Of each figure over `--tie-seeds` orders of rows that tie in time; empty where one order was taken."""
     seconds: float
 
 
@@ -77,9 +84,10 @@ def evaluate(request: Request, files: GivenSplit | CutFile, console: Console) ->
         results = [row.result for row in judged]
         with _Step(console, "comparing the models"):
             differences = best_against_others(results, request.seed, PRIMARY, first)
+        spread = _spread(task, results, request, console)
     judged.sort(key=lambda row: -row.result.mean(PRIMARY, first))
     notes = tuple(dict.fromkeys([*_check_hits(judged, task), *task.notes, *_notes(results), *_said(caught)]))
-    return Evaluation(request, task, tuple(judged), tuple(differences), notes, time.perf_counter() - started)
+    return Evaluation(request, task, tuple(judged), tuple(differences), notes, spread, time.perf_counter() - started)
 
 
 def read_task(request: Request, files: GivenSplit | CutFile, console: Console) -> Task:
@@ -101,14 +109,41 @@ def _given_task(given: GivenSplit, request: Request) -> Task:
 
 
 def _cut_task(one: CutFile, request: Request) -> Task:
-    found = read_interactions(one.data, request.reading)
+    found = read_interactions(one.data, request.reading, one.lines_are_in_order)
     _check_order(found, one.protocol)
-    split, sentence = cut(
-        found.ratings, one.protocol, one.test_share, request.seed, knows_order=found.file.layout.knows_order
-    )
+
+    def recut(tie_seed: int) -> tuple[EvaluationSplit, str]:
+        order = found.file.layout.knows_order
+        return cut(found.ratings, one.protocol, one.test_share, request.seed, knows_order=order, tie_seed=tie_seed)
+
+    split, sentence = recut(0)
     repeated = f"{found.n_repeated:,} rows left out: a later one has the same user and item"
-    notes = (repeated,) if found.n_repeated else ()
-    return Task(split, None, f"{one.protocol}: {sentence}", {"data": found.file}, notes)
+    notes = [repeated] if found.n_repeated else []
+    if split.n_users_cut_in_a_tie:
+        notes.append(_tie_note(split, found.file.layout.has_times, request.tie_seeds))
+    files = {"data": found.file}
+    return Task(split, None, f"{one.protocol}: {sentence}", files, tuple(notes), lambda seed: recut(seed)[0])
+
+
+def _tie_note(split: EvaluationSplit, has_times: bool, tie_seeds: int) -> str:
+    """How much of the cut was drawn, since rows of one instant have no order of their own."""
+    n_tested = len(np.unique(split.test.user))
+    cut_in_a_tie = split.n_users_cut_in_a_tie
+    share = f"of {cut_in_a_tie:,} of {n_tested:,} test users ({cut_in_a_tie / n_tested:.0%})"
+    why = "rows of one instant" if has_times else "rows without times"
+    more = "" if tie_seeds > 1 else "; --tie-seeds 10 shows how far the figures move with that"
+    return f"what is tested {share} was drawn among {why}{more}"
+
+
+def _spread(task: Task, first: list[RankingResult], request: Request, console: Console) -> tuple[TieSpread, ...]:
+    if request.tie_seeds == 1 or task.recut is None:
+        return ()
+
+    def judge(split: EvaluationSplit) -> list[RankingResult]:
+        again = dataclasses.replace(task, split=split)
+        return [_judge(contender, again, request, console).result for contender in request.contenders]
+
+    return tie_spread(first, task.recut, judge, request.tie_seeds)
 
 
 def _check_order(found: OneFile, protocol: str) -> None:

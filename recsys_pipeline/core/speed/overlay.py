@@ -22,12 +22,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int64
-from safetensors.numpy import save_file
 
+from recsys_pipeline.core.arrays import map_arrays, save_arrays
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.serving.id_table import IdTable
-from recsys_pipeline.core.serving.mapped import map_arrays
 from recsys_pipeline.core.serving.release import CATALOGUE, HOUR_US, VECTORS, Release
 from recsys_pipeline.core.serving.release import DOCUMENT as RELEASE_DOCUMENT
 from recsys_pipeline.core.serving.sealed import seal, unseal
@@ -84,12 +83,12 @@ def write_overlay(directory: Path, release: Release, parts: OverlayParts) -> Non
     item_ids = parts.items.column("item_id").to_numpy()
     for name, ids, vectors in (("users", parts.user_ids, parts.user_vectors), ("items", item_ids, parts.item_vectors)):
         IdTable.of(ids).save(directory / name)
-        save_file({"vectors": np.ascontiguousarray(vectors)}, directory / name / VECTORS)
+        save_arrays(directory / name / VECTORS, {"vectors": vectors})
     tables = {ITEMS: parts.items, POPULARITY: parts.popularity, AVAILABILITY: parts.availability}
     for name, table in tables.items():
         pq.write_table(table.cast(SCHEMAS[name]), directory / name, compression="zstd")
     filters = {"seen": parts.seen, "avoid": parts.avoid}
-    save_file({name: found.words for name, found in filters.items()}, directory / FILTERS)
+    save_arrays(directory / FILTERS, {name: found.words for name, found in filters.items()})
     document = {
         "format": FORMAT,
         "hour": parts.hour,

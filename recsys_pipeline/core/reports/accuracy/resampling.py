@@ -109,9 +109,12 @@ def ranking_estimates(result: RankingResult, seed: int, n_resamples: int = N_RES
         for (metric, k), figures in zip(result.columns, _means(result.values, seed, n_resamples), strict=True)
     ]
     rows += [
-        Estimate(result.model, "coverage", k, float(share), math.nan, math.nan, result.n_users)
-        for k, share in zip(result.ks, result.coverage, strict=True)
+        Estimate(result.model, metric, k, float(share), math.nan, math.nan, result.n_users)
+        for metric, shares in (("coverage", result.coverage), ("tied_places", result.tied_places))
+        for k, share in zip(result.ks, shares, strict=True)
     ]
+    silent = result.n_silent / result.n_users if result.n_users else math.nan
+    rows.append(Estimate(result.model, "silent_users", 0, silent, math.nan, math.nan, result.n_users))
     if len(result.errors):
         rows += _error_estimates(result, seed, n_resamples)
     return rows

@@ -16,6 +16,7 @@ from recsys_pipeline.core.reports.accuracy.resampling import (
     ranking_estimates,
 )
 from recsys_pipeline.core.reports.accuracy.significance import ALPHA, holm
+from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
 
 COLUMNS = metric_columns((10,))
 
@@ -37,12 +38,13 @@ def result(values: np.ndarray, model: str = "als", errors: np.ndarray | None = N
             user=np.arange(n, dtype=np.int32),
             item=np.zeros(n, np.int32),
             value=np.ones(n, np.float32),
-            place=np.ones(n, np.int32),
-            mid_place=np.ones(n),
+            places=TiedPlaces.untied(np.ones(n, np.int32)),
         ),
         top=np.zeros((n, 10), np.int32),
         top_scores=np.zeros((n, 10), np.float32),
         coverage=np.array([0.4]),
+        tied_places=np.array([0.25]),
+        n_silent=0,
         error_users=np.arange(len(errors), dtype=np.int32) // 2,
         errors=errors.astype(np.float64),
         n_test_users=n,
