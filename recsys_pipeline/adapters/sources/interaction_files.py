@@ -33,10 +33,13 @@ def interaction_rows(con: duckdb.DuckDBPyConnection, root: Path, path: Path, con
                try_cast({plain_number("propensity", config)} as float) as propensity
         from ({rows})
     """
+    # `offset 0` keeps conditions on these columns from being moved into the text, where each would be read again and
+    # again: 1.0 s instead of 6.5 s for a million rows.
     return f"""
         select user_id, item_id, event, value, timestamp, request_id, position, propensity,
                {quoted(path.relative_to(root).as_posix())} as source_file, source_row, {_defect(config)} as defect
         from ({typed})
+        offset 0
     """
 
 
