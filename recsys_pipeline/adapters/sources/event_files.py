@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 
 from recsys_pipeline.adapters.sources.files_config import InteractionFiles
@@ -160,14 +161,14 @@ class EventFiles:
         stat = path.stat()
         version = (path, stat.st_size, stat.st_mtime_ns)
         if version not in self._known_spans:
-            rows = interaction_rows(path, self._relative(path), self.config)
             with failures_named(path), open_duckdb() as con:
+                rows = interaction_rows(con, self.root, path, self.config)
                 found = con.execute(f"select count(*), min(timestamp), max(timestamp) from ({rows})").fetchall()[0]
                 if found[0] and found[1] is None:
                     first = con.execute(f"select source_row, defect from ({rows}) order by 1 limit 1").fetchall()[0]
                     raise SourceError(
                         f"no row of {path} has a readable time (row {first[0]}: {first[1]}): "
-                        "check interactions.time_unit and its column"
+                        "check interactions.time_unit (or time_format) and its column"
                     )
             self._known_spans[version] = (found[1], found[2]) if found[0] else None
         return self._known_spans[version]
@@ -179,7 +180,7 @@ class EventFiles:
         for share in shares:
             self._warn_of_late_rows(share)
             with failures_named(share.path), open_duckdb() as con:
-                for batch in con.sql(self._share_sql(share, window)).to_arrow_reader(BATCH_ROWS):
+                for batch in con.sql(self._share_sql(con, share, window)).to_arrow_reader(BATCH_ROWS):
                     yield batch.cast(STREAM)
 
     def _warn_of_late_rows(self, share: _Share) -> None:
@@ -190,8 +191,8 @@ class EventFiles:
         earlier = paths[paths.index(share.path) - 1]
         counts = []
         for path in (earlier, share.path):
-            rows = interaction_rows(path, self._relative(path), self.config)
             with failures_named(path), open_duckdb() as con:
+                rows = interaction_rows(con, self.root, path, self.config)
                 before = f"select count(*) from ({rows}) where timestamp < timestamptz '{share.start.isoformat()}'"
                 counts += con.execute(before).fetchall()[0]
         if counts[1] > counts[0]:
@@ -201,7 +202,7 @@ class EventFiles:
                 *(share.path.name, counts[1] - counts[0], share.start.isoformat(), earlier.name),
             )
 
-    def _share_sql(self, share: _Share, window: Window) -> str:
+    def _share_sql(self, con: duckdb.DuckDBPyConnection, share: _Share, window: Window) -> str:
         span = f"timestamptz '{share.start.isoformat()}' and timestamp < timestamptz '{share.end.isoformat()}'"
         defect, known = "defect", "timestamp is not null"
         if share.strict:
@@ -213,7 +214,7 @@ class EventFiles:
             select * exclude (delivered) from (
                 select * replace ({defect} as defect),
                        case when {known} then timestamp else timestamptz '{share.start.isoformat()}' end as delivered
-                from ({interaction_rows(share.path, self._relative(share.path), self.config)}))
+                from ({interaction_rows(con, self.root, share.path, self.config)}))
             where delivered >= timestamptz '{start}' and delivered < timestamptz '{end}'
         """
 
