@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from recsys_pipeline.core.errors import DataError, SourceError
+from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import Window
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
@@ -67,6 +67,10 @@ LOOKS = pa.schema(
 TRACE = pa.schema([("source_file", pa.string()), ("source_row", pa.int64()), ("defect", pa.string())])
 """Columns that a source may add so that a bad row can be found again."""
 
+FILED_AT = pa.field("filed_at", TIMESTAMP)
+"""Column that a source of interactions may add: for a row whose own time cannot be used, the moment of the day with
+which it is put aside, such as that of its file. Rows that have neither are put aside by the day that reads them first."""
+
 QUARANTINE = pa.schema(
     [("source_file", pa.string()), ("source_row", pa.int64()), ("reason", pa.string()), ("raw", pa.string())]
 )
@@ -87,7 +91,7 @@ def check_columns(found: pa.Schema, contract: pa.Schema, table: str) -> None:
     Optional columns and the trace columns may be absent. Large strings and lists of fixed size hold the same
     values as their plain twins and pass; anything else would need a cast, which is the source's to do.
     """
-    known = {field.name: field for field in [*contract, *TRACE]}
+    known = {field.name: field for field in [*contract, *TRACE, *([FILED_AT] if contract is INTERACTIONS else [])]}
     missing = [field.name for field in contract if not field.nullable and field.name not in found.names]
     surplus = [name for name in found.names if name not in known]
     wrong = [
@@ -116,7 +120,7 @@ def select_columns(found: pa.Schema, contract: pa.Schema) -> str:
     """SQL select list with every column of the contract and of the trace, null where the source has none."""
     return ", ".join(
         field.name if field.name in found.names else f"cast(null as {_sql_type(field.type)}) as {field.name}"
-        for field in [*contract, *TRACE]
+        for field in [*contract, *TRACE, *([FILED_AT] if contract is INTERACTIONS else [])]
     )
 
 
@@ -244,17 +248,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(element) for element in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def check_quarantine_share(quarantined: int, total: int, first: dict[str, Any] | None, max_share: float) -> None:
-    """Raise `DataError`, naming the first bad row, where more than `max_share` of the rows were put aside."""
-    if first is None or quarantined <= max_share * total:
-        return
-    raise DataError(
-        f"{quarantined} of {total} rows break the contract, more than max_quarantine_share = {max_share:g} allows; "
-        f"the first is row {first['source_row']} of {first['source_file']}: {first['reason']}. "
-        "Repair the source, or raise max_quarantine_share if so many bad rows are expected"
-    )
 
 
 def open_duckdb(
