@@ -108,8 +108,8 @@ class EventFiles:
         if far:
             names = ", ".join(self._relative(path) for day, path in dated if day in far)
             raise SourceError(
-                f"{names}: months away from the dates of all other files of source {self.source}. Correct the name, set "
-                "first_day, or set interactions.max_gap_days above the gap"
+                f"{names}: months away from the dates of all other files of source {self.source}. Correct the name, "
+                "set first_day, or set interactions.max_gap_days above the gap"
             )
         return dated
 

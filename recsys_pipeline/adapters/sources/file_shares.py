@@ -21,8 +21,8 @@ SAME = "row(item_id, event, value, request_id, position, propensity, defect)::va
 class Share:
     """What one file delivers: events in `[start, end)`.
 
-    Of layout `days` all rows must lie in that span; of `file`, and of the first of `releases`, those that do not are lone
-    far ones; of a later release they are those of other releases.
+    Of layout `days` all rows must lie in that span; of `file`, and of the first of `releases`, those that do not are
+    lone far ones; of a later release they are those of other releases.
     """
 
     path: Path

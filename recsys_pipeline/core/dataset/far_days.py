@@ -13,7 +13,7 @@ from recsys_pipeline.core.errors import SourceError
 
 MAX_GAP_DAYS = 90
 MAX_PAUSE_DAYS = 1_000
-"""A pause of a source that is no mistake; a longer one, with more rows on both sides than a mistake has, is asked about."""
+"""A longer pause, with more rows on both sides than a mistake has, is asked about."""
 LONE_DAYS = 3
 WAY_OUT = "check interactions.time_unit and the times; if they are right, set interactions.max_gap_days above the gap"
 
@@ -52,8 +52,8 @@ class Body:
 def body_of(rows: Mapping[date, int], max_gap_days: int = MAX_GAP_DAYS, has_first_day: bool = False) -> Body:
     """The body of a history, from its number of rows by day (one at least).
 
-    With `has_first_day` its begin was declared, and what comes first is taken as it is, pauses too. Else raises `SourceError` where two
-    parts, neither of them lone, lie more than `MAX_PAUSE_DAYS` and `max_gap_days` apart.
+    With `has_first_day` its begin was declared, and what comes first is taken as it is, pauses too. Else raises
+    `SourceError` where two parts, neither of them lone, lie more than `MAX_PAUSE_DAYS` and `max_gap_days` apart.
     """
     days, total = sorted(rows.items()), sum(rows.values())
     start = 0 if has_first_day else lone_rows(days, total, max_gap_days)

@@ -68,8 +68,8 @@ TRACE = pa.schema([("source_file", pa.string()), ("source_row", pa.int64()), ("d
 """Columns that a source may add so that a bad row can be found again."""
 
 FILED_AT = pa.field("filed_at", TIMESTAMP)
-"""Column that a source of interactions may add: for a row whose own time cannot be used, the moment of the day with
-which it is put aside, such as that of its file. Rows that have neither are put aside by the day that reads them first."""
+"""Column that a source of interactions may add: for a row whose own time cannot be used, a moment of the day with which
+it is put aside, such as that of its file. Rows that have neither are put aside by the day that reads them first."""
 
 QUARANTINE = pa.schema(
     [("source_file", pa.string()), ("source_row", pa.int64()), ("reason", pa.string()), ("raw", pa.string())]
