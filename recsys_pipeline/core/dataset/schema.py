@@ -15,7 +15,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from recsys_pipeline.core.errors import SourceError
+from recsys_pipeline.core.dataset.shares import check_quarantine_share
+from recsys_pipeline.core.errors import DataError, SourceError
 from recsys_pipeline.core.types import Window
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
@@ -77,12 +78,30 @@ QUARANTINE = pa.schema(
 """One row is a row that broke the contract: where it came from, why it is here, and itself as JSON."""
 
 
+DUPLICATE = "duplicate"
+"""How the reason of a row begins that repeats another's key."""
+
+
 @dataclass(frozen=True)
 class Checked:
     """A table split into the rows that meet the contract and those that do not."""
 
     clean: pa.Table
     quarantine: pa.Table
+
+    def check_share(self, table: str, max_share: float) -> None:
+        """Raise `DataError`, naming the first bad row, where more than `max_share` of the rows break the contract.
+
+        Rows that repeat a key are put aside and counted, and break nothing: the first of them is there.
+        """
+        reasons = self.quarantine.column("reason").to_pylist()
+        broken = [row for row, reason in enumerate(reasons) if not reason.startswith(DUPLICATE)]
+        first = self.quarantine.slice(broken[0], 1).to_pylist()[0] if broken else None
+        total = self.clean.num_rows + self.quarantine.num_rows
+        try:
+            check_quarantine_share(len(broken), total, first, max_share)
+        except DataError as error:
+            raise DataError(f"{table}: {error}") from None
 
 
 def check_columns(found: pa.Schema, contract: pa.Schema, table: str) -> None:
@@ -207,6 +226,7 @@ def validate_looks(looks: pa.Table) -> Checked:
 def _validate(table: pa.Table, contract: pa.Schema, name: str, rules: list[tuple[str, str]], key: str) -> Checked:
     """Rows that pass `rules`, one per `key`, sorted by it; the others in the order in which they came."""
     check_columns(table.schema, contract, name)
+    repeats = f"{DUPLICATE}: an earlier row has the same {key}"
     with open_duckdb() as con:
         con.register("source", table)
         columns = select_columns(table.schema, contract)
@@ -218,8 +238,7 @@ def _validate(table: pa.Table, contract: pa.Schema, name: str, rules: list[tuple
                 ranked as (
                     select *, row_number() over (partition by broken is null, {key} order by row) as copy from judged)
             select * exclude (copy, broken),
-                   case when broken is null and copy > 1 then {_quoted(f"duplicate: an earlier row has the same {key}")}
-                        else broken end as reason
+                   case when broken is null and copy > 1 then {_quoted(repeats)} else broken end as reason
             from ranked
             """
         )
