@@ -15,7 +15,8 @@ import duckdb
 import numpy as np
 
 from recsys_pipeline.adapters.manifest import file_digest
-from recsys_pipeline.adapters.sources.text_tables import EPOCHS, instant, text_rows, unreadable
+from recsys_pipeline.adapters.sources.text_tables import failures_named, text_rows
+from recsys_pipeline.adapters.sources.text_times import TimeText, tomorrow
 from recsys_pipeline.adapters.split_layouts import Layout, find_layout
 from recsys_pipeline.core.dataset.schema import open_duckdb
 from recsys_pipeline.core.errors import DataError, SourceError
@@ -108,16 +109,14 @@ def read_interactions(path: Path, format: str | None = None, columns: Sequence[s
 def _read(connection: duckdb.DuckDBPyConnection, part: str, path: Path, layout: Layout) -> None:
     """Make the table `part` (source_row, user_id, item_id, value, at_us), or say which line is wrong."""
     makers = {"table": _table_rows, "adjacency": _list_rows, "sequences": _pair_rows, "negatives": _negative_rows}
-    rows = makers[layout.format](path, layout)
-    try:
+    rows = makers[layout.format](connection, path, layout)
+    with failures_named(path):
         connection.execute(f"create temp table {part} as {_without_empty_ids(rows)}")
-    except duckdb.Error as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
     found = connection.execute(
         f"select source_row, defect, count(*) over () from {part} where defect is not null order by source_row limit 1"
-    ).fetchone()
-    if found is not None:
-        line, defect, n_bad = found
+    ).fetchall()
+    if found:
+        line, defect, n_bad = found[0]
         more = f" ({n_bad:,} lines are bad)" if n_bad > 1 else ""
         raise SourceError(
             f"{path}, line {line}: {defect}{more}. It was read as {layout.describe()}: mend the line, or say another "
@@ -133,59 +132,60 @@ def _without_empty_ids(rows: str) -> str:
     return f"select * replace ({defect} as defect) from ({rows})"
 
 
-def _table_rows(path: Path, layout: Layout) -> str:
+def _table_rows(connection: duckdb.DuckDBPyConnection, path: Path, layout: Layout) -> str:
     places = dict(layout.columns or {})
     value = "cast(1 as float)" if "value" not in places else "try_cast(value as float)"
     at = "cast(0 as bigint)" if "timestamp" not in places else "epoch_us(instant)"
-    rules = ["when defect is not null then defect"]
+    rules, times = ["when defect is not null then defect"], TimeText(layout.time_unit, last=tomorrow())
     if "value" in places:
         number = "coalesce(isfinite(try_cast(value as float)), false)"
         rules.append(f"when not {number} then 'the value ''' || coalesce(value, '') || ''' is no finite number'")
     if "timestamp" in places:
-        unit = EPOCHS[layout.time_unit][0] if layout.time_unit in EPOCHS else "an ISO 8601 time"
         rules.append("when coalesce(timestamp, '') = '' then 'the timestamp is empty'")
-        rules.append(unreadable("timestamp", "instant", "timestamp", unit))
-    parsed = f", {instant('timestamp', layout.time_unit)} as instant" if "timestamp" in places else ""
+        rules.append(times.unreadable("timestamp", "instant", "timestamp"))
+    parsed = f", {times.instant('timestamp')} as instant" if "timestamp" in places else ""
     return f"""
         select source_row, trim("user") as user_id, trim(item) as item_id, {value} as value, {at} as at_us,
                case {" ".join(rules)} end as defect
-        from (select *{parsed} from ({_lines(path, layout, places)}))
+        from (select *{parsed} from ({_lines(connection, path, layout, places)}))
     """
 
 
-def _lines(path: Path, layout: Layout, places: Mapping[str, int | str]) -> str:
-    return text_rows(path, layout.text_table(), {f'"{role}"': place for role, place in places.items()}, "--columns")
+def _lines(connection: duckdb.DuckDBPyConnection, path: Path, layout: Layout, places: Mapping[str, int | str]) -> str:
+    columns = {f'"{role}"': place for role, place in places.items()}
+    return text_rows(connection, path, layout.text_table(), columns, "--columns")
 
 
-def _words(path: Path, layout: Layout) -> str:
+def _words(connection: duckdb.DuckDBPyConnection, path: Path, layout: Layout) -> str:
     """Each line as a list of its words, however many blanks stand between them."""
     return f"""select source_row, list_filter(fields, lambda word: trim(word) <> '') as words
-               from ({_lines(path, layout, {})})"""
+               from ({_lines(connection, path, layout, {})})"""
 
 
 _PLAIN = "cast(1 as float) as value"
 
 
-def _list_rows(path: Path, layout: Layout) -> str:
+def _list_rows(connection: duckdb.DuckDBPyConnection, path: Path, layout: Layout) -> str:
     return f"""select source_row, words[1] as user_id, trim(unnest(words[2:])) as item_id, {_PLAIN},
-                      cast(0 as bigint) as at_us, cast(null as varchar) as defect from ({_words(path, layout)})"""
+                      cast(0 as bigint) as at_us, cast(null as varchar) as defect
+               from ({_words(connection, path, layout)})"""
 
 
-def _pair_rows(path: Path, layout: Layout) -> str:
+def _pair_rows(connection: duckdb.DuckDBPyConnection, path: Path, layout: Layout) -> str:
     """The line number stands for the time: it orders a user's rows, which is all that a sequence tells."""
     return f"""select source_row, words[1] as user_id, trim(words[2]) as item_id, {_PLAIN}, source_row as at_us,
                       case when len(words) <> 2 then 'expected user and item, found ' || len(words) || ' fields' end
-                      as defect from ({_words(path, layout)})"""
+                      as defect from ({_words(connection, path, layout)})"""
 
 
-def _negative_rows(path: Path, layout: Layout) -> str:
+def _negative_rows(connection: duckdb.DuckDBPyConnection, path: Path, layout: Layout) -> str:
     """The pair in brackets stays beside each negative (`positive`), to be checked against the test file."""
     pattern = r"'^\(\s*([^,()]+?)\s*,\s*([^,()]+?)\s*\)$'"
     return f"""
         select source_row, regexp_extract(pair, {pattern}, 1) as user_id, trim(unnest(words[2:])) as item_id, {_PLAIN},
                cast(0 as bigint) as at_us, regexp_extract(pair, {pattern}, 2) as positive,
                case when not regexp_matches(pair, {pattern}) then 'expected (user,item), found ' || pair end as defect
-        from (select *, trim(words[1]) as pair from ({_words(path, layout)}))
+        from (select *, trim(words[1]) as pair from ({_words(connection, path, layout)}))
     """
 
 
@@ -232,5 +232,4 @@ def _check_negatives(connection: duckdb.DuckDBPyConnection, path: Path, test: Pa
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
-    found = connection.execute(f"select count(*) from {table}").fetchone()
-    return int(found[0]) if found else 0
+    return int(connection.execute(f"select count(*) from {table}").fetchall()[0][0])

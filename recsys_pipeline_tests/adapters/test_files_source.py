@@ -232,7 +232,9 @@ def test_wrong_time_unit_is_one_error_and_not_a_quarantine_of_all(tmp_path: Path
 
 def test_wrong_encoding_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "ratings.dat").write_bytes("é::i::1::1772323200\n".encode("latin-1"))
-    with pytest.raises(SourceError, match=r"ratings\.dat cannot be read .*not utf-8"):
+    with pytest.raises(
+        SourceError, match=r"ratings\.dat is no text .* line 1: .* not utf-8 \(byte 0xe9 at position 1\)"
+    ):
         source_over(tmp_path).days()
     assert rows_of(source_over(tmp_path, encoding="latin-1"))[0]["user_id"] == "é"
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 
 from recsys_pipeline.adapters.sources.file_shares import Share, delivered, new_undated
@@ -193,14 +194,14 @@ class EventFiles:
         stat = path.stat()
         version = (path, stat.st_size, stat.st_mtime_ns)
         if version not in self._known_days:
-            rows = interaction_rows(path, self._relative(path), self.config)
             with failures_named(path), open_duckdb() as con:
+                rows = interaction_rows(con, self.root, path, self.config)
                 found = dict(con.execute(f"select timestamp::date, count(*) from ({rows}) group by 1").fetchall())
                 if set(found) == {None}:
                     first = con.execute(f"select source_row, defect from ({rows}) order by 1 limit 1").fetchall()[0]
                     raise SourceError(
                         f"no row of {path} has a readable time (row {first[0]}: {first[1]}): "
-                        "check interactions.time_unit and its column"
+                        "check interactions.time_unit (or time_format) and its column"
                     )
             self._known_days[version] = Counter({day: count for day, count in found.items() if day is not None})
         return self._known_days[version]
@@ -212,7 +213,7 @@ class EventFiles:
         for share in shares:
             self._warn_of_late_rows(share)
             with failures_named(share.path), open_duckdb() as con:
-                for batch in con.sql(self._share_sql(share, window)).to_arrow_reader(BATCH_ROWS):
+                for batch in con.sql(self._share_sql(con, share, window)).to_arrow_reader(BATCH_ROWS):
                     yield batch.cast(STREAM)
 
     def _warn_of_late_rows(self, share: Share) -> None:
@@ -222,8 +223,8 @@ class EventFiles:
             return
         counts = []
         for path in (earlier, share.path):
-            rows = interaction_rows(path, self._relative(path), self.config)
             with failures_named(path), open_duckdb() as con:
+                rows = interaction_rows(con, self.root, path, self.config)
                 before = f"select count(*) from ({rows}) where timestamp < timestamptz '{share.start.isoformat()}'"
                 counts += con.execute(before).fetchall()[0]
         if counts[1] > counts[0]:
@@ -233,10 +234,10 @@ class EventFiles:
                 *(share.path.name, counts[1] - counts[0], share.start.isoformat(), earlier.name),
             )
 
-    def _share_sql(self, share: Share, window: Window) -> str:
-        rows = interaction_rows(share.path, self._relative(share.path), self.config)
+    def _share_sql(self, con: duckdb.DuckDBPyConnection, share: Share, window: Window) -> str:
+        rows = interaction_rows(con, self.root, share.path, self.config)
         if share.earlier is not None and share.start >= window.start:
-            rows = new_undated(rows, interaction_rows(share.earlier, self._relative(share.earlier), self.config))
+            rows = new_undated(rows, interaction_rows(con, self.root, share.earlier, self.config))
         return delivered(rows, share, window, self._first)
 
 

@@ -9,8 +9,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
-from recsys_pipeline.adapters.sources.text_tables import quoted
 from recsys_pipeline.core.dataset.far_days import WAY_OUT
+from recsys_pipeline.core.dataset.schema import quoted
 from recsys_pipeline.core.types import Window
 
 SAME = "row(item_id, event, value, request_id, position, propensity, defect)::varchar"

@@ -158,8 +158,14 @@ def _empty(*columns: str) -> list[tuple[str, str]]:
     return [(f"coalesce({column}, '') = ''", f"'{column} is empty'") for column in columns]
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def quoted(text: str | Path) -> str:
+    """A SQL string literal."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def parquet_scan(files: str, *options: str) -> str:
+    """SQL that reads Parquet; DuckDB would make a column of a folder `name=value`, and even replace the file's own."""
+    return f"read_parquet({', '.join([files, 'hive_partitioning = false', *options])})"
 
 
 def interaction_reason(window: Window, known_events: frozenset[str] | None = None) -> str:
@@ -173,7 +179,7 @@ def interaction_reason(window: Window, known_events: frozenset[str] | None = Non
     instant = "'timestamp ' || timestamp"
     rules = [("defect is not null", "defect"), *_empty("user_id", "item_id", "event")]
     if known_events is not None:
-        names = ", ".join(_quoted(name) for name in sorted(known_events)) or "''"
+        names = ", ".join(quoted(name) for name in sorted(known_events)) or "''"
         rules.append((f"event not in ({names})", "'event ''' || event || ''' is unknown'"))
     rules += [
         ("value is null", "'value is missing'"),
@@ -238,7 +244,7 @@ def _validate(table: pa.Table, contract: pa.Schema, name: str, rules: list[tuple
                 ranked as (
                     select *, row_number() over (partition by broken is null, {key} order by row) as copy from judged)
             select * exclude (copy, broken),
-                   case when broken is null and copy > 1 then {_quoted(repeats)} else broken end as reason
+                   case when broken is null and copy > 1 then {quoted(repeats)} else broken end as reason
             from ranked
             """
         )
@@ -280,5 +286,5 @@ def open_duckdb(
     con.execute("set TimeZone = 'UTC'")
     if memory_limit is not None and spill is not None:
         con.execute(f"set threads = {threads}; set memory_limit = '{memory_limit}'")
-        con.execute(f"set temp_directory = {_quoted(str(spill))}")
+        con.execute(f"set temp_directory = {quoted(spill)}")
     return con
