@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from recsys_pipeline.adapters.late_rows import KEY as INTERACTIONS
 from recsys_pipeline.adapters.machine_errors import is_of_the_machine, told
+from recsys_pipeline.adapters.missing_history import MissingFile, MissingHistory
 from recsys_pipeline.adapters.overlays import newest_overlay
 from recsys_pipeline.adapters.releases import champion
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
@@ -34,6 +36,7 @@ def print_status(console: Console, now: datetime | None = None) -> int:
     recorded, store = cache(Recorded.read), cache(StoreResource().open)
     rows: dict[str, Callable[[], str]] = {
         "Source": _source,
+        "History": lambda: _history(store()),
         "Champion": lambda: _champion(champion(store()), at),
         "Overlay": lambda: _overlay(store(), at),
         "Runs": lambda: "\n".join(_run(one, at) for one in _newest_of_each_job(recorded().runs)) or NO_RUNS,
@@ -57,7 +60,7 @@ def print_status(console: Console, now: datetime | None = None) -> int:
     if failed:
         console.print("`recsys doctor` says what to mend")
         return 1
-    return 1 if recorded().failures else 0
+    return 1 if recorded().failures or _unread(store()) else 0
 
 
 def _table() -> Table:
@@ -71,6 +74,23 @@ def _source() -> str:
     source = SourceResource().open()
     days = source.days()
     return f"{source.name}, days from {days.first} to {days.last or 'today'}"
+
+
+def _history(store: ArtifactStore) -> str:
+    found = _missing(store)
+    if found:
+        return found.told()
+    days = store.partitions(INTERACTIONS)
+    return f"whole: {len(days)} days, {days[0]} to {days[-1]}" if days else "no day taken in yet"
+
+
+def _unread(store: ArtifactStore) -> bool:
+    found = _missing(store)
+    return found is not None and bool(found.unread)
+
+
+def _missing(store: ArtifactStore) -> MissingHistory | None:
+    return MissingFile(settings().home, store.source).read()
 
 
 def _champion(found: Artifact | None, now: datetime) -> str:
