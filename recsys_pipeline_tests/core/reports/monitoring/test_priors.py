@@ -137,9 +137,8 @@ def test_a_user_without_a_vector_gets_no_list() -> None:
 
 
 def test_without_users_or_items_nothing_breaks() -> None:
-    nobody = Retrieval(
-        np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), *[np.empty(0, np.int64)] * 4, TIE_KEY[:0]
-    )
+    vectors, none = np.zeros((0, 3), np.float32), np.empty(0, np.int64)
+    nobody = Retrieval(vectors, vectors, none, none, none, none, TIE_KEY[:0])
     profile = retrieval_profile(nobody, None, CONFIG, 0)
     assert profile.shares[EMPTY_LISTS].total == 0
     assert {len(found) for found in profile.distributions.values()} == {0}
