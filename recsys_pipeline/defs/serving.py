@@ -38,6 +38,7 @@ from recsys_pipeline.core.serving.gate_limits import GateLimits
 from recsys_pipeline.core.serving.release import Release, ReleaseConfig, write_release
 from recsys_pipeline.core.types import Window, microseconds
 from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.freshness import CHAMPION
 from recsys_pipeline.defs.models import features_of
 from recsys_pipeline.defs.partitions import day_of
 from recsys_pipeline.defs.production import Finding, produce, seed_field, stage_asset, steps
@@ -47,9 +48,6 @@ from recsys_pipeline.defs.reports.drift import PROFILE
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
 from recsys_pipeline.defs.warm_starts import remembered, unremembered
 
-CHAMPION = "serving/champion"
-FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn_window=timedelta(hours=26))
-"""A day, and what a batch may take."""
 RELEASE_INPUTS = {
     "interactions": ["models/als", "folds/prequential", "dataset/snapshot", DRIFT],
     "items": ["dataset/items", "models/cold_start"],
@@ -62,10 +60,7 @@ ReleaseForm = config_form(ReleaseConfig, seed=(int, seed_field("Seed of the inde
 GateForm = config_form(GateLimits, seed=(int, seed_field("Seed of resampling and of the users sampled.")))
 
 
-@stage_asset(
-    RELEASE, needs="interactions", kinds={"safetensors", "parquet", "faiss"}, after=AVAILABLE,
-    freshness_policy=FRESHNESS,
-)  # fmt: skip
+@stage_asset(RELEASE, needs="interactions", kinds={"safetensors", "parquet", "faiss"}, after=AVAILABLE)
 def release(
     context: dg.AssetExecutionContext,
     config: ReleaseForm,  # pyright: ignore[reportInvalidTypeForm] (made at run time)

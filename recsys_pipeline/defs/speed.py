@@ -1,7 +1,6 @@
 """Speed: what happened since the champion's snapshot, hour by hour, as an overlay over it."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +35,6 @@ from recsys_pipeline.defs.production import make_recipe, metadata_of, produce, r
 from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource
 
 MONITOR = "speed/monitor"
-FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3), warn_window=timedelta(minutes=90))
-"""An hour, and what a run may take; three hours without one are an outage."""
 OverlayForm = config_form(
     OverlayConfig,
     max_quarantine_share=(
@@ -114,7 +111,7 @@ BLOCKING, ADVISORY = [vectors_are_finite, nobody_counts_twice], [no_hour_is_miss
 @stage_asset(
     OVERLAY, needs="interactions", kinds={"safetensors", "parquet"}, partitions=HOURLY, blocking=BLOCKING,
     after=[INTERACTIONS, dg.AssetDep(RELEASE.split("/"), partition_mapping=dg.LastPartitionMapping())],
-    advisory=ADVISORY, freshness_policy=FRESHNESS,
+    advisory=ADVISORY,
 )  # fmt: skip
 def overlay(
     context: dg.AssetExecutionContext,
