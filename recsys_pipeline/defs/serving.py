@@ -39,6 +39,7 @@ from recsys_pipeline.core.serving.release import Release, ReleaseConfig, write_r
 from recsys_pipeline.core.types import Window, microseconds
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.freshness import CHAMPION
+from recsys_pipeline.defs.joins import KEY as JOINS
 from recsys_pipeline.defs.models import features_of
 from recsys_pipeline.defs.partitions import day_of
 from recsys_pipeline.defs.production import Finding, produce, seed_field, stage_asset, steps
@@ -53,6 +54,8 @@ RELEASE_INPUTS = {
     "items": ["dataset/items", "models/cold_start"],
     "looks": ["models/stl", "neighbors/stl_vectors"],
 }
+JOINS_FIRST = [JOINS] if {"interactions", "items"} <= configured_source().provides else []
+"""It reads nothing of it: where ids do not join, nothing is released."""
 AVAILABLE = [key for need, keys in RELEASE_INPUTS.items() if need in configured_source().provides for key in keys]
 GATE_INPUTS = [RELEASE, "models/als", "models/popularity", "folds/prequential", "dataset/interactions"]
 GATE_INPUTS += ["dataset/snapshot", DRIFT]
@@ -60,7 +63,9 @@ ReleaseForm = config_form(ReleaseConfig, seed=(int, seed_field("Seed of the inde
 GateForm = config_form(GateLimits, seed=(int, seed_field("Seed of resampling and of the users sampled.")))
 
 
-@stage_asset(RELEASE, needs="interactions", kinds={"safetensors", "parquet", "faiss"}, after=AVAILABLE)
+@stage_asset(
+    RELEASE, needs="interactions", kinds={"safetensors", "parquet", "faiss"}, after=[*AVAILABLE, *JOINS_FIRST],
+)  # fmt: skip
 def release(
     context: dg.AssetExecutionContext,
     config: ReleaseForm,  # pyright: ignore[reportInvalidTypeForm] (made at run time)
