@@ -42,7 +42,7 @@ def rows_too_late(store: ArtifactStore, source: Source, closed: Window) -> dict[
     for day in closed.days():
         if day.isoformat() in have:
             metrics = store.get(KEY, day.isoformat()).manifest.metrics
-            read[day] = metrics["rows"] + metrics["quarantined"]
+            read[day] = metrics["rows"] + metrics["quarantined"] + metrics.get("repeats", 0)
     differing: dict[date, int] = {}
     for window in joined(Window.of_day(day) for day in read):
         differing |= _differing(source, window, read)

@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.core.dataset.days import PeriodFile, write_periods
+from recsys_pipeline.core.dataset.event_counts import event_counts
+from recsys_pipeline.core.dataset.events import EventMeaning
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.errors import DataError, SourceError
 from recsys_pipeline.core.types import Window
@@ -32,13 +34,17 @@ def read_periods(
     started = time.monotonic()
     # Taken before the source is read: what changes in it meanwhile must make these periods stale, not up to date.
     recipes = [recipe_of(Window(start, start + period)) for start in window.periods(period)]
+    meaning = source.meaning.events
     with store.staged() as staged:
         stream = source.interactions(window)
-        files = write_periods(stream, window, staged, period=period, max_quarantine_share=max_quarantine_share)
+        files = write_periods(
+            stream, window, staged, period=period, max_quarantine_share=max_quarantine_share, meaning=meaning
+        )
         seconds = (time.monotonic() - started) / len(files)
+        built = [_built(file, staged, meaning) for file in files]
         return [
-            store.commit(staged / file.partition, recipe, _built(file, staged), seconds=seconds, run_id=run_id)
-            for file, recipe in zip(files, recipes, strict=True)
+            store.commit(staged / file.partition, recipe, one, seconds=seconds, run_id=run_id)
+            for file, recipe, one in zip(files, recipes, built, strict=True)
         ]
 
 
@@ -72,7 +78,7 @@ def read_what_can_be(
     return [*early[0], *late[0]], {**early[1], **late[1]}
 
 
-def _built(file: PeriodFile, staged: Path) -> Built:
-    events = pq.read_table(staged / file.path, columns=["event"]).column("event").value_counts().to_pylist()
-    counts = {f"event {row['values']}": row["counts"] for row in sorted(events, key=lambda row: row["values"])}
-    return Built({"rows": file.rows, "quarantined": file.quarantined, **counts}, digest=file.digest)
+def _built(file: PeriodFile, staged: Path, meaning: EventMeaning) -> Built:
+    counts = event_counts(pq.read_table(staged / file.path, columns=["event", "value"]), meaning)
+    figures = {"rows": file.rows, "quarantined": file.quarantined, "repeats": file.repeats}
+    return Built(figures | counts, digest=file.digest)

@@ -13,13 +13,17 @@ from pydantic import Field
 from recsys_pipeline.adapters.ingestion import Ingested, day_entries, ingest, open_snapshot
 from recsys_pipeline.adapters.late_rows import LATE_DAYS
 from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.manifest_differences import SOURCE
+from recsys_pipeline.adapters.meaning_of_days import MEANING, refuse_other_meaning
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData, write_looks
 from recsys_pipeline.core.dataset.schema import validate_items
 from recsys_pipeline.core.dataset.snapshots import write_snapshot
+from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.reports.page.pictures import image_grid
 from recsys_pipeline.core.types import Window
+from recsys_pipeline.defs.event_meaning import say_what_events_mean
 from recsys_pipeline.defs.partitions import day_of
 from recsys_pipeline.defs.production import (
     log_progress,
@@ -41,6 +45,17 @@ class IngestConfig(dg.Config):
     late_days: int = Field(
         LATE_DAYS, ge=0, le=60, description="Days before this one that are read again where the source has changed."
     )
+    reread_from: str = Field(
+        "", description="First of the days up to this one that are read again, whatever is there; empty: none."
+    )
+
+    @property
+    def first_again(self) -> date | None:
+        """`reread_from` as a day; raises `SettingError` where it is none."""
+        try:
+            return date.fromisoformat(self.reread_from) if self.reread_from else None
+        except ValueError:
+            raise SettingError(f"reread_from is {self.reread_from!r}: write a day as 2026-01-05") from None
 
 
 class LooksConfig(dg.Config):
@@ -66,18 +81,20 @@ def interactions(
     opened = source.open()
 
     def recipe_of(day: date) -> Recipe:
-        settings = {**config.model_dump(), "source": opened.fingerprint(Window.of_day(day))}
+        told = {SOURCE: opened.fingerprint(Window.of_day(day)), MEANING: opened.meaning.document()}
+        settings = {**config.model_dump(exclude={"reread_from"}), **told}
         return make_recipe("dataset/interactions", day.isoformat(), [], settings)
 
     found = ingest(
         store.open(), opened, day_of(context), recipe_of, run_id=context.run.run_id, recompute=store.recompute,
-        max_quarantine_share=config.max_quarantine_share, late_days=config.late_days,
+        max_quarantine_share=config.max_quarantine_share, late_days=config.late_days, reread_from=config.first_again,
     )  # fmt: skip
     for artifact in found.artifacts[:-1]:
         day = artifact.manifest.recipe.partition
         context.log_event(dg.AssetMaterialization(context.asset_key, partition=day, metadata=metadata_of(artifact)))
     result = report(found.artifacts[-1])
-    return result._replace(metadata={**_what_is_amiss(found), **(result.metadata or {})})
+    said = say_what_events_mean(opened, found.artifacts)
+    return result._replace(metadata={**_what_is_amiss(found), **said, **(result.metadata or {})})
 
 
 @stage_asset("dataset/items", needs="items", kinds={"duckdb", "parquet"})
@@ -123,15 +140,19 @@ def looks(
 
 
 @stage_asset("dataset/snapshot", needs="interactions", kinds={"duckdb"}, after=["dataset/interactions"])
-def snapshot(context: dg.AssetExecutionContext, store: StoreResource, tracker: TrackerResource) -> dg.MaterializeResult:
+def snapshot(
+    context: dg.AssetExecutionContext, source: SourceResource, store: StoreResource, tracker: TrackerResource
+) -> dg.MaterializeResult:
     """One row is a day file that was known at the end of the day; with the ids that this day saw first."""
     opened, day = store.open(), day_of(context)
     day_files, entries = day_entries(opened, day)
+    refuse_other_meaning(source.open(), day_files)
+    meaning = source.open().meaning.events
     earlier = opened.latest("dataset/snapshot", before=context.partition_key)
     previous = open_snapshot(opened, earlier) if earlier else None
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        made = write_snapshot(directory, opened.local_root, entries, previous)
+        made = write_snapshot(directory, opened.local_root, entries, previous, meaning)
         return Built(
             {"days": len(made.days), "rows": made.rows, "users": made.n_users, "items": made.n_items}, made.digest
         )
@@ -140,7 +161,7 @@ def snapshot(context: dg.AssetExecutionContext, store: StoreResource, tracker: T
     listed = {entry.path for entry in previous.days} if previous else set()
     fresh = [artifact for artifact, entry in zip(day_files, entries, strict=True) if entry.path not in listed]
     inputs = [*fresh, *([earlier] if earlier else [])]
-    return produce(context, store, tracker, inputs=inputs, config={}, build=build)
+    return produce(context, store, tracker, inputs=inputs, config={"events": meaning.document()}, build=build)
 
 
 def _what_is_amiss(found: Ingested) -> dict[str, Any]:

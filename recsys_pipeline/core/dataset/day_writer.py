@@ -11,15 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys_pipeline.core.dataset.events import EXPOSURE, EventMeaning
 from recsys_pipeline.core.dataset.schema import INTERACTIONS, QUARANTINE, quarantine_rows
 from recsys_pipeline.core.types import DAY, EPOCH, HOUR_KEY, Window
 
 INTERACTIONS_FILE = "interactions.parquet"
 QUARANTINE_FILE = "quarantine.parquet"
 EVENT_KEY = ("user_id", "item_id", "event", "timestamp", "request_id")
-"""Rows that agree in these are one event; the first by source file and row (then by value) stays."""
+"""Rows that agree in these are one event, unless the source says otherwise; the one of the largest value stays."""
 ROW_GROUP = 131_072
-DUPLICATE = f"duplicate: an earlier row has the same {', '.join(EVENT_KEY)}"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class PeriodFile:
     """One written day or hour. Paths are relative to the directory given to `write_periods`.
 
     `digest` identifies the rows as a multiset: it does not depend on their order, on the Parquet encoding, or on
-    the window with which the period was read. `rows` excludes `quarantined`.
+    the window with which the period was read. `rows` excludes `quarantined` and `repeats`.
     """
 
     start: datetime
@@ -38,6 +38,8 @@ class PeriodFile:
     digest: str
     quarantine_path: Path
     quarantined: int
+    repeats: int
+    """Rows that say once more what another row says, and are no events of their own."""
 
     @property
     def day(self) -> date:
@@ -87,16 +89,18 @@ class _Period:
     quarantine: _ParquetStream
     sums: np.ndarray = field(default_factory=lambda: np.zeros(2, np.uint64))
     last: pa.Table | None = None
+    repeats: int = 0
 
-    def add(self, rows: pa.Table) -> pa.Table:
-        """Write the next rows in canonical order; returns those that went to the quarantine."""
+    def add(self, rows: pa.Table, meaning: EventMeaning) -> pa.Table:
+        """Write the next rows in canonical order; returns those that belong into the quarantine."""
         broken = rows.column("reason").is_valid().to_numpy()
         bad = rows.filter(pa.array(broken))
         clean = rows.filter(pa.array(~broken)) if broken.any() else rows
         copies = self._copies(clean)
-        if copies.any():
-            bad = pa.concat_tables([bad, _with_reason(clean.filter(pa.array(copies)), DUPLICATE)])
-            clean = clean.filter(pa.array(~copies))
+        if meaning.repeats == "count":  # an item is shown once at a place of a list, however often that is logged
+            copies &= meaning.signs(clean) == EXPOSURE
+        self.repeats += int(copies.sum())
+        clean = clean.filter(pa.array(~copies)) if copies.any() else clean
         self.sums += np.array([np.sum(clean.column(half).to_numpy(), dtype=np.uint64) for half in ("low", "high")])
         self.clean.add(clean.select(INTERACTIONS.names).cast(INTERACTIONS))
         return bad
@@ -118,11 +122,6 @@ class _Period:
         return copies[start:]
 
 
-def _with_reason(rows: pa.Table, reason: str) -> pa.Table:
-    reasons = pa.array([reason] * rows.num_rows, pa.string())
-    return rows.set_column(rows.column_names.index("reason"), "reason", reasons)
-
-
 class PeriodsWriter:
     """Takes the rows of a window in canonical order, through `add`, and keeps one day or hour open at a time.
 
@@ -130,8 +129,9 @@ class PeriodsWriter:
     the halves of their hash, `low` and `high`.
     """
 
-    def __init__(self, directory: Path, window: Window, period: timedelta = DAY) -> None:
+    def __init__(self, directory: Path, window: Window, period: timedelta, meaning: EventMeaning) -> None:
         self.directory = directory
+        self.meaning = meaning
         self.period = period
         self.starts = window.periods(period)
         self.written: list[PeriodFile] = []
@@ -148,7 +148,7 @@ class PeriodsWriter:
     def _add_to(self, start: datetime, rows: pa.Table) -> None:
         while self.open is None or self.open[0] < start:
             self._next()
-        bad = self.open[1].add(rows)
+        bad = self.open[1].add(rows, self.meaning)
         if bad.num_rows:
             self.open[1].quarantine.add(quarantine_rows(bad.drop_columns(["period", "low", "high"])))
             self._remember_first(bad)
@@ -189,6 +189,7 @@ class PeriodsWriter:
             digest=digest_rows(files.clean.rows, low, high),
             quarantine_path=Path(partition) / QUARANTINE_FILE,
             quarantined=files.quarantine.rows,
+            repeats=files.repeats,
         )
 
     def close(self) -> list[PeriodFile]:

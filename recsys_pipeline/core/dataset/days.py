@@ -19,6 +19,7 @@ from recsys_pipeline.core.dataset.day_writer import (
     PeriodFile,
     PeriodsWriter,
 )
+from recsys_pipeline.core.dataset.events import WEB_LOG, EventMeaning
 from recsys_pipeline.core.dataset.schema import (
     INTERACTIONS,
     check_columns,
@@ -33,7 +34,7 @@ from recsys_pipeline.core.types import DAY, EPOCH, Window
 __all__ = ["INTERACTIONS_FILE", "QUARANTINE_FILE", "PeriodFile", "write_periods"]
 
 ROW_ORDER = (
-    "timestamp, user_id, item_id, event, request_id, source_file, source_row, value, position, propensity, defect"
+    "timestamp, user_id, item_id, event, request_id, value desc, source_file, source_row, position, propensity, defect"
 )
 
 
@@ -45,12 +46,14 @@ def write_periods(
     period: timedelta = DAY,
     max_quarantine_share: float = 0.01,
     known_events: frozenset[str] | None = None,
+    meaning: EventMeaning = WEB_LOG,
     threads: int = 2,
     memory_limit: str = "1GB",
 ) -> list[PeriodFile]:
     """Write `<directory>/<partition key>/{interactions,quarantine}.parquet` for each period of the window, in order.
 
-    `period` is a day or an hour, UTC; one without events gets empty files. Rows with no timestamp inside the window go
+    `period` is a day or an hour, UTC; one without events gets empty files. Of rows that repeat an event one stays, or
+    all where `meaning` counts repeats. Rows with no timestamp inside the window go
     to the quarantine of its first period. Raises `SourceError` for wrong columns or where the stream breaks off, and
     `DataError` where more than `max_quarantine_share` of all rows break the contract; files written until then are the
     caller's to remove.
@@ -59,7 +62,7 @@ def write_periods(
     check_columns(source.schema, INTERACTIONS, "interactions")
     spill = directory / ".spill"
     spill.mkdir(parents=True)
-    writer = PeriodsWriter(directory, window, period)
+    writer = PeriodsWriter(directory, window, period, meaning)
     watched = _WatchedStream(source)
     try:
         with open_duckdb(memory_limit, spill, threads) as con:
@@ -72,7 +75,7 @@ def write_periods(
     finally:
         shutil.rmtree(spill)
     files = writer.close()
-    total = sum(file.rows + file.quarantined for file in files)
+    total = sum(file.rows + file.quarantined + file.repeats for file in files)
     check_quarantine_share(sum(file.quarantined for file in files), total, writer.first_bad, max_quarantine_share)
     return files
 
