@@ -109,6 +109,7 @@ def _day(store: ArtifactStore, inputs: Mapping[str, Artifact], day: date) -> Day
         cold_start=cold_start,
         towers=StlModel.load(towers.path) if towers else None,
         avoided=snapshot.avoided(),
+        events=snapshot.events,
     )
 
 
@@ -193,7 +194,8 @@ def _trial(
     best: Artifact | None,
 ) -> Trial:
     snapshot = open_snapshot(store, inputs["dataset/snapshot"])
-    events = read_events(inputs["dataset/interactions"].path / INTERACTIONS_FILE, snapshot.user_ids.tolist(), [])
+    day_file = inputs["dataset/interactions"].path / INTERACTIONS_FILE
+    events = read_events(day_file, snapshot.user_ids.tolist(), [], snapshot.events)
     return Trial(
         release=Release.load(inputs[RELEASE].path),
         fold=unremembered(inputs["folds/prequential"], behind),

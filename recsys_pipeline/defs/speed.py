@@ -11,6 +11,8 @@ from pydantic import Field, create_model
 from recsys_pipeline.adapters.hourly import KEY as INTERACTIONS
 from recsys_pipeline.adapters.hourly import LATE_HOURS, hour_files, ingest_hours
 from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.manifest_differences import SOURCE
+from recsys_pipeline.adapters.meaning_of_days import MEANING
 from recsys_pipeline.adapters.overlays import KEY as OVERLAY
 from recsys_pipeline.adapters.overlays import hours_since, release_of, release_under
 from recsys_pipeline.adapters.releases import RELEASE
@@ -70,7 +72,8 @@ def hourly_interactions(
     opened, hour = source.open(), hour_of(context)
 
     def recipe_of(window: Window) -> Recipe:
-        settings = {**config.model_dump(), "source": opened.fingerprint(window)}
+        told = {SOURCE: opened.fingerprint(window), MEANING: opened.meaning.document()}
+        settings = {**config.model_dump(), **told}
         return make_recipe(INTERACTIONS, window.start.strftime(HOUR_KEY), [], settings)
 
     since = hours_since(store.open(), hour)
@@ -188,7 +191,8 @@ def monitor(
         release, told = Release.load(base.path, verify=False), read_hours([events.path / INTERACTIONS_FILE])
         limits, limits_of_samples = from_form(HourLimits, config), from_form(ProfileConfig, config)
         profile = hour_profile(told, release, Overlay.load(made.path, release), limits_of_samples, config.seed)
-        found, largest = hour_report(release.priors, profile, limits, release.day), largest_user(told, limits)
+        found = hour_report(release.priors, profile, limits, release.day)
+        largest = largest_user(told, limits, release.events)
         found.save(directory)
         judged = {"features": len(found.rows), "breached": [row.feature for row in found.breaches]}
         return Built(judged | {
