@@ -19,6 +19,7 @@ from recsys_pipeline.adapters.releases import champion
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.errors import RecsysError
 from recsys_pipeline.core.types import Window
+from recsys_pipeline.defs.archives import newest_moment
 from recsys_pipeline.defs.freshness import Freshness, champion_freshness, overlay_freshness, spoken
 from recsys_pipeline.defs.mirroring import open_mirror
 from recsys_pipeline.defs.resources import SourceResource, StoreResource, stores
@@ -36,11 +37,12 @@ def print_status(console: Console, now: datetime | None = None) -> int:
     """
     at = now or datetime.now(UTC)
     recorded, store = cache(Recorded.read), cache(StoreResource().open)
+    newest = cache(lambda: newest_moment(SourceResource().open, at))
     rows: dict[str, Callable[[], str]] = {
         "Source": _source,
         "History": lambda: _history(store()),
-        "Champion": lambda: _champion(champion(store()), at) + _late(champion_freshness(store(), at)),
-        "Overlay": lambda: _overlay(store(), at) + _late(overlay_freshness(store(), at)),
+        "Champion": lambda: _champion(champion(store()), at) + _late(champion_freshness(store(), newest())),
+        "Overlay": lambda: _overlay(store(), at) + _late(overlay_freshness(store(), newest())),
         "Runs": lambda: "\n".join(_run(one, at) for one in _newest_of_each_job(recorded().runs)) or NO_RUNS,
         "Alerts": lambda: _alerts(recorded().failures, at),
         "Schedules": lambda: _schedules(recorded().switched_on),
