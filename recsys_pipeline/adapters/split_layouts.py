@@ -21,12 +21,14 @@ from recsys_pipeline.adapters.column_names import roles_by_name
 from recsys_pipeline.adapters.column_roles import ENOUGH_ROWS, Roles, guessed_roles, named_roles, said_roles
 from recsys_pipeline.adapters.sources.files_config import TextTable
 from recsys_pipeline.adapters.sources.text_times import format_error, zone_is_known
-from recsys_pipeline.adapters.split_samples import SEPARATORS, Sample, read_sample, split_lines
+from recsys_pipeline.adapters.split_samples import SEPARATORS, Sample, read_sample, split_line, split_rows
 from recsys_pipeline.core.errors import SettingError, SourceError
 
 FORMATS = ("table", "adjacency", "sequences", "sessions")
 """What `--format` may say; the negatives of NCF are known by their brackets."""
 NCF_PAIR = re.compile(r"\(\s*([^,()]+?)\s*,\s*([^,()]+?)\s*\)(\s|$)")
+NETFLIX_ITEM = re.compile(r"\d+:")
+NETFLIX_ROWS = """awk -F, '/:$/ { item = $1; sub(/:/, "", item); next } { print $1 "," item "," $2 "," $3 }'"""
 MAX_UNNAMED_WORDS = 4
 DESCRIBED = {
     "negatives": "NCF negatives: (user,item) negative …",
@@ -34,6 +36,7 @@ DESCRIBED = {
     "sequences": "user item, in order of time",
     "sessions": "sessions: item item …, in order of time",
 }
+TRIED_LINES = 500
 LIST_SEPARATORS = ("|", ";", ",", " ")
 
 
@@ -154,9 +157,14 @@ def _named_layout(path: Path, sample: Sample, reading: Reading) -> Layout:
 
 
 def _text_layout(path: Path, lines: tuple[str, ...], reading: Reading) -> Layout:
+    if reading.format is None and (heads := [line for line in lines if NETFLIX_ITEM.fullmatch(line)]):
+        raise SourceError(
+            f"{path}: lines such as {heads[0]!r} name the item of the lines after them, as Netflix's do: "
+            f"make rows of that, such as by {NETFLIX_ROWS}"
+        )
     separator = _separator(path, lines) if reading.separator is None else reading.separator
-    quoted = len(separator) == 1 and separator != " " if reading.quote is None else reading.quote
-    cells = split_lines(lines, separator, quoted)
+    quoted = _may_be_quoted(separator) if reading.quote is None else reading.quote
+    cells = split_rows(path, reading.encoding, lines, separator, quoted)
     found = reading.format or ("table" if reading.columns else _format(path, separator, cells))
     if found != "table":
         return Layout(found, separator, encoding=reading.encoding)
@@ -201,13 +209,24 @@ def _table(
 
 
 def _separator(path: Path, lines: Sequence[str]) -> str:
-    for separator in SEPARATORS:
-        if sum(separator in line.strip() for line in lines) > len(lines) / 2:
-            return separator
-    known = ", ".join(SEPARATORS.values())
-    raise SourceError(
-        f"{path}: most lines hold one field ({lines[0][:60]!r}): separate fields by one of {known}, or say --separator"
-    )
+    """What stands in most lines, and of several what gives the most lines one number of fields."""
+    found = [one for one in SEPARATORS if sum(one in line.strip() for line in lines) > len(lines) / 2]
+    if not found:
+        known = ", ".join(SEPARATORS.values())
+        raise SourceError(
+            f"{path}: most lines hold one field ({lines[0][:60]!r}): separate fields by one of {known}, or say "
+            "--separator"
+        )
+    return max(found, key=lambda one: _n_usual(lines[:TRIED_LINES], one))
+
+
+def _n_usual(lines: Sequence[str], separator: str) -> int:
+    widths = Counter(len(split_line(line, separator, _may_be_quoted(separator))) for line in lines)
+    return widths.most_common(1)[0][1]
+
+
+def _may_be_quoted(separator: str) -> bool:
+    return len(separator) == 1 and separator != " "
 
 
 def _format(path: Path, separator: str, cells: Sequence[Sequence[str]]) -> str:

@@ -86,6 +86,7 @@ def test_what_is_said_wins(tmp_path: Path) -> None:
             "times such as '01-12-10 08:26' are not ISO 8601: say --time-format, such as '%d-%m-%y %H:%M'",
         ),
         ("5 6\n7 7 8\n5 9 1 2\n" * 8, "22 begin as another does.*--format sessions"),
+        ("1:\n1488844,3,2005-09-06\n822109,5,2005-05-13\n", "lines such as '1:' name the item of the lines after them"),
         ("\0\1,\2\n", "is no text"),
     ],
 )
