@@ -89,6 +89,10 @@ class FilesSource:
         if self.config.looks is not None:
             self.looks(now)
 
+    def far_days(self) -> str:
+        """Lone far days of events, in words."""
+        return self._events.body().told() if self._events.config.layout == "file" else ""
+
     def fingerprint(self, window: Window, table: str = "interactions") -> str:
         """Digest of the config and of name, size and modification time of the files that the table is read from.
 

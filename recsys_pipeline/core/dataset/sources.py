@@ -86,6 +86,15 @@ class FingerprintsDays(Protocol):
 
 
 @runtime_checkable
+class KnowsFarDays(Protocol):
+    """A source that looks for rows whose times lie far from all others, and puts them aside."""
+
+    def far_days(self) -> str:
+        """Which they are, in words; empty where there are none."""
+        ...
+
+
+@runtime_checkable
 class ChecksTables(Protocol):
     """A source that stands on what others keep, and can say what is wrong with it before a run needs it."""
 
