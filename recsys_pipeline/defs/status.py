@@ -44,7 +44,7 @@ def print_status(console: Console, now: datetime | None = None) -> int:
         "Champion": lambda: _champion(champion(store()), at) + _late(champion_freshness(store(), newest())),
         "Overlay": lambda: _overlay(store(), at) + _late(overlay_freshness(store(), newest())),
         "Runs": lambda: "\n".join(_run(one, at) for one in _newest_of_each_job(recorded().runs)) or NO_RUNS,
-        "Alerts": lambda: _alerts(recorded().failures, at),
+        "Alerts": lambda: _alerts(recorded().failures, at, _unread(store())),
         "Schedules": lambda: _schedules(recorded().switched_on),
         "W&B": _waiting,
         "Disk": lambda: _disk(settings(), store()),
@@ -88,9 +88,10 @@ def _history(store: ArtifactStore) -> str:
     return f"whole: {len(days)} days, {days[0]} to {days[-1]}" if days else "no day taken in yet"
 
 
-def _unread(store: ArtifactStore) -> bool:
+def _unread(store: ArtifactStore) -> int:
+    """Days that the source has and that could not be read."""
     found = _missing(store)
-    return found is not None and bool(found.unread)
+    return len(found.unread) if found else 0
 
 
 def _missing(store: ArtifactStore) -> MissingHistory | None:
@@ -143,9 +144,10 @@ def _when(run: JobRun, now: datetime) -> str:
     return f"  {spoken(now - run.ended_at)} ago" if run.ended_at else ""
 
 
-def _alerts(failures: Sequence[JobRun], now: datetime) -> str:
+def _alerts(failures: Sequence[JobRun], now: datetime, unread: int = 0) -> str:
     more = len(failures) - ALERTS_SHOWN
-    lines = [_run(run, now) for run in failures[:ALERTS_SHOWN]] + ([f"and {more} older ones"] if more > 0 else [])
+    lines = [f"{unread} days of the history cannot be read: see History"] if unread else []
+    lines += [_run(run, now) for run in failures[:ALERTS_SHOWN]] + ([f"and {more} older ones"] if more > 0 else [])
     return "\n".join(lines) or "none open"
 
 
