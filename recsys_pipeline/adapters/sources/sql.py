@@ -53,7 +53,7 @@ class SqlSource:
             assert self.config.first_day is not None  # SqlConfig sees to it
             return DayRange(self.config.first_day, None)
         tomorrow = datetime.combine(datetime.now(UTC).date() + timedelta(days=1), time(), UTC)
-        found = self._span(Window(datetime(1, 1, 2, tzinfo=UTC), tomorrow))
+        found = self._span(Window(self._clock.first, tomorrow))
         if found is None:
             raise SourceError(
                 f"{self._events.place} has no row with a time up to today: check interactions.columns.timestamp and "
@@ -172,13 +172,15 @@ class SqlSource:
     @cached_property
     def _clock(self) -> Clock:
         config = self._interactions
-        return self._clock_of(self._events, "timestamp", config.time_unit, config.time_separator)
+        first = datetime(config.first_year, 1, 1, tzinfo=UTC)
+        return self._clock_of(self._events, "timestamp", config.time_unit, config.time_separator, first)
 
     def _item_clock(self) -> Clock | None:
         config = self.config.items
         if config is None or config.columns.created_at is None:
             return None
-        return self._clock_of(self._section("items"), "created_at", config.time_unit, " ")
+        first = datetime(1, 1, 2, tzinfo=UTC)  # what the catalogue holds may be old
+        return self._clock_of(self._section("items"), "created_at", config.time_unit, " ", first)
 
     def _section(self, name: str) -> SqlSection:
         config: SqlTable | None = getattr(self.config, name)
@@ -193,7 +195,7 @@ class SqlSource:
         """Sections whose tables and columns were found; each is looked for once."""
         return {}
 
-    def _clock_of(self, section: SqlSection, name: str, unit: Any, separator: str) -> Clock:
+    def _clock_of(self, section: SqlSection, name: str, unit: Any, separator: str, first: datetime) -> Clock:
         """How a time column is read; what kind of timestamps it holds is told by one of them."""
         column = sa.column(section.columns[name])
         dialect = self.database.dialect
@@ -206,7 +208,7 @@ class SqlSource:
                 f"column {section.columns[name]} of {section.place} {wrong}: [{section.name}] of {self.name}"
             )
         is_aware = isinstance(sample, datetime) and sample.tzinfo is not None
-        return Clock(column, unit, separator, is_aware)
+        return Clock(column, unit, separator, is_aware, first)
 
 
 def marks_of(section: SqlSection, where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:

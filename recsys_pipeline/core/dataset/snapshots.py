@@ -33,7 +33,8 @@ RATINGS_MEMORY = "600MB"
 LATEST_OF_PAIRS = """
     with events as (
         select u."user", i.item, e.value, epoch_us(e.timestamp) as timestamp_us, e.event
-        from read_parquet(?) e join users_map u using (user_id) join items_map i using (item_id)
+        from read_parquet(?, hive_partitioning = false) e
+        join users_map u using (user_id) join items_map i using (item_id)
         where {events} and epoch_us(e.timestamp) < ?)
     select "user", item, arg_max(value, (timestamp_us, event, value))::float as value, max(timestamp_us) as timestamp_us
     from events group by all order by "user", timestamp_us, item
@@ -185,7 +186,7 @@ def _new_ids(subject: str, paths: list[str], old: np.ndarray) -> tuple[list[str]
         rows = con.execute(
             f"""
             select {subject}_id as id, min(timestamp)::date::text as first_day
-            from read_parquet(?) anti join old on old.id = {subject}_id
+            from read_parquet(?, hive_partitioning = false) anti join old on old.id = {subject}_id
             group by 1 order by first_day, id
             """,
             [paths],

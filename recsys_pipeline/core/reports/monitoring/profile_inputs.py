@@ -59,8 +59,8 @@ def first_timers(today: Path, earlier: Sequence[Path]) -> FirstTimers:
 
 
 def _first_timers(subject: str, today: Path, earlier: Sequence[Path]) -> Share:
-    present = f"select distinct {subject} from read_parquet(?)"
-    known = f"select {subject} from read_parquet(?) where event <> ?"
+    present = f"select distinct {subject} from read_parquet(?, hive_partitioning = false)"
+    known = f"select {subject} from read_parquet(?, hive_partitioning = false) where event <> ?"
     with open_duckdb() as con:
         total = _count(con, present, [str(today)])
         known_ones = f"{present} semi join ({known}) using ({subject})"
