@@ -1,12 +1,14 @@
 """What the TOMLs of files and of databases describe alike: the columns of each table, and what an event is worth."""
 
 from datetime import date
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field, model_validator
 
 from recsys_pipeline.adapters.sources.config_fields import Strict
 
+Worth = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False)]
+"""A value of an event: finite, and within single precision."""
 Name = TypeVar("Name")
 """How a column is named: in a file by its header or position, in a database by its name."""
 
@@ -20,6 +22,13 @@ class InteractionColumns(Strict, Generic[Name]):
     request_id: Name | None = None
     position: Name | None = None
     propensity: Name | None = None
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> "InteractionColumns[Name]":
+        places = {"user_id": self.user_id, "item_id": self.item_id, "timestamp": self.timestamp}
+        if len(set(places.values())) < len(places):
+            raise ValueError(f"user_id, item_id and timestamp must be three columns, not {list(places.values())}")
+        return self
 
 
 class ItemColumns(Strict, Generic[Name]):
@@ -58,7 +67,7 @@ class Events(Strict, Generic[EventColumns]):
 
     columns: EventColumns
     event: str | None = Field(default=None, description="The event of every row, where no column tells it")
-    values: dict[str, float] = Field(default={}, description="Event name -> value, where no column holds the value")
+    values: dict[str, Worth] = Field(default={}, description="Event name -> value, where no column holds the value")
 
     @model_validator(mode="after")
     def _events_have_values(self) -> "Events[EventColumns]":
