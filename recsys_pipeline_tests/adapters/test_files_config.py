@@ -58,6 +58,7 @@ def test_root_comes_from_the_environment_or_its_default(tmp_path: Path) -> None:
         ),
         ("ratings.dat", "../ratings.dat", r"interactions\.path: .* must be relative and below root"),
         ('time_unit = "s"', 'time_unit = "s"\ndate_pattern = "("', r"date_pattern '\(' is no regular expression"),
+        ("timestamp = 4", "", "interactions.columns.timestamp: Field required: days are told by times; .*evaluate"),
         ("ratings.dat", "", "interactions.path: '' names no file below root"),
         ("ratings.dat", ".", "interactions.path: '.' names no file below root"),
         ("ratings.dat", "a**b/r.dat", r"interactions\.path: .*: \*\* stands for folders, alone between slashes"),

@@ -12,6 +12,9 @@ from pydantic_core import ErrorDetails
 
 from recsys_pipeline.core.errors import SettingError
 
+NO_TIMES = (
+    ": days are told by times; without them `recsys evaluate` can judge the data, by protocols that leave some out"
+)
 KINDS = ("table", "images", "stl")
 """Names of the kinds of a section, which pydantic puts into the place of an error and the TOML does not have."""
 
@@ -103,4 +106,5 @@ def _explain(found: ErrorDetails, sections: Mapping[tuple[str, ...], type[BaseMo
     section = sections.get(place[:-1])
     if found["type"] == "extra_forbidden" and section is not None:
         return f"unknown key {key}; valid keys here are {', '.join(section.model_fields)}"
-    return f"{key or 'the file'}: {found['msg'].removeprefix('Value error, ')}"
+    hint = NO_TIMES if found["type"] == "missing" and key == "interactions.columns.timestamp" else ""
+    return f"{key or 'the file'}: {found['msg'].removeprefix('Value error, ')}{hint}"
