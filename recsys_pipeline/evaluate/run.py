@@ -24,6 +24,7 @@ from recsys_pipeline.core.reports.accuracy.resampling import (
     ranking_estimates,
 )
 from recsys_pipeline.core.types import Progress, Ratings
+from recsys_pipeline.evaluate.notes import result_notes
 from recsys_pipeline.evaluate.reading import show_files
 from recsys_pipeline.evaluate.request import Contender, CutFile, GivenSplit, Request
 from recsys_pipeline.evaluate.tie_orders import TieSpread, tie_spread
@@ -86,7 +87,11 @@ def evaluate(request: Request, files: GivenSplit | CutFile, console: Console) ->
             differences = best_against_others(results, request.seed, PRIMARY, first)
         spread = _spread(task, results, request, console)
     judged.sort(key=lambda row: -row.result.mean(PRIMARY, first))
-    notes = tuple(dict.fromkeys([*_check_hits(judged, task), *task.notes, *_notes(results), *_said(caught)]))
+    notes = tuple(
+        dict.fromkeys(
+            [*_check_hits(judged, task), *task.notes, *result_notes(results, task.split, first), *_said(caught)]
+        )
+    )
     return Evaluation(request, task, tuple(judged), tuple(differences), notes, spread, time.perf_counter() - started)
 
 
@@ -194,18 +199,6 @@ def _check_hits(judged: Sequence[Judged], task: Task) -> list[str]:
             f"read: {rows}"
         )
     return [f"{why}: check how the files were read (first rows: {rows}), and --columns"]
-
-
-def _notes(results: list[RankingResult]) -> list[str]:
-    first = results[0]
-    notes = []
-    if first.n_seen_again:
-        notes.append(f"{first.n_seen_again:,} test pairs left out: train holds them, and what is seen is not offered")
-    if first.n_users < first.n_test_users:
-        notes.append(
-            f"{first.n_test_users - first.n_users:,} of {first.n_test_users:,} test users have nothing to find"
-        )
-    return notes
 
 
 def _said(caught: list[warnings.WarningMessage]) -> list[str]:
