@@ -4,7 +4,9 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+
+from recsys_pipeline.adapters.sources.text_times import tomorrow
 
 EPOCH_FROM_S, EPOCH_TO_S = 631_152_000, 4_102_444_800
 """1990 and 2100: a number outside is no time to a guess, though it may be one where a name or an option says so."""
@@ -113,17 +115,17 @@ def epoch_unit(largest: float) -> str | None:
 
 
 def times_like(cells: Sequence[str]) -> list[str]:
-    """The formats (as of `strptime`) that read each of the first cells: several where day and month are open."""
+    """Formats (as of `strptime`) that read each of the first cells as past times: several where the day is open."""
     tried = [cell for cell in cells if cell][:TRIED_CELLS]
     return [form for form in _FORMATS if tried and all(_reads(form, cell) for cell in tried)]
 
 
 def _reads(form: str, cell: str) -> bool:
     try:
-        datetime.strptime(cell, form)  # noqa: DTZ007 - only whether it can be read is asked
+        found = datetime.strptime(cell, form)  # noqa: DTZ007 - without a zone it is as good as in UTC here
     except ValueError:
         return False
-    return True
+    return found.replace(tzinfo=found.tzinfo or UTC) < tomorrow()
 
 
 def _is_epoch(number: float) -> bool:

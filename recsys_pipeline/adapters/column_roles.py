@@ -99,7 +99,7 @@ def named_roles(header: Sequence[str], contents: Sequence[Content], path: Path) 
                 f"{path}: column {header[places[role] - 1]!r} would be the {role}, and {kind}: say --columns"
             )
     unread = [name for place, name in enumerate(header, 1) if place not in places.values()]
-    reasons = ["by the names of the header"]
+    reasons = ["by the names of the columns"]
     if unread:
         reasons.append(f"not read: {', '.join(unread[:8])}{' …' if len(unread) > 8 else ''}")
     return Roles(places, tuple(reasons))

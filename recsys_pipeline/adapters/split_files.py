@@ -16,9 +16,10 @@ import duckdb
 import numpy as np
 
 from recsys_pipeline.adapters.manifest import file_digest
+from recsys_pipeline.adapters.sources.text_tables import failures_named
 from recsys_pipeline.adapters.split_checks import first_rows, signs, strangers
 from recsys_pipeline.adapters.split_layouts import PLAINLY, Layout, Reading, find_layout
-from recsys_pipeline.adapters.split_rows import rows_sql
+from recsys_pipeline.adapters.split_rows import as_options, rows_sql
 from recsys_pipeline.core.dataset.numbering import renumbered
 from recsys_pipeline.core.dataset.schema import open_duckdb
 from recsys_pipeline.core.errors import DataError, SettingError, SourceError
@@ -129,19 +130,17 @@ def _read_file(connection: duckdb.DuckDBPyConnection, part: str, path: Path, dig
 
 def _read(connection: duckdb.DuckDBPyConnection, part: str, path: Path, layout: Layout) -> None:
     """Make the table `part` (source_row, user_id, item_id, value, at_us), or say which line is wrong."""
-    try:
-        connection.execute(f"create temp table {part} as {rows_sql(path, layout)}")
-    except duckdb.Error as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
+    rows = rows_sql(connection, path, layout)
+    with failures_named(path):
+        connection.execute(f"create temp table {part} as {rows}")
     found = connection.execute(
         f"select source_row, defect, count(*) over () from {part} where defect is not null order by source_row limit 1"
-    ).fetchone()
-    if found is not None:
-        line, defect, n_bad = found
+    ).fetchall()
+    for line, defect, n_bad in found:
         more = f" ({n_bad:,} lines are bad)" if n_bad > 1 else ""
         raise SourceError(
-            f"{path}, line {line}: {defect}{more}. It was read as {layout.describe()}: mend the line, or say another "
-            "layout with --format or --columns"
+            f"{path}, line {line}: {as_options(defect)}{more}. It was read as {layout.describe()}: mend the line, or "
+            "say another layout with --format or --columns"
         )
     if not _count(connection, part):
         raise SourceError(f"{path} holds no pair of user and item (read as {layout.describe()})")
@@ -210,5 +209,5 @@ def _check_negatives(connection: duckdb.DuckDBPyConnection, path: Path, test: Pa
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
-    found = connection.execute(f"select count(*) from {table}").fetchone()
-    return int(found[0]) if found else 0
+    ((count,),) = connection.execute(f"select count(*) from {table}").fetchall()
+    return int(count)

@@ -20,6 +20,7 @@ from recsys_pipeline.adapters.column_content import Content, content, epoch_unit
 from recsys_pipeline.adapters.column_names import roles_by_name
 from recsys_pipeline.adapters.column_roles import ENOUGH_ROWS, Roles, guessed_roles, named_roles, said_roles
 from recsys_pipeline.adapters.sources.files_config import TextTable
+from recsys_pipeline.adapters.sources.text_times import format_error, zone_is_known
 from recsys_pipeline.adapters.split_samples import SEPARATORS, Sample, read_sample, split_lines
 from recsys_pipeline.core.errors import SettingError, SourceError
 
@@ -47,7 +48,7 @@ class Reading:
     quote: bool | None = None
     header: bool | None = None
     time_format: str = ""
-    time_zone: str = ""
+    time_zone: str = "UTC"
 
 
 PLAINLY = Reading()
@@ -70,7 +71,7 @@ class Layout:
     time_unit: str = ""
     """Of the timestamps: s, ms, us, iso or text (as `time_format` says); empty where there are none."""
     time_format: str = ""
-    time_zone: str = ""
+    time_zone: str = "UTC"
     list_separator: str = ""
     """Between the items of one row, where a column holds a list of them."""
     reasons: tuple[str, ...] = ()
@@ -114,14 +115,30 @@ def find_layout(path: Path, reading: Reading = PLAINLY) -> Layout:
         SourceError: the file is missing, empty or of no known layout, or can be read in more than one way.
         SettingError: something that was said is unknown or does not suit the file.
     """
-    if reading.format is not None and reading.format not in FORMATS:
-        raise SettingError(f"format {reading.format!r} is unknown: use {', '.join(FORMATS)}, or leave it out")
+    _check(reading)
     sample = read_sample(path, reading.encoding)
     if sample.kind != "text":
         return _named_layout(path, sample, reading)
     if reading.format is None and reading.columns is None and all(NCF_PAIR.match(line) for line in sample.lines):
         return Layout("negatives", separator="\t" if "\t" in sample.lines[0] else " ", encoding=reading.encoding)
     return _text_layout(path, sample.lines, reading)
+
+
+def _check(reading: Reading) -> None:
+    if reading.format is not None and reading.format not in FORMATS:
+        raise SettingError(f"format {reading.format!r} is unknown: use {', '.join(FORMATS)}, or leave it out")
+    if reading.separator is not None and not reading.separator:
+        raise SettingError("--separator is empty: say tab, comma, semicolon, bar, space or the text itself")
+    if reading.quote and reading.separator is not None and len(reading.separator) > 1:
+        raise SettingError(f"--quote needs a separator of one character, and --separator is {reading.separator!r}")
+    if reading.time_format and (wrong := format_error(reading.time_format)):
+        raise SettingError(f"--time-format {reading.time_format!r} cannot be used: {wrong}")
+    if not zone_is_known(reading.time_zone):
+        raise SettingError(f"--time-zone {reading.time_zone!r} is no IANA time zone, such as Europe/Berlin")
+    try:
+        "".encode(reading.encoding)
+    except (LookupError, ValueError) as error:
+        raise SettingError(f"--encoding {reading.encoding!r} is none of text, such as utf-8 or latin-1") from error
 
 
 def _named_layout(path: Path, sample: Sample, reading: Reading) -> Layout:
@@ -176,7 +193,7 @@ def _table(
         columns=places,
         time_unit=unit,
         time_format=reading.time_format if unit else "",
-        time_zone=reading.time_zone if unit else "",
+        time_zone=reading.time_zone,
         list_separator=listed,
         reasons=roles.reasons,
         is_guessed=roles.is_guessed,
@@ -238,6 +255,8 @@ def _time_unit(path: Path, cells: Sequence[str], reading: Reading) -> str:
         if found.time_kind == "written":
             raise SourceError(f"{path}: times such as {found.example!r} are not ISO 8601: {_formats_to_say(cells)}")
         return "iso"
+    if reading.time_zone != "UTC":
+        raise SettingError(f"--time-zone: {path} has epochs such as {found.example}, which belong to no zone")
     if unit := epoch_unit(max(map(abs, (found.smallest, found.largest)))):
         return unit
     raise SourceError(f"{path}: times such as {found.largest:.0f} are in no unit that is read: give seconds, ms or µs")

@@ -38,6 +38,8 @@ from recsys_pipeline.core.serving.gate_limits import GateLimits
 from recsys_pipeline.core.serving.release import Release, ReleaseConfig, write_release
 from recsys_pipeline.core.types import Window, microseconds
 from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.freshness import CHAMPION
+from recsys_pipeline.defs.joins import KEY as JOINS
 from recsys_pipeline.defs.models import features_of
 from recsys_pipeline.defs.partitions import day_of
 from recsys_pipeline.defs.production import Finding, produce, seed_field, stage_asset, steps
@@ -47,14 +49,13 @@ from recsys_pipeline.defs.reports.drift import PROFILE
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
 from recsys_pipeline.defs.warm_starts import remembered, unremembered
 
-CHAMPION = "serving/champion"
-FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn_window=timedelta(hours=26))
-"""A day, and what a batch may take."""
 RELEASE_INPUTS = {
     "interactions": ["models/als", "folds/prequential", "dataset/snapshot", DRIFT],
     "items": ["dataset/items", "models/cold_start"],
     "looks": ["models/stl", "neighbors/stl_vectors"],
 }
+JOINS_FIRST = [JOINS] if {"interactions", "items"} <= configured_source().provides else []
+"""It reads nothing of it: where ids do not join, nothing is released."""
 AVAILABLE = [key for need, keys in RELEASE_INPUTS.items() if need in configured_source().provides for key in keys]
 GATE_INPUTS = [RELEASE, "models/als", "models/popularity", "folds/prequential", "dataset/interactions"]
 GATE_INPUTS += ["dataset/snapshot", DRIFT]
@@ -63,8 +64,7 @@ GateForm = config_form(GateLimits, seed=(int, seed_field("Seed of resampling and
 
 
 @stage_asset(
-    RELEASE, needs="interactions", kinds={"safetensors", "parquet", "faiss"}, after=AVAILABLE,
-    freshness_policy=FRESHNESS,
+    RELEASE, needs="interactions", kinds={"safetensors", "parquet", "faiss"}, after=[*AVAILABLE, *JOINS_FIRST],
 )  # fmt: skip
 def release(
     context: dg.AssetExecutionContext,

@@ -44,11 +44,13 @@ def add_evaluate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     files.add_argument(
         "--separator", metavar="TEXT", help="between fields: tab, comma, semicolon, bar, space, or itself"
     )
-    files.add_argument("--encoding", default="utf-8", help="utf-8 (default), latin-1 or utf-16")
+    files.add_argument(
+        "--encoding", default="utf-8", metavar="NAME", help="such as latin-1, cp1252 or utf-16 (default: utf-8)"
+    )
     files.add_argument("--quote", action=argparse.BooleanOptionalAction, help='whether fields may stand in "quotes"')
     files.add_argument("--header", action=argparse.BooleanOptionalAction, help="whether the first line names columns")
     files.add_argument("--time-format", default="", metavar="FORMAT", help="of times such as 31.12.2020: %%d.%%m.%%Y")
-    files.add_argument("--time-zone", default="", metavar="NAME",
+    files.add_argument("--time-zone", default="UTC", metavar="NAME",
                        help="of times without one, such as Europe/Berlin (default: UTC)")  # fmt: skip
     files.add_argument("--tie-order", choices=("hash", "lines"), default="hash",
                        help="rows of one user and instant: in a drawn order, or as lines of --data stand")  # fmt: skip

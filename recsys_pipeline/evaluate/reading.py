@@ -17,8 +17,8 @@ def show_files(files: Mapping[str, ReadFile], console: Console) -> None:
             _line(console, f"{'':<10}{reason}")
         if part == "data" and not file.layout.knows_order:
             _line(console, f"{'':<10}no times and no order: cut it by {_without_order()}; other protocols need times")
-        if file.layout.format == "table":
-            _line(console, f"{'':<10}first rows as read: {shown_rows(file.first_rows)}")
+        for at, row in enumerate(file.first_rows if file.layout.format == "table" else ()):
+            _line(console, f"{'':<10}{'first rows as read: ' if at == 0 else ' ' * 20}{shown_rows((row,))}")
         for sign in file.signs:
             _line(console, f"{'':<10}LOOK: {sign}. If that is wrong, say --columns", style="bold yellow")
 

@@ -1,7 +1,6 @@
 """What is asked for on the command line, checked before anything is read or fitted."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 from recsys_pipeline.adapters.split_layouts import Reading
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds.protocols import PROTOCOLS
-from recsys_pipeline.core.learning.configs import parse_config
+from recsys_pipeline.core.learning.configs import parse_config, read_value
 from recsys_pipeline.core.models import ModelSpec, discover
 
 DAY_BY_DAY = "day_by_day"
@@ -105,7 +104,7 @@ def _reading(parsed: argparse.Namespace) -> Reading:
 
 
 def find_contenders(names: Sequence[str], overrides: Sequence[str]) -> tuple[Contender, ...]:
-    """The registered models with their settings; `overrides` are `model.field=value`, values as in JSON or plain text.
+    """The registered models with their settings; `overrides` are `model.field=value` (`read_value`).
 
     Raises `SettingError` for a name that is not registered or stands there twice, and for a setting that is unknown,
     out of bounds, or of a model that is not evaluated.
@@ -125,7 +124,7 @@ def find_contenders(names: Sequence[str], overrides: Sequence[str]) -> tuple[Con
             raise SettingError(f"--set {override}: write model.field=value, such as als.reg=0.01")
         if model not in values:
             raise SettingError(f"--set {override}: {model} is not among --models {','.join(wanted)}")
-        values[model][field] = _value(text)
+        values[model][field] = read_value(text)
     return tuple(Contender(specs[name], parse_config(specs[name].config, values[name], name)) for name in wanted)
 
 
@@ -182,11 +181,3 @@ def _list_lengths(text: str) -> tuple[int, ...]:
     if min(ks) < 1 or len(set(ks)) < len(ks):
         raise SettingError(f"--k {text}: give distinct list lengths, each 1 or more")
     return tuple(sorted(ks))
-
-
-def _value(text: str) -> Any:
-    """As JSON reads it (0.01, 1e-3, true), else the text itself: YAML would read 1e-3 as text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -172,7 +172,8 @@ def test_wrong_columns_are_named(columns: str, names: str, reason: str) -> None:
 
 
 def test_formats_are_offered_that_read_every_time() -> None:
-    assert times_like(["01-12-10 08:26", "28-12-10 09:19"]) == ["%d-%m-%y %H:%M", "%y-%m-%d %H:%M"]
+    assert times_like(["01-12-10 08:26", "28-12-10 09:19"]) == ["%d-%m-%y %H:%M"], "2028 is to come"
+    assert times_like(["01-12-10 08:26"]) == ["%d-%m-%y %H:%M", "%m-%d-%y %H:%M", "%y-%m-%d %H:%M"]
     assert times_like(["12/1/2010 8:26", "12/13/2010 8:26"]) == ["%m/%d/%Y %H:%M"]
     assert times_like(["Tue Apr 03 18:00:09 +0000 2012"]) == ["%a %b %d %H:%M:%S %z %Y"]
     assert times_like(["11/13/2019 8:36:57 AM"]) == ["%m/%d/%Y %I:%M:%S %p"]

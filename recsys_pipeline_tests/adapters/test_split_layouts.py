@@ -83,7 +83,7 @@ def test_what_is_said_wins(tmp_path: Path) -> None:
         ("user,item,time\n1,2,1700000000000000000\n", "in no unit that is read"),
         (
             "user,item,time\na,b,01-12-10 08:26\na,c,28-12-10 09:19\n",
-            "times such as '01-12-10 08:26' are not ISO 8601: say --time-format, such as '%d-%m-%y %H:%M' or",
+            "times such as '01-12-10 08:26' are not ISO 8601: say --time-format, such as '%d-%m-%y %H:%M'",
         ),
         ("5 6\n7 7 8\n5 9 1 2\n" * 8, "22 begin as another does.*--format sessions"),
         ("\0\1,\2\n", "is no text"),

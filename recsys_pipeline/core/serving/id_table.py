@@ -71,6 +71,13 @@ class IdTable:
         """Every id, in the order of rows, without a copy."""
         return self._table.column("id")
 
+    @cached_property
+    def hashes(self) -> UInt64[np.ndarray, " n"]:
+        """`text_hashes` of every id, in the order of rows."""
+        found = np.empty(len(self), np.uint64)
+        found[self._row] = self._hash
+        return found
+
     def save(self, directory: Path) -> None:
         """Write `ids.arrow`: an Arrow file, uncompressed, so that it can be mapped."""
         directory.mkdir(parents=True, exist_ok=True)

@@ -167,7 +167,7 @@ def _describe(tuned: Tuned, artifact: Artifact) -> dict[str, Any]:
     page = publish_beside(artifact, PAGE, folder, f"{tuned.model}_sweep").absolute()
     result = stored_result(tuned, artifact)
     trials = pd.read_parquet(artifact.path / "trials.parquet")
-    best_first = trials.sort_values(result.sweep.metric, ascending=result.sweep.minimise)
+    best_first = trials.sort_values(result.sweep.metric, ascending=result.sweep.minimise, kind="stable")
     shown = {f"plot of the {name}": picture(*drawn) for name, drawn in _pictures(result).items()}
     return {
         "page": dg.MetadataValue.url(page.as_uri()),

@@ -4,6 +4,7 @@ Sampled metrics can reverse the order of models (Krichene and Rendle, "On sample
 KDD 2020), so reports rank in full. Given negatives are for comparison with papers that used them, and are marked.
 """
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -203,4 +204,12 @@ def _result(task: _Task, users: np.ndarray, parts: list[_Batch], tally: TieTally
         n_test_users=int((task.tested.counts > 0).sum()),
         n_seen_again=n_seen_again,
         is_sampled=task.negatives is not None,
+        prediction_coverage=_prediction_coverage(task),
     )
+
+
+def _prediction_coverage(task: _Task) -> float:
+    """NaN without a test row."""
+    known_items = np.bincount(task.seen.items, minlength=task.test.n_items) > 0
+    known = (task.seen.counts[task.test.user] > 0) & known_items[task.test.item]
+    return float(known.mean()) if len(known) else math.nan

@@ -61,6 +61,8 @@ class RankingResult:
     """Relevant test rows left out because the item was excluded for that user: no list could have held it."""
     is_sampled: bool = False
     """Whether only given negatives competed: such figures do not compare with those of a full ranking."""
+    prediction_coverage: float = math.nan
+    """Share of the test rows whose user and item are both in train, so that more than a mean can be predicted."""
 
     @property
     def n_users(self) -> int:

@@ -202,7 +202,8 @@ def _error_estimates(result: RankingResult, seed: int, n_resamples: int) -> list
     for metric, (value, resampled) in figures.items():
         low, high = np.quantile(resampled, INTERVAL)
         rows.append(Estimate(result.model, metric, 0, value, float(low), float(high), len(result.errors)))
-    return rows
+    share = result.prediction_coverage
+    return [*rows, Estimate(result.model, "prediction_coverage", 0, share, math.nan, math.nan, len(result.errors))]
 
 
 def _counts(n_users: int, seed: int, n_resamples: int) -> Iterator[Int[np.ndarray, "resamples users"]]:

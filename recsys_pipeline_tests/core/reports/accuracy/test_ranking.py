@@ -242,6 +242,15 @@ def test_rmse_covers_every_test_row_even_of_users_without_relevant_items() -> No
     assert sorted(result.error_users.tolist()) == [0, 1, 1]
 
 
+def test_what_can_be_predicted_is_counted_apart_from_the_error() -> None:
+    train = ratings([(0, 0, 5.0), (1, 1, 1.0)])
+    test = ratings([(0, 1, 5.0), (0, 1, 4.0), (0, 2, 3.0), (2, 1, 3.0)])
+    result = evaluate_ranking(TableModel(np.full((4, 5), 3.0), True), train, test, (2,))
+    assert result.prediction_coverage == 0.5, "item 2 and user 2 are in no row of train"
+    assert len(result.errors) == 4
+    assert np.isnan(evaluate_ranking(TableModel(np.ones((4, 5)), True), train, ratings([]), (2,)).prediction_coverage)
+
+
 def test_no_user_gives_nan_with_a_warning() -> None:
     with pytest.warns(UserWarning, match="no user has a relevant test item"):
         result = evaluate_ranking(TableModel(np.ones((4, 5))), ratings([]), ratings([(0, 1, 1.0)]), (2,), 3.0)

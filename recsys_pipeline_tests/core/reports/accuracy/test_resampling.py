@@ -93,6 +93,7 @@ def test_rmse_is_resampled_by_user_and_coverage_has_no_interval() -> None:
     assert rows["rmse", 0].n == rows["mae", 0].n == 400
     assert rows["mae", 0].value == pytest.approx(np.abs(errors).mean())
     assert rows["mae", 0].low < rows["mae", 0].value < rows["mae", 0].high
+    assert np.isnan(rows["prediction_coverage", 0].low)
     assert rows["coverage", 10].value == 0.4
     assert np.isnan(rows["coverage", 10].low)
 
