@@ -8,10 +8,9 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from dotenv import dotenv_values
 from packaging.requirements import Requirement
@@ -21,15 +20,13 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from recsys_pipeline.adapters.machine_errors import is_of_the_machine, told
-from recsys_pipeline.adapters.meaning_of_days import refuse_other_meaning, stored_days
-from recsys_pipeline.adapters.source_sample import look_at_events
 from recsys_pipeline.adapters.sources import open_source
 from recsys_pipeline.adapters.wandb_server import base_url, is_online
-from recsys_pipeline.core.dataset.event_doubts import kinds_told
 from recsys_pipeline.core.dataset.sources import ChecksTables
-from recsys_pipeline.core.errors import RecsysError, SettingError, SourceError
+from recsys_pipeline.core.errors import RecsysError, SettingError
+from recsys_pipeline.defs.doctor_events import check_days, check_events
+from recsys_pipeline.defs.findings import Finding
 from recsys_pipeline.defs.instance import open_instance, use_this_folder
-from recsys_pipeline.defs.resources import open_store
 from recsys_pipeline.settings import Settings, settings
 
 LOW_DISK_BYTES, NO_DISK_BYTES = 5 * 2**30, 500 * 2**20
@@ -38,16 +35,6 @@ DAEMON_SILENT_S = 300
 """Dagster's daemons say every 30 s that they live."""
 OTHER_VARIABLES = frozenset({"RECSYS_TEST_DATA", "RECSYS_DATA_DIR"})
 """Variables with our prefix that are no settings: the tests' data, and the root in the examples of conf/sources."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; `remedy` is empty where all is well."""
-
-    subject: str
-    state: Literal["ok", "warning", "wrong"]
-    what: str
-    remedy: str = ""
 
 
 def diagnose() -> list[Finding]:
@@ -222,24 +209,6 @@ def check_source(deployment: Settings) -> Iterator[Finding]:
         yield Finding("source", "ok", what)
 
 
-def check_events(deployment: Settings) -> Iterator[Finding]:
-    """What the source's events are taken for, what nobody declared of that, and whether stored days say the same."""
-    try:
-        source = open_source(deployment)
-        if "interactions" not in source.provides:
-            return
-        if isinstance(source, ChecksTables):
-            seen = look_at_events(source)
-            what = f"{kinds_told(seen.counts, seen.repeats) or 'none'} (of the newest {seen.rows:,} rows)"
-            yield Finding("events", "ok", what)
-            yield from (Finding("events", "warning", one.what, one.remedy) for one in seen.doubts)
-        refuse_other_meaning(source, stored_days(open_store(deployment, source.name), date.min, date.max))
-    except SourceError as error:
-        yield Finding("events", "wrong", str(error), "see docs/data.md")
-    except RecsysError:
-        return  # the source or the store cannot be opened at all, which their own findings say
-
-
 def check_dagster(_: Settings) -> Iterator[Finding]:
     """The instance, and whether its daemon lives: without it no schedule and no sensor ticks."""
     use_this_folder()
@@ -290,7 +259,8 @@ CHECKS: dict[Callable[[Settings], Iterator[Finding]], set[str]] = {
     check_store: {"home", "store"},
     check_disk: {"home"},
     check_source: {"home", "source", "source_config", "size", "start_date"},
-    check_events: {"home", "store", "source", "source_config", "size", "start_date"},
+    check_events: {"home", "source", "source_config", "size", "start_date"},
+    check_days: {"home", "store", "source", "source_config", "size", "start_date"},
     check_dagster: set(),
     check_wandb: set(),
 }
