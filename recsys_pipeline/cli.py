@@ -104,6 +104,7 @@ def _demo(_: argparse.Namespace) -> int:
     console.print(f"[bold]batch_daily[/bold] for {day}: the last complete day (UTC)")
     outcome = run_job(defs, "batch_daily", day)
     print_summary(console, day, time.monotonic() - started, outcome)
+    _print_missing(outcome.missing)
     return 0
 
 
@@ -122,7 +123,14 @@ def _run(parsed: argparse.Namespace) -> int:
     console.print(
         f"{parsed.job} {day}: {outcome.made} made, {outcome.reused} up to date, {time.monotonic() - started:.1f} s"
     )
+    _print_missing(outcome.missing)
     return 0
+
+
+def _print_missing(told: str) -> None:
+    """The last line, where something of the history is not there."""
+    if told:
+        console.print(f"[yellow]missing[/yellow]: {escape(told)}", soft_wrap=True)
 
 
 def _fetch_looks(parsed: argparse.Namespace) -> int:

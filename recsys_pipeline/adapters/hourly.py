@@ -13,9 +13,10 @@ from datetime import datetime
 from recsys_pipeline.adapters.late_rows import is_stale
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.meaning_of_days import MEANING
-from recsys_pipeline.adapters.period_files import joined, read_periods, read_what_can_be
+from recsys_pipeline.adapters.period_files import NOTHING, Taken, joined, read_periods, read_what_can_be
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.dataset.sources import Source
+from recsys_pipeline.core.dataset.undated import Undated
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import HOUR, HOUR_KEY, Window
 
@@ -56,18 +57,19 @@ def ingest_hours(
     if last is not None and hour.start.date() > last:
         raise SourceError(f"{source.name} has data up to {last}: {hour.start:{HOUR_KEY}} has not arrived")
 
-    def read(window: Window) -> list[Artifact]:
+    def read(window: Window) -> Taken:
         return read_periods(
-            store, source, window, HOUR, recipe_of, max_quarantine_share=max_quarantine_share, run_id=run_id
-        )
+            store, source, window, HOUR, recipe_of, max_quarantine_share=max_quarantine_share,
+            undated=Undated(are_taken=False), needed=hour, run_id=run_id,
+        )  # fmt: skip
 
     existing = None if recompute else store.reusable(recipe_of(hour))
-    own = [existing] if existing else read(hour)  # first: where it fails, nothing is written
+    own = [existing] if existing else read(hour).artifacts  # first: where it fails, nothing is written
     late_from = hour.start - late_hours * HOUR
     ranges = joined(_wanted(store, hour, since, late_from, recipe_of))
-    parts = [read_what_can_be(read, window, HOUR) for window in ranges]
-    failed = {f"{start:{HOUR_KEY}}": why for _, bad in parts for start, why in bad.items()}
-    return IngestedHours([*(artifact for some, _ in parts for artifact in some), *own], failed)
+    earlier = sum((read_what_can_be(read, window, HOUR) for window in ranges), NOTHING)
+    failed = {f"{start:{HOUR_KEY}}": why for start, why in earlier.failed.items()}
+    return IngestedHours([*earlier.artifacts, *own], failed)
 
 
 def hour_files(store: ArtifactStore, window: Window) -> tuple[list[Artifact], list[str]]:

@@ -15,6 +15,7 @@ from recsys_pipeline.adapters.late_rows import LATE_DAYS
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.manifest_differences import SOURCE
 from recsys_pipeline.adapters.meaning_of_days import MEANING, refuse_other_meaning
+from recsys_pipeline.adapters.missing_history import MAX_MISSING_SHARE, missing_history
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData, write_looks
@@ -24,6 +25,7 @@ from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.reports.page.pictures import image_grid
 from recsys_pipeline.core.types import Window
 from recsys_pipeline.defs.event_meaning import say_what_events_mean
+from recsys_pipeline.defs.missing_days import tell_missing
 from recsys_pipeline.defs.partitions import day_of
 from recsys_pipeline.defs.production import (
     log_progress,
@@ -45,6 +47,10 @@ class IngestConfig(dg.Config):
     late_days: int = Field(
         LATE_DAYS, ge=0, le=60, description="Days before this one that are read again where the source has changed."
     )
+    max_missing_share: float = Field(
+        MAX_MISSING_SHARE, ge=0, le=1,
+        description="Fail where more of the history's days, or rows, cannot be read; a single day may always be.",
+    )  # fmt: skip
     reread_from: str = Field(
         "", description="First of the days up to this one that are read again, whatever is there; empty: none."
     )
@@ -58,6 +64,12 @@ class IngestConfig(dg.Config):
             raise SettingError(f"reread_from is {self.reread_from!r}: write a day as 2026-01-05") from None
 
 
+class ItemsConfig(dg.Config):
+    """How strict the catalogue is."""
+
+    max_quarantine_share: float = Field(0.01, ge=0, le=1, description="Fail where a larger share of rows is bad.")
+
+
 class LooksConfig(dg.Config):
     """How looks are decoded."""
 
@@ -65,52 +77,59 @@ class LooksConfig(dg.Config):
     max_quarantine_share: float = Field(
         0.5, ge=0, le=1, description="Fail where a larger share of looks cannot be used, for want of an image say."
     )
+    max_defect_share: float = Field(0.01, ge=0, le=1, description="Fail where a larger share breaks the contract.")
 
 
 @stage_asset("dataset/interactions", needs="interactions", kinds={"duckdb", "parquet"})
 def interactions(
-    context: dg.AssetExecutionContext, config: IngestConfig, source: SourceResource, store: StoreResource
-) -> dg.MaterializeResult:
+    context: dg.AssetExecutionContext, config: IngestConfig, source: SourceResource, store: StoreResource,
+    tracker: TrackerResource,
+) -> dg.MaterializeResult:  # fmt: skip
     """One row is an event of the day: who did what to which item, when, and what it was worth.
 
     Rows that break the contract stand in the quarantine table beside it, with the reason. Earlier days that were
     never ingested are ingested too, so that a first run has its history, and the last `late_days` days where rows came
-    late; they appear as materializations of their own partitions. An earlier day that cannot be read is left out, and
-    tried again on the next day.
+    late; they appear as materializations of their own partitions. An earlier day that cannot be read is left out, said
+    to be missing, and tried again on the next day; where more than `max_missing_share` is missing, the run fails.
     """
-    opened = source.open()
+    opened, day = source.open(), day_of(context)
 
     def recipe_of(day: date) -> Recipe:
         told = {SOURCE: opened.fingerprint(Window.of_day(day)), MEANING: opened.meaning.document()}
-        settings = {**config.model_dump(exclude={"reread_from"}), **told}
+        # What is left out decides on the run, not on a day's content.
+        settings = {**config.model_dump(exclude={"max_missing_share", "reread_from"}), **told}
         return make_recipe("dataset/interactions", day.isoformat(), [], settings)
 
     found = ingest(
-        store.open(), opened, day_of(context), recipe_of, run_id=context.run.run_id, recompute=store.recompute,
+        store.open(), opened, day, recipe_of, run_id=context.run.run_id, recompute=store.recompute,
         max_quarantine_share=config.max_quarantine_share, late_days=config.late_days, reread_from=config.first_again,
     )  # fmt: skip
     for artifact in found.artifacts[:-1]:
-        day = artifact.manifest.recipe.partition
-        context.log_event(dg.AssetMaterialization(context.asset_key, partition=day, metadata=metadata_of(artifact)))
-    result = report(found.artifacts[-1])
+        name = artifact.manifest.recipe.partition
+        context.log_event(dg.AssetMaterialization(context.asset_key, partition=name, metadata=metadata_of(artifact)))
+    amiss, result = _what_is_amiss(found), report(found.artifacts[-1])
     said = say_what_events_mean(opened, found.artifacts)
-    return result._replace(metadata={**_what_is_amiss(found), **said, **(result.metadata or {})})
+    missing = missing_history(store.open(), opened.days(), day, found)
+    told = tell_missing(context, opened.name, missing, config.max_missing_share, tracker.open())
+    return result._replace(metadata={**told, **said, **amiss, **(result.metadata or {})})
 
 
 @stage_asset("dataset/items", needs="items", kinds={"duckdb", "parquet"})
 def items(
-    context: dg.AssetExecutionContext, source: SourceResource, store: StoreResource, tracker: TrackerResource
-) -> dg.MaterializeResult:
-    """One row is an item of the catalogue as it was at the end of the day."""
+    context: dg.AssetExecutionContext, config: ItemsConfig, source: SourceResource, store: StoreResource,
+    tracker: TrackerResource,
+) -> dg.MaterializeResult:  # fmt: skip
+    """One row is an item of the catalogue as it was at the end of the day; too many bad rows fail."""
     opened, window = source.open(), Window.of_day(day_of(context))
 
     def build(directory: Path, _: TrackedRun) -> Built:
         checked = validate_items(opened.items(window.end), window.end)
+        checked.check_share("items", config.max_quarantine_share)
         pq.write_table(checked.clean, directory / "items.parquet", compression="zstd")
         pq.write_table(checked.quarantine, directory / "quarantine.parquet")
         return Built({"rows": checked.clean.num_rows, "quarantined": checked.quarantine.num_rows})
 
-    settings = {"source": opened.fingerprint(window, "items")}
+    settings = {**config.model_dump(), "source": opened.fingerprint(window, "items")}
     return produce(context, store, tracker, inputs=[], config=settings, build=build, describe=_describe_items)
 
 
@@ -132,6 +151,7 @@ def looks(
         summary = write_looks(
             opened, opened.looks(window.end), table, directory, config.image_size, log_progress,
             earlier.path if earlier and earlier.has_all_files() else None, config.max_quarantine_share,
+            config.max_defect_share,
         )  # fmt: skip
         return Built(vars(summary))
 
@@ -185,7 +205,7 @@ def _describe_items(artifact: Artifact) -> dict[str, Any]:
     table = items.groupby("category").agg(
         items=("item_id", "size"), available=("available", "mean"), median_price=("price", "median")
     )
-    largest = table.sort_values("items", ascending=False).head(10)
+    largest = table.sort_values("items", ascending=False, kind="stable").head(10)
     return {"largest categories": dg.MetadataValue.md(largest.to_markdown(floatfmt=".4g"))} if len(largest) else {}
 
 

@@ -1,7 +1,7 @@
 """Speed: what happened since the champion's snapshot, hour by hour, as an overlay over it."""
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,12 @@ from recsys_pipeline.defs.production import make_recipe, metadata_of, produce, r
 from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource
 
 MONITOR = "speed/monitor"
-FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3), warn_window=timedelta(minutes=90))
-"""An hour, and what a run may take; three hours without one are an outage."""
-OverlayForm = config_form(OverlayConfig)
+OverlayForm = config_form(
+    OverlayConfig,
+    max_quarantine_share=(
+        float, Field(0.01, ge=0, le=1, description="Fail where a larger share of the catalogue's rows is bad.")
+    ),
+)  # fmt: skip
 MonitorForm = create_model(
     "MonitorForm",
     __base__=(config_form(HourLimits, seed=(int, seed_field("Seed of the samples."))), config_form(ProfileConfig)),
@@ -112,7 +115,7 @@ BLOCKING, ADVISORY = [vectors_are_finite, nobody_counts_twice], [no_hour_is_miss
 @stage_asset(
     OVERLAY, needs="interactions", kinds={"safetensors", "parquet"}, partitions=HOURLY, blocking=BLOCKING,
     after=[INTERACTIONS, dg.AssetDep(RELEASE.split("/"), partition_mapping=dg.LastPartitionMapping())],
-    advisory=ADVISORY, freshness_policy=FRESHNESS,
+    advisory=ADVISORY,
 )  # fmt: skip
 def overlay(
     context: dg.AssetExecutionContext,
@@ -134,7 +137,7 @@ def overlay(
     def build(directory: Path, _: TrackedRun) -> Built:
         events, form = read_hours([file.path / INTERACTIONS_FILE for file in files]), from_form(OverlayConfig, config)
         release = Release.load(base.path, verify=False)
-        parts, summary = build_overlay(release, events, hour, form, **_catalogue(opened, hour))
+        parts, summary = build_overlay(release, events, hour, form, **_catalogue(opened, hour, config))
         write_overlay(directory, release, parts)
         return Built({**vars(summary), "missing_hours": absent, "release": release.day})
 
@@ -145,11 +148,16 @@ def overlay(
     )  # fmt: skip
 
 
-def _catalogue(source: Source, hour: Window) -> dict[str, Any]:
-    """What the source says of items at the end of the hour, as `build_overlay` takes it."""
+def _catalogue(source: Source, hour: Window, config: Any) -> dict[str, Any]:
+    """What the source says of items at the end of the hour, as `build_overlay` takes it.
+
+    A catalogue of which much cannot be read would take all that off sale: it fails, as that of a day does.
+    """
     if "items" not in source.provides:
         return {}
-    return {"catalogue": validate_items(source.items(hour.end), hour.end).clean, "images": source}
+    checked = validate_items(source.items(hour.end), hour.end)
+    checked.check_share("items", config.max_quarantine_share)
+    return {"catalogue": checked.clean, "images": source}
 
 
 def hour_is_like_its_release(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]:

@@ -53,26 +53,24 @@ def test_an_empty_file_of_items_among_others_has_no_rows(tmp_path: Path) -> None
     ("line", "why"),
     [
         ('"u1","i1","4","2026-03-01T10:00:00Z"', "timestamp '\"2026-03-01T10:00:00Z\"' is not an ISO 8601 time"),
-        ('u1,"lamp, red",4,2026-03-01T10:00:00Z', "expected 4 fields, found 5"),
+        (
+            'u1,"lamp, red",4,2026-03-01T10:00:00Z',
+            "expected 4 fields, found 5; fields stand in double quotes: leave quote = false out",
+        ),
     ],
 )
-def test_fields_in_quotes_ask_for_quote(tmp_path: Path, line: str, why: str) -> None:
+def test_quotes_are_characters_only_where_the_source_says_so(tmp_path: Path, line: str, why: str) -> None:
     write_lines(tmp_path / "r.csv", [line, *["u2,i2,4,2026-03-01T10:00:00Z"] * 2])
     options: dict[str, Any] = {"path": "r.csv", "time_unit": "iso"}
-    first, *_ = rows_of(source_over(tmp_path, **options))
-    assert first["defect"] == f"{why}; fields stand in double quotes: set quote = true"
-    assert [row["defect"] for row in rows_of(source_over(tmp_path, quote=True, **options))] == [None] * 3
-
-
-def test_a_file_of_quoted_fields_alone_asks_for_quote(tmp_path: Path) -> None:
-    write_lines(tmp_path / "r.csv", ['"u1","i1","4","1772323200"'])
-    with pytest.raises(SourceError, match=r"no row of .*r\.csv has a readable time \(row 1: .* set quote = true\)"):
-        source_over(tmp_path, path="r.csv").days()
+    first, *_ = rows_of(source_over(tmp_path, quote=False, **options))
+    assert first["defect"] == why
+    for quote in (None, True):
+        assert [row["defect"] for row in rows_of(source_over(tmp_path, quote=quote, **options))] == [None] * 3
 
 
 def test_a_file_of_quoted_fields_alone_tells_how_many_they_are(tmp_path: Path) -> None:
     write_lines(tmp_path / "r.csv", ['"u1","lamp, ""red""","4","1772323200"'])
-    (row,) = rows_of(source_over(tmp_path, path="r.csv", quote=True))
+    (row,) = rows_of(source_over(tmp_path, path="r.csv"))
     assert (row["user_id"], row["item_id"], row["defect"]) == ("u1", 'lamp, "red"', None)
 
 
@@ -83,10 +81,12 @@ def test_a_quoted_header_may_hold_the_separator_and_quotes(tmp_path: Path) -> No
     assert (row["item_id"], row["defect"]) == ("i1", None)
 
 
-def test_a_header_in_quotes_asks_for_quote(tmp_path: Path) -> None:
+def test_a_header_in_quotes_that_are_characters_says_so(tmp_path: Path) -> None:
     write_lines(tmp_path / "r.csv", ['"user","item","stars","time"', rating_line(1, 1, ",")])
-    with pytest.raises(SourceError, match=r"no column 'user' .*; fields stand in double quotes: set quote = true"):
-        source_over(tmp_path, path="r.csv", header=True, columns=NAMES).days()
+    with pytest.raises(
+        SourceError, match=r"no column 'user' .*; fields stand in double quotes: leave quote = false out"
+    ):
+        source_over(tmp_path, path="r.csv", header=True, quote=False, columns=NAMES).days()
 
 
 def test_the_file_that_was_cut_is_named_among_others(tmp_path: Path) -> None:

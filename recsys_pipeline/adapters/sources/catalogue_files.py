@@ -16,16 +16,16 @@ from recsys_pipeline.adapters.sources.files_config import (
     LookFiles,
     TextTable,
 )
+from recsys_pipeline.adapters.sources.identifiers import identifier_sql
+from recsys_pipeline.adapters.sources.text_lists import list_elements
 from recsys_pipeline.adapters.sources.text_tables import (
     failures_named,
-    instant,
-    quoted,
+    plain_number,
     sample_lines,
     text_rows,
-    unit_name,
     unreadable,
 )
-from recsys_pipeline.core.dataset.schema import ITEMS, LOOKS, TRACE
+from recsys_pipeline.core.dataset.schema import ITEMS, LOOKS, TRACE, quoted
 from recsys_pipeline.core.errors import SourceError
 
 SIDES = ("left", "top", "right", "bottom")
@@ -42,19 +42,21 @@ def table_items(
     texts = ", ".join(
         column if column in columns else f"cast(null as varchar) as {column}" for column in ItemColumns.model_fields
     )
-    price = "try_cast(price as double)"
-    created = instant("created_at", config.time_unit)
+    price = f"try_cast({plain_number('price', config)} as double)"
+    times = config.time_text()
+    created = times.instant("created_at")
     available = "true" if "available" not in columns else "try_cast(available as boolean)"
     defect = " ".join(
         [
             "when defect is not null then defect",
             unreadable("price", price, "price", "a number"),
             unreadable("available", available, "available", "true or false"),
-            unreadable("created_at", created, "created_at", unit_name(config.time_unit)),
+            times.unreadable("created_at", created, "created_at"),
         ]
     )
     select = f"""
-        select item_id, coalesce(title, '') as title, {_categories(config)} as categories, {price} as price,
+        select {identifier_sql("item_id")} as item_id,
+               coalesce(title, '') as title, {_categories(config)} as categories, {price} as price,
                {available} as available, {created} as created_at, image,
                source_file, source_row, case {defect} end as defect
         from (select source_file, source_row, defect, {texts}{", fields" if config.category_flags else ""} from rows)
@@ -69,7 +71,7 @@ def _categories(config: ItemFiles) -> str:
         names = ", ".join(quoted(name) for name in config.category_flags)
         flags = f"list_zip([{names}], fields[{config.first_flag}:{last}])"
         return f"list_transform(list_filter({flags}, lambda pair: pair[2] = '1'), lambda pair: pair[1])"
-    split = f"string_split(categories, {quoted(config.category_separator)})"
+    split = list_elements("categories", config.category_separator)
     return f"case when coalesce(categories, '') = '' then [] else {split} end"
 
 
@@ -78,13 +80,15 @@ def table_looks(con: duckdb.DuckDBPyConnection, root: Path, paths: list[Path], c
     columns = {column: place for column, place in config.columns.model_dump().items() if place is not None}
     box, defect = "cast(null as float[])", "defect"
     if "left" in columns:
-        sides = {side: f'try_cast("{side}" as float)' for side in SIDES}
+        numbers = {side: plain_number(f'"{side}"', config) for side in SIDES}
+        sides = {side: f"try_cast({number} as float)" for side, number in numbers.items()}
         given = 'concat("left", "top", "right", "bottom") <> \'\''
         box = f"case when {given} then [{', '.join(sides.values())}] end"
         broken = " ".join(unreadable(side, sides[side], f'"{side}"', "a number") for side in SIDES)
         defect = f"case when defect is not null then defect {broken} end"
     select = f"""
-        select {_id_of("scene", columns)} as scene_id, {_id_of("product", columns)} as product_id,
+        select {identifier_sql(_id_of("scene", columns))} as scene_id,
+               {identifier_sql(_id_of("product", columns))} as product_id,
                {"category" if "category" in columns else _folder("product_image")} as category,
                scene_image, product_image, {box} as bbox, source_file, source_row, {defect} as defect
         from rows
@@ -113,7 +117,8 @@ def _read(
     schema = pa.schema([field.with_nullable(True) for field in [*contract, *TRACE]])
     for path in paths:
         name = quoted(path.relative_to(root).as_posix())
-        rows = f"select *, {name} as source_file from ({text_rows(path, table, columns, f'{section}.columns')})"
+        found = text_rows(con, path, table, columns, f"{section}.columns", root)
+        rows = f"select *, {name} as source_file from ({found})"
         with failures_named(path):
             yield con.sql(f"with rows as ({rows}) {select}").to_arrow_table().cast(schema)
 

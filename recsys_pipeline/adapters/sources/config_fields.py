@@ -25,6 +25,16 @@ def _below_root(path: str) -> str:
     return path
 
 
+def _text_encoding(name: str) -> str:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError) as error:
+        raise ValueError(f"{name!r} is no encoding of text, such as utf-8, latin-1, cp1252 or utf-16") from error
+    return name
+
+
+Encoding = Annotated[str, AfterValidator(_text_encoding)]
+"""A name that Python knows for an encoding of text."""
 PathBelowRoot = Annotated[str, AfterValidator(_below_root)]
 
 

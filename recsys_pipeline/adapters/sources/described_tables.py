@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from recsys_pipeline.adapters.sources.config_fields import Strict
 from recsys_pipeline.core.dataset.events import Kind, PairRule, Repeats
+from recsys_pipeline.core.dataset.far_days import MAX_GAP_DAYS
 
 Name = TypeVar("Name")
 """How a column is named: in a file by its header or position, in a database by its name."""
@@ -61,6 +62,9 @@ class Events(Strict, Generic[EventColumns]):
     columns: EventColumns
     event: str | None = Field(default=None, description="The event of every row, where no column tells it")
     values: dict[str, float] = Field(default={}, description="Event name -> value, where no column holds the value")
+    max_gap_days: int = Field(
+        default=MAX_GAP_DAYS, ge=1, description="Few rows that lie farther than this from all others are put aside"
+    )
 
     @model_validator(mode="after")
     def _events_have_values(self) -> "Events[EventColumns]":
@@ -105,7 +109,9 @@ class SourceConfig(Strict, Generic[Interactions, Items, Looks]):
     """The top of a source's TOML."""
 
     name: str = Field(pattern=r"^[a-z0-9-]+$", description="Names the storage namespace")
-    first_day: date | None = Field(default=None, description="First day, where there are no interactions to tell it")
+    first_day: date | None = Field(
+        default=None, description="First day; with [interactions], those of earlier days are no part of the source"
+    )
     moved_from: tuple[str, ...] = Field(
         default=(), description="Marks of the places at which the same rows lay before, as the refusal of a day says"
     )

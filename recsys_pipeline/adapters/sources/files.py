@@ -137,7 +137,7 @@ class FilesSource:
     def _events(self) -> EventFiles:
         if self.config.interactions is None:
             raise SourceError(f"source {self.name} declares no [interactions]")
-        return EventFiles(self.config.root, self.config.interactions, self.name)
+        return EventFiles(self.config.root, self.config.interactions, self.name, self.config.first_day)
 
     def _paths(self, pattern: str, setting: str) -> list[Path]:
         return files_below(self.config.root, pattern, f"{setting} of source {self.name}")

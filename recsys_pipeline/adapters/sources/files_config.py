@@ -2,20 +2,34 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
 from recsys_pipeline.adapters.sources import described_tables as shared
-from recsys_pipeline.adapters.sources.config_fields import Column, PathBelowRoot, Strict, expand, read_toml, validated
+from recsys_pipeline.adapters.sources.config_fields import (
+    Column,
+    Encoding,
+    PathBelowRoot,
+    Strict,
+    expand,
+    read_toml,
+    validated,
+)
 from recsys_pipeline.adapters.sources.stl_config import ImageFetch, StlFiles, StlItems
+from recsys_pipeline.adapters.sources.text_times import FIRST_YEAR, TimeText, format_error, tomorrow, zone_is_known
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".dat": "::"}
+MICROSECOND = timedelta(microseconds=1)
+
+
+JSON_LINES = (".jsonl", ".ndjson", ".json")
 
 
 class TextTable(Strict):
-    """Where a table's files are and how their lines are read; Parquet files need only `path` and `columns`."""
+    """Where a table's files are and how their lines are read; Parquet and JSON lines need only `path` and `columns`."""
 
     path: PathBelowRoot = Field(
         description="File or glob below root, such as daily/ratings-*.dat.gz; .gz is unpacked on the fly"
@@ -24,18 +38,26 @@ class TextTable(Strict):
         default="", description="Between fields; by default , for .csv, tab for .tsv and :: for .dat"
     )
     header: bool = Field(default=False, description="True where the first line names the columns")
-    quote: bool = Field(default=False, description='True where fields may stand in "quotes" (on one line)')
-    encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
+    quote: bool | None = Field(
+        default=None,
+        description='Whether fields that begin with " end with one; by default, where separator is one character',
+    )
+    encoding: Encoding = "utf-8"
     fields: int | None = Field(
         default=None, ge=1, description="Fields in a line; by default as in the header or most lines"
     )
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ".", ",", " ", "'", "_"] = Field(default="", description="Between groups of three digits")
+    hive: bool = Field(default=False, description="True where folders name=value below root are columns")
 
     @model_validator(mode="after")
-    def _separator_is_known(self) -> "TextTable":
-        if not self.is_parquet and not self.text_separator:
+    def _separators_are_known(self) -> "TextTable":
+        if not self.is_parquet and not self.is_json and not self.text_separator:
             raise ValueError(f"set separator: it cannot be told from the name {self.path!r}")
         if self.quote and len(self.text_separator) != 1:
             raise ValueError("quote = true needs a separator of one character")
+        if self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}")
         return self
 
     @property
@@ -43,15 +65,55 @@ class TextTable(Strict):
         return self.path.endswith(".parquet")
 
     @property
+    def is_json(self) -> bool:
+        """Whether each line is a JSON object."""
+        return not self.separator and self.path.removesuffix(".gz").endswith(JSON_LINES)
+
+    @property
+    def is_quoted(self) -> bool:
+        """Whether double quotes around a field are no part of it."""
+        return self.quote is not False and len(self.text_separator) == 1
+
+    @property
     def text_separator(self) -> str:
         return self.separator or SEPARATORS.get(Path(self.path.removesuffix(".gz")).suffix, "")
+
+
+class Times(Strict):
+    """How the times of a table are written."""
+
+    time_unit: Literal["s", "ms", "us", "iso"] | None = None
+    time_format: str | None = Field(default=None, description="strptime format instead of time_unit: %d-%m-%y %H:%M")
+    time_zone: str = Field(default="UTC", description="IANA zone of times without an offset, such as Europe/Berlin")
+    first_year: int = Field(default=FIRST_YEAR, ge=1, le=9999, description="Times before this year are refused")
+    last_year: int | None = Field(
+        default=None, ge=1, le=9998, description="Times after this year are refused; by default those after tomorrow"
+    )
+
+    @model_validator(mode="after")
+    def _times_can_be_read(self) -> "Times":
+        if self.time_unit and self.time_format:
+            raise ValueError("give either time_unit or time_format, and not both")
+        if self.time_format is not None and (wrong := format_error(self.time_format)):
+            raise ValueError(f"time_format {self.time_format!r} cannot be used: {wrong}")
+        if not zone_is_known(self.time_zone):
+            raise ValueError(f"time_zone {self.time_zone!r} is no IANA time zone, such as Europe/Berlin")
+        if self.last_year is not None and self.last_year < self.first_year:
+            raise ValueError(f"last_year {self.last_year} is before first_year {self.first_year}")
+        return self
+
+    def time_text(self) -> TimeText:
+        """How they are read now: the default limit is a day from now."""
+        last = tomorrow() if self.last_year is None else datetime(self.last_year + 1, 1, 1, tzinfo=UTC) - MICROSECOND
+        unit = "" if self.time_format else self.time_unit or "iso"
+        return TimeText(unit, self.time_format or "", self.time_zone, datetime(self.first_year, 1, 1, tzinfo=UTC), last)
 
 
 InteractionColumns = shared.InteractionColumns[Column]
 ItemColumns = shared.ItemColumns[Column]
 
 
-class InteractionFiles(shared.Events[InteractionColumns], TextTable):
+class InteractionFiles(shared.Events[InteractionColumns], Times, TextTable):
     """`[interactions]`: the events."""
 
     layout: Literal["file", "days", "releases"] = "file"
@@ -61,9 +123,17 @@ class InteractionFiles(shared.Events[InteractionColumns], TextTable):
         default=r"\d{4}-\d{2}-\d{2}", description="Regular expression (or its first group) for a path's ISO date"
     )
     settle_days: int = Field(default=0, ge=0, description="Releases: wait this many more days for late rows")
-    time_unit: Literal["s", "ms", "us", "iso"]
+    item_separator: str | None = Field(
+        default=None, min_length=1, description="Between the items of a field that holds a list of them: a row each"
+    )
     user_identity: Literal["column", "first_event"] = "column"
     """`first_event` names a user by the item and time of their first event: for releases that renumber users."""
+
+    @model_validator(mode="after")
+    def _times_are_described(self) -> "InteractionFiles":
+        if self.time_unit is None and self.time_format is None:
+            raise ValueError("set time_unit (s, ms, us or iso) or time_format")
+        return self
 
     @model_validator(mode="after")
     def _pattern_is_valid(self) -> "InteractionFiles":
@@ -74,7 +144,7 @@ class InteractionFiles(shared.Events[InteractionColumns], TextTable):
         return self
 
 
-class ItemFiles(TextTable):
+class ItemFiles(Times, TextTable):
     """`[items]`: the catalogue as a table."""
 
     kind: Literal["table"] = "table"
@@ -84,11 +154,14 @@ class ItemFiles(TextTable):
         default=(), description="Names of consecutive 0/1 columns that are categories"
     )
     first_flag: int | None = Field(default=None, ge=1, description="1-based position of the first of category_flags")
-    time_unit: Literal["s", "ms", "us", "iso"] = "iso"
+    first_year: int = Field(default=1, ge=1, le=9999, description="Times before this year are refused")
+    last_year: int | None = Field(default=9998, ge=1, le=9998, description="Times after this year are refused")
 
     @model_validator(mode="after")
     def _flags_have_a_place(self) -> "ItemFiles":
-        if bool(self.category_flags) != (self.first_flag is not None) or (self.is_parquet and self.category_flags):
+        if bool(self.category_flags) != (self.first_flag is not None) or (
+            self.category_flags and not self.text_separator
+        ):
             raise ValueError("category_flags and first_flag belong together, in text files")
         return self
 

@@ -1,133 +1,161 @@
 """SQL that reads text files and Parquet as text columns with line numbers, so that one bad line costs one line.
 
-A typed CSV reader stops at the first bad line or skips it. Here DuckDB reads whole lines, numbers them, splits
-them, and leaves every cast to the caller, who can then say what was wrong in which line of which file.
+A typed CSV reader stops at the first bad line or skips it. Here `records.py` numbers the records, DuckDB splits them,
+and every cast is left to the caller, who can then say what was wrong in which line of which file.
 """
 
-import gzip
-import re
-import zlib
+import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from urllib.parse import unquote
 
 import duckdb
-import pyarrow.parquet as pq
 
 from recsys_pipeline.adapters.sources.files_config import Column, TextTable
+from recsys_pipeline.adapters.sources.json_lines import json_rows
+from recsys_pipeline.adapters.sources.parquet_tables import parquet_rows
+from recsys_pipeline.adapters.sources.records import RecordFile, field_pattern, fields_of
+from recsys_pipeline.core.dataset.schema import quoted
 from recsys_pipeline.core.errors import SourceError
 
 SAMPLE_LINES = 100
-EPOCHS = {"s": ("an epoch in seconds", 6), "ms": ("an epoch in milliseconds", 3), "us": ("an epoch in microseconds", 0)}
-QUOTES_ARE_THERE = "; fields stand in double quotes: set quote = true"
-YEAR_1_US, YEAR_9999_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+QUOTES_ARE_THERE = "; fields stand in double quotes: leave quote = false out"
+NO_FOLDER_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
-def quoted(text: str | Path) -> str:
-    """A SQL string literal."""
-    return "'" + str(text).replace("'", "''") + "'"
-
-
-def text_rows(path: Path, table: TextTable, columns: dict[str, Column], setting: str) -> str:
+def text_rows(
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    table: TextTable,
+    columns: Mapping[str, Column],
+    setting: str,
+    root: Path | None = None,
+) -> str:
     """SQL for one file: `source_row` (1-based line), `defect` (null or why the line cannot be split), one text
-    column per entry of `columns`, and for text files `fields`, all of them as a list. Blank lines are no rows, and an
-    empty file has none, though it lacks the header too.
+    column per entry of `columns`, and for separated text `fields`, all of them as a list. Blank lines are no rows, and
+    an empty file has none, though it lacks the header too. `con` can run it as often as it likes.
+
+    Where the table is `hive`, folders `name=value` between `root` and the file are columns too.
 
     Raises `SourceError` where a column is missing, naming the file, what it has and the setting.
     """
+    folders = _folder_values(path, root) if table.hive and root else {}
+    given = {name: folders[str(column)] for name, column in columns.items() if str(column) in folders}
+    rows = _file_rows(con, path, table, {name: at for name, at in columns.items() if name not in given}, setting)
+    if not given:
+        return rows
+    texts = "".join(f", {'null' if text is None else quoted(text)}::varchar as {name}" for name, text in given.items())
+    return f"select *{texts} from ({rows})"
+
+
+def _file_rows(
+    con: duckdb.DuckDBPyConnection, path: Path, table: TextTable, columns: Mapping[str, Column], setting: str
+) -> str:
     if table.is_parquet:
-        return _parquet_rows(path, columns, setting)
-    sample = sample_lines(path, table)
+        return parquet_rows(path, columns, setting)
+    sample = _sample(path, table)
     if not sample:
         return _no_rows(columns)
-    header = _split(sample[0], table) if table.header else []
-    n_fields = table.fields or len(header) or _usual_fields(sample, table)
+    if table.is_json:
+        return json_rows(path, _registered(con, _records(path, table)), _records(path, table), columns, setting)
+    return _separated_rows(con, path, table, columns, setting, sample)
+
+
+def _separated_rows(
+    con: duckdb.DuckDBPyConnection, path: Path, table: TextTable, columns: Mapping[str, Column], setting: str,
+    sample: list[tuple[int, str | None, str | None]],
+) -> str:  # fmt: skip
+    lines, (first_row, first_line, first_defect) = _texts(sample, path), sample[0]
+    if table.header and first_line is None:
+        raise SourceError(f"{path}, line {first_row}, which is its header: {first_defect}")
+    header = split_record(lines[0], table) if table.header else []
+    n_fields = table.fields or len(header) or _usual_fields(lines, table)
     places = {name: _position(column, header, n_fields, path, f"{setting}.{name}") for name, column in columns.items()}
     selected = "".join(f", fields[{place}] as {name}" for name, place in places.items())
     wrong = f"'expected {n_fields} fields, found ' || len(fields)"
-    if not table.quote and len(table.text_separator) == 1:
+    if table.quote is False and len(table.text_separator) == 1:
         in_quotes = "contains(array_to_string(fields, ''), '\"')"
         wrong += f" || case when {in_quotes} then {quoted(QUOTES_ARE_THERE)} else '' end"
+    records = _registered(con, _records(path, table, n_fields))
+    defect = f"case when defect is not null then defect when len(fields) <> {n_fields} then {wrong} end"
     return f"""
-        select source_row, fields{selected}, case when len(fields) <> {n_fields} then {wrong} end as defect
-        from (select source_row, {_split_sql(table)} as fields
-              from (select row_number() over () as source_row, line
-                    from {_lines_sql(path, table)})
-              where line is not null and source_row > {int(table.header)})
+        select source_row, fields{selected}, {defect} as defect
+        from (select source_row, defect, {_split_sql(table, n_fields)} as fields from {records}
+              where source_row > {first_row if table.header else 0})
     """
 
 
-def _no_rows(columns: dict[str, Column]) -> str:
+def _folder_values(path: Path, root: Path) -> dict[str, str | None]:
+    named = [part.partition("=") for part in path.relative_to(root).parent.parts if "=" in part]
+    return {name: None if text == NO_FOLDER_VALUE else unquote(text) for name, _, text in named}
+
+
+def _no_rows(columns: Mapping[str, Column]) -> str:
     texts = "".join(f", ''::varchar as {name}" for name in columns)
     return f"select 0::bigint as source_row, []::varchar[] as fields{texts}, ''::varchar as defect where false"
 
 
-def _parquet_rows(path: Path, columns: dict[str, Column], setting: str) -> str:
-    try:
-        found = pq.read_schema(path).names
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{path} is not readable Parquet: {error}") from error
-    for name, column in columns.items():
-        if column not in found:
-            raise SourceError(f"{path} has no column {column!r} ({setting}.{name}); its columns are {found}")
-    selected = "".join(f', "{_identifier(column)}"::varchar as {name}' for name, column in columns.items())
-    return f"""select file_row_number + 1 as source_row{selected}, cast(null as varchar) as defect
-               from read_parquet({quoted(path)}, file_row_number = true)"""
+def _records(path: Path, table: TextTable, n_fields: int | None = None) -> RecordFile:
+    return RecordFile(path, table.encoding, table.text_separator if table.is_quoted else "", n_fields)
 
 
-def _identifier(name: Column) -> str:
-    return str(name).replace('"', '""')
+def _registered(con: duckdb.DuckDBPyConnection, file: RecordFile) -> str:
+    """The name by which `con` knows the records of a file."""
+    name = f"records_{hashlib.sha256(repr(file).encode()).hexdigest()[:16]}"
+    con.register(name, file)
+    return name
 
 
-def _lines_sql(path: Path, table: TextTable) -> str:
-    # A separator that no text holds makes each line one field; with no quote and no escape nothing is interpreted.
-    return (
-        f"read_csv({quoted(path)}, delim = chr(1), header = false, auto_detect = false, "
-        "columns = {'line': 'varchar'}, quote = '', escape = '', comment = '', "
-        f"encoding = '{table.encoding}')"
-    )
-
-
-def _split_sql(table: TextTable) -> str:
+def _split_sql(table: TextTable, n_fields: int) -> str:
     separator = quoted(table.text_separator)
     plain = f"string_split(line, {separator})"
-    if not table.quote:
+    if not table.is_quoted:
         return plain
-    matched = f"regexp_extract_all(line || {separator}, {quoted(_field_pattern(table))}, 1)"
+    matched = f"regexp_extract_all(line || {separator}, {quoted(field_pattern(table.text_separator))}, 1)"
     unquoted = """lambda f: case when length(f) > 1 and f[1] = '"' and f[-1] = '"'
                             then replace(f[2:length(f) - 1], '""', '"') else f end"""
-    return f"case when contains(line, '\"') then list_transform({matched}, {unquoted}) else {plain} end"
+    # A line with just two quotes for each field, all of which stand beside separators or ends, has nothing to unescape.
+    inner = f"string_split(line[2:-2], {quoted(_between(table.text_separator))})"
+    n_quotes = "length(line) - length(replace(line, '\"', ''))"
+    is_simple = f"""line[1] = '"' and line[-1] = '"' and {n_quotes} = {2 * n_fields} and len({inner}) = {n_fields}"""
+    return f"""case when not contains(line, '"') then {plain} when {is_simple} then {inner}
+                    else list_transform({matched}, {unquoted}) end"""
 
 
-def _field_pattern(table: TextTable) -> str:
-    """Regular expression of a field, in double quotes or not, and the separator after it."""
-    character = re.escape(table.text_separator)
-    return f'("(?:[^"]|"")*"|[^{character}]*){character}'
+def _between(separator: str) -> str:
+    return f'"{separator}"'
+
+
+def _sample(path: Path, table: TextTable) -> list[tuple[int, str | None, str | None]]:
+    return list(islice(_records(path, table).rows(), SAMPLE_LINES))
 
 
 def sample_lines(path: Path, table: TextTable) -> list[str]:
-    """The first lines that are not blank, `SAMPLE_LINES` of them at most; `SourceError` where there is no such file."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding=table.encoding, newline="\n", errors="replace") as lines:
-            return [line.rstrip("\r\n") for line in islice(lines, SAMPLE_LINES) if line.strip("\r\n")]
-    except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
+    """The first records that are not blank, `SAMPLE_LINES` of them at most; `SourceError` where there is no such file.
+
+    Lines that cannot be decoded are left out: what reads the file says which they are.
+    """
+    return _texts(_sample(path, table), path)
 
 
-def _split(line: str, table: TextTable) -> list[str]:
-    """The fields of a line, as `_split_sql` finds them."""
-    line = line.removeprefix("\ufeff")
-    if not table.quote:
-        return line.split(table.text_separator)
-    cells = re.findall(_field_pattern(table), line + table.text_separator)
-    return [cell[1:-1].replace('""', '"') if re.fullmatch('".*"', cell) else cell for cell in cells]
+def _texts(sample: list[tuple[int, str | None, str | None]], path: Path) -> list[str]:
+    lines = [line for _, line, _ in sample if line is not None]
+    if sample and not lines:
+        row, _, defect = sample[0]
+        raise SourceError(f"{path} is no text that can be read: line {row}: {defect}")
+    return lines
+
+
+def split_record(record: str, table: TextTable) -> list[str]:
+    """The fields of a record, as SQL finds them."""
+    return fields_of(record, table.text_separator) if table.is_quoted else record.split(table.text_separator)
 
 
 def _usual_fields(lines: list[str], table: TextTable) -> int:
-    return Counter(len(_split(line, table)) for line in lines).most_common(1)[0][0]
+    return Counter(len(split_record(line, table)) for line in lines).most_common(1)[0][0]
 
 
 def _position(column: Column, header: list[str], n_fields: int, path: Path, setting: str) -> int:
@@ -136,20 +164,29 @@ def _position(column: Column, header: list[str], n_fields: int, path: Path, sett
             found = f"its header has {header}" if header else "it has no header (header = false): give a position"
             hint = QUOTES_ARE_THERE if f'"{column}"' in header else ""
             raise SourceError(f"{path} has no column {column!r} ({setting}); {found}{hint}")
+        if header.count(column) > 1:
+            places = [str(place) for place, name in enumerate(header, 1) if name == column]
+            raise SourceError(
+                f"{path} has {len(places)} columns {column!r} ({setting}), fields {' and '.join(places)}: "
+                "give the position of the one that is meant"
+            )
         return header.index(column) + 1
     if column > n_fields:
         raise SourceError(f"{path} has {n_fields} fields in a line, and {setting} asks for field {column}")
     return column
 
 
-def instant(text: str, unit: str) -> str:
-    """SQL that reads a time from text as `timestamptz`: null where it cannot, and outside the years 1 to 9999."""
-    if unit == "iso":
-        time = f"try_cast({text} as timestamptz)"
-        return f"case when epoch_us({time}) between {YEAR_1_US} and {YEAR_9999_US} then {time} end"
-    _, digits = EPOCHS[unit]
-    whole = f"try_cast(try_cast({text} as decimal(38, {digits})) * {10**digits} as bigint)"
-    return f"case when {whole} between {YEAR_1_US} and {YEAR_9999_US} then make_timestamptz({whole}) end"
+def plain_number(text: str, table: TextTable) -> str:
+    """SQL that writes a number as SQL does, from one with the table's decimal and thousands separators."""
+    if table.decimal == "." and not table.thousands:
+        return text
+    point, group = f"[{table.decimal}]", f"[{table.thousands}]" if table.thousands else ""
+    whole = rf"\d{{1,3}}({group}\d{{3}})+|\d+" if group else r"\d+"
+    pattern = rf"\s*[+-]?(({whole})({point}\d*)?|{point}\d+)([eE][+-]?\d+)?\s*"
+    bare = f"replace({text}, {quoted(table.thousands)}, '')" if group else text
+    return (
+        f"case when regexp_full_match({text}, {quoted(pattern)}) then replace({bare}, {quoted(table.decimal)}, '.') end"
+    )
 
 
 def whole_number(text: str) -> str:
@@ -159,14 +196,8 @@ def whole_number(text: str) -> str:
 
 def unreadable(name: str, parsed: str, text: str, wanted: str) -> str:
     """SQL `when … then …` for a text that is there and cannot be read as `wanted`."""
-    hint = f"case when {text} like '\"%\"' then {quoted(QUOTES_ARE_THERE)} else '' end"
-    reason = f"'{name} ''' || {text} || ''' is not {wanted}' || {hint}"
+    reason = f"'{name} ''' || {text} || ''' is not ' || {quoted(wanted)}"
     return f"when {parsed} is null and coalesce({text}, '') <> '' then {reason}"
-
-
-def unit_name(unit: str) -> str:
-    """What a time in this unit is called in a reason."""
-    return EPOCHS[unit][0] if unit in EPOCHS else "an ISO 8601 time"
 
 
 @contextmanager
@@ -175,7 +206,5 @@ def failures_named(path: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        cause = " ".join(str(error).split())[:300]
-        raise SourceError(
-            f"{path} cannot be read to its end (cut short, wrong encoding, mixed line ends?): {cause}"
-        ) from error
+        cause = " ".join(str(error).partition("Detail: Python exception")[0].split())[:300]
+        raise SourceError(f"{path} cannot be read to its end (was it cut short?): {cause}") from error

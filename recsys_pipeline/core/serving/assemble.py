@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float32, Int64
 from recsys_pipeline.core.dataset.events import WEB_LOG, EventMeaning
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.core.folds import Fold
+from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart
 from recsys_pipeline.core.learning.cold_start.features import with_unseen
 from recsys_pipeline.core.models.als import AlsModel
@@ -124,7 +125,7 @@ def _priors(
     rows = np.arange(len(items.ids))
     hidden = [known] if day.avoided is None else [known, day.avoided]
     seen_user, seen_item = (np.concatenate([getattr(part, name) for part in hidden]) for name in ("user", "item"))
-    retrieval = Retrieval(users, items.vectors, seen_user, seen_item, rows, active)
+    retrieval = Retrieval(users, items.vectors, seen_user, seen_item, rows, active, text_hashes(items.ids))
     created = table["created_at"].cast(pa.int64()).to_numpy().astype(np.float64)
     state = CatalogueState(
         category=np.array([names[0] if names else None for names in table["categories"].to_pylist()], object),

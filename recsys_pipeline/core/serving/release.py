@@ -23,8 +23,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int32, Int64
-from safetensors.numpy import save_file
 
+from recsys_pipeline.core.arrays import map_arrays, save_arrays
 from recsys_pipeline.core.dataset.events import WEB_LOG, EventMeaning
 from recsys_pipeline.core.dataset.schema import TIMESTAMP
 from recsys_pipeline.core.errors import ArtifactError, DataError
@@ -36,7 +36,6 @@ from recsys_pipeline.core.neighbors.index import SearchIndex
 from recsys_pipeline.core.reports.monitoring.priors import Profile
 from recsys_pipeline.core.serving.histories import Histories
 from recsys_pipeline.core.serving.id_table import IdTable
-from recsys_pipeline.core.serving.mapped import map_arrays
 from recsys_pipeline.core.serving.release_document import DOCUMENT, FORMAT, read_release_document
 from recsys_pipeline.core.serving.sealed import seal
 from recsys_pipeline.core.types import Ratings, check_settings, setting
@@ -126,7 +125,7 @@ def write_release(directory: Path, parts: ReleaseParts) -> None:
     item_ids = parts.catalogue.column("item_id").to_numpy()
     for name, ids, vectors in (("users", parts.user_ids, parts.user_vectors), ("items", item_ids, parts.item_vectors)):
         IdTable.of(ids).save(directory / name)
-        save_file({"vectors": np.ascontiguousarray(vectors)}, directory / name / VECTORS)
+        save_arrays(directory / name / VECTORS, {"vectors": vectors})
     parts.index.without_speeds().save(directory / "index")
     pq.write_table(parts.catalogue.cast(CATALOGUE), directory / CATALOGUE_FILE, compression="zstd")
     Histories.of(parts.histories, parts.fitted).save(directory / "histories")

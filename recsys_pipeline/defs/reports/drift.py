@@ -14,6 +14,7 @@ from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.folds import PARTS, Fold
+from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.monitoring.drift import Drift, DriftLimits, DriftReport, breach_summary, drift_report
 from recsys_pipeline.core.reports.monitoring.drift_section import drift_headline, worst_plot
@@ -110,7 +111,8 @@ def _profile(store: ArtifactStore, inputs: Mapping[str, Artifact], window: Windo
     seen_user, seen_item = (
         np.concatenate([getattr(getattr(fold, part), name) for part in PARTS]) for name in ("user", "item")
     )
-    retrieval = Retrieval(users.vectors, items.vectors, seen_user, seen_item, rows, np.unique(events.user))
+    active, tie_key = np.unique(events.user), text_hashes(items.ids)
+    retrieval = Retrieval(users.vectors, items.vectors, seen_user, seen_item, rows, active, tie_key)
     offer = catalogue_profile(catalogue, config, seed) if catalogue else Profile()
     return activity | offer | retrieval_profile(retrieval, catalogue, config, seed)
 

@@ -196,11 +196,12 @@ def test_empty_day_and_empty_source_give_valid_empty_files(tmp_path: Path) -> No
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["2026-03-01", "2026-03-02", "2026-03-03"]
 
 
-def test_events_beyond_the_window_are_quarantined_as_future_on_its_first_day(tmp_path: Path) -> None:
+def test_events_beyond_the_window_are_quarantined_as_future_on_its_last_day(tmp_path: Path) -> None:
     rows = [{**GOOD, "timestamp": WINDOW.end, "source_file": "f.csv", "source_row": 9}]
     folder = tmp_path / "out"
     files = write_periods(table(rows).to_reader(), WINDOW, folder, max_quarantine_share=1.0)
-    (bad,) = pq.read_table(folder / files[0].quarantine_path).to_pylist()
+    (bad,) = pq.read_table(folder / files[-1].quarantine_path).to_pylist()
+    assert files[-1].without_time == 1
     assert (bad["source_file"], bad["source_row"]) == ("f.csv", 9)
     assert "is in the future: the window ends at 2026-03-04" in bad["reason"]
     assert json.loads(bad["raw"])["user_id"] == "u"
@@ -209,7 +210,7 @@ def test_events_beyond_the_window_are_quarantined_as_future_on_its_first_day(tmp
 def test_times_beyond_the_year_9999_are_quarantined_too(tmp_path: Path) -> None:
     rows = table([GOOD]).set_column(4, RAW.field("timestamp"), pa.array([10**18], pa.timestamp("us", tz="UTC")))
     files = write_periods(rows.to_reader(), WINDOW, tmp_path / "out", max_quarantine_share=1.0)
-    assert [file.quarantined for file in files] == [1, 0, 0]
+    assert [file.quarantined for file in files] == [0, 0, 1]
 
 
 def test_unknown_event_is_quarantined_where_events_are_declared(tmp_path: Path) -> None:
@@ -267,8 +268,9 @@ def test_too_many_bad_rows_fail_and_name_the_first(tmp_path: Path) -> None:
     bad = [
         {**GOOD, "user_id": "", "source_file": name, "source_row": row} for name, row in [("b", 1), ("a", 9), ("a", 7)]
     ]
+    good = ({**GOOD, "user_id": str(number), "source_file": "ab"[number % 2]} for number in range(10))
     with pytest.raises(DataError, match=r"3 of 13 rows .* row 7 of a: user_id is empty"):
-        ingest([*bad, *({**GOOD, "user_id": str(number)} for number in range(10))], tmp_path, max_quarantine_share=0.1)
+        ingest([*bad, *good], tmp_path, max_quarantine_share=0.1)
 
 
 def broken_stream(error: Exception) -> pa.RecordBatchReader:

@@ -72,7 +72,7 @@ def factorised(truth: np.ndarray, events: Events, rng: np.random.Generator) -> R
     chosen = events.is_interaction
     return Retrieval(
         users.astype(np.float32), items.astype(np.float32), events.user[chosen], events.item[chosen],
-        np.arange(len(items)), np.unique(events.user),
+        np.arange(len(items)), np.unique(events.user), np.arange(len(items), dtype=np.uint64),
     )  # fmt: skip
 
 

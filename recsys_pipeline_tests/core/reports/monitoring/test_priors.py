@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.dataset.schema import INTERACTIONS, ITEMS
 from recsys_pipeline.core.errors import ArtifactError, DataError
+from recsys_pipeline.core.hashing import mix
 from recsys_pipeline.core.reports.monitoring.priors import (
     EMPTY_LISTS,
     Distribution,
@@ -43,12 +44,15 @@ CATALOGUE = CatalogueState(
 )
 
 
+TIE_KEY = mix(np.arange(9, dtype=np.uint64))
+
+
 def retrieval(seen: list[tuple[int, int]], n_users: int = 5, n_items: int = 4, seed: int = 0) -> Retrieval:
     rng = np.random.default_rng(seed)
     user, item = np.array(seen, np.int64).reshape(-1, 2).T
     users, items = (rng.normal(size=(n, 3)).astype(np.float32) for n in (n_users, n_items))
     rows = np.where(np.arange(n_items) < len(CATALOGUE.price), np.arange(n_items), -1)
-    return Retrieval(users, items, user, item, rows, np.arange(n_users))
+    return Retrieval(users, items, user, item, rows, np.arange(n_users), TIE_KEY[:n_items])
 
 
 def test_a_draw_is_bounded_seeded_and_leaves_out_what_is_not_finite() -> None:
@@ -134,7 +138,8 @@ def test_a_user_without_a_vector_gets_no_list() -> None:
 
 
 def test_without_users_or_items_nothing_breaks() -> None:
-    nobody = Retrieval(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), *[np.empty(0, np.int64)] * 4)
+    vectors, none = np.zeros((0, 3), np.float32), np.empty(0, np.int64)
+    nobody = Retrieval(vectors, vectors, none, none, none, none, TIE_KEY[:0])
     profile = retrieval_profile(nobody, None, CONFIG, 0)
     assert profile.shares[EMPTY_LISTS].total == 0
     assert {len(found) for found in profile.distributions.values()} == {0}
