@@ -1,6 +1,7 @@
 """Speed: what happened since the champion's snapshot, hour by hour, as an overlay over it."""
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from recsys_pipeline.adapters.hourly import KEY as INTERACTIONS
 from recsys_pipeline.adapters.hourly import LATE_HOURS, hour_files, ingest_hours
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.manifest_differences import SOURCE
-from recsys_pipeline.adapters.meaning_of_days import MEANING
+from recsys_pipeline.adapters.meaning_of_days import MEANING, refuse_other_meaning, stored_days
 from recsys_pipeline.adapters.overlays import KEY as OVERLAY
 from recsys_pipeline.adapters.overlays import hours_since, release_of, release_under
 from recsys_pipeline.adapters.releases import RELEASE
@@ -129,6 +130,8 @@ def overlay(
     """
     hour, opened = hour_of(context), source.open()
     base = release_under(store.open(), hour)
+    day = date.fromisoformat(base.manifest.recipe.partition)
+    refuse_other_meaning(opened, stored_days(store.open(), day, day))
     files, absent = hour_files(store.open(), Window(Window.of_partition(base.manifest.recipe.partition).end, hour.end))
 
     def build(directory: Path, _: TrackedRun) -> Built:

@@ -33,19 +33,20 @@ EVENTS = """
         from read_parquet(?, hive_partitioning = false) e
         join users_map u using (user_id) join items_map i using (item_id)
         where epoch_us(e.timestamp) < ?),
-    averse as (select "user", item, max(timestamp_us) as until_us from events where sign < 0 group by all),
-    interest as not materialized (
-        select e.* from events e left join averse using ("user", item)
-        where sign > 0 and (until_us is null or timestamp_us > until_us))
+    averse as (select "user", item, max(timestamp_us) as until_us from events where sign < 0 group by all)
 """
-"""The events of pairs, and those of interest: what came up to a pair's last aversion counts no more."""
+"""The events of pairs, and the last aversion of those that have one: what came up to it counts no more."""
 TAKEN = """
     select "user", item, {value} as value, max(timestamp_us) as timestamp_us
-    from interest group by all order by "user", timestamp_us, item
+    from events left join averse using ("user", item)
+    where sign > 0 and (until_us is null or timestamp_us > until_us)
+    group by all order by "user", timestamp_us, item
 """
 AVOIDED = """
     select "user", item, arg_max(value, (timestamp_us, value))::float as value, max(timestamp_us) as timestamp_us
-    from events e anti join interest using ("user", item)
+    from events anti join (
+        select "user", item from events join averse using ("user", item) where sign > 0 and timestamp_us > until_us
+    ) taken_since using ("user", item)
     where sign < 0 group by all order by "user", timestamp_us, item
 """
 
