@@ -1,6 +1,7 @@
 """What a source says of its tables before a run needs them: of files and of a database alike."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_the_newest_day_file_needs_readable_times(tmp_path: Path) -> None:
 def test_times_that_cannot_be_read_are_told_before_a_run(tmp_path: Path, layout: str) -> None:
     path = tmp_path / "2026-03-01.csv"
     good = [f"u{at},i,1,2026-03-01" for at in range(198)]
-    options = {"path": "*.csv", "layout": layout, "time_unit": "iso"}
+    options: dict[str, Any] = {"path": "*.csv", "layout": layout, "time_unit": "iso"}
     write_lines(path, [*good, "u,i,1,01-12-10 08:26"])
     source_over(tmp_path, **options).check()
     write_lines(path, ["u,i,1,01-12-10 08:26", *good, "u,i,1,", "u,i,1,2000000000"])

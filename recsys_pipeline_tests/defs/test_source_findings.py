@@ -82,5 +82,5 @@ def test_a_history_with_gaps_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
         MissingHistory("2026-03-03", {"2026-03-01": "broken", "2026-03-02": "broken"}, [], 4, 3, 6)
     )
     monkeypatch.setattr(source_findings, "open_source", lambda _: type("Named", (), {"name": "simulator-tiny"}))
-    (finding,) = source_findings.check_history(Settings(home=tmp_path))
+    (finding,) = source_findings.check_history(Settings.model_validate({"home": tmp_path}))
     assert (finding.state, finding.what[:33]) == ("wrong", "2 of 3 days up to 2026-03-03 are ")
