@@ -13,14 +13,18 @@ from pydantic import Field
 from recsys_pipeline.adapters.ingestion import Ingested, day_entries, ingest, open_snapshot
 from recsys_pipeline.adapters.late_rows import LATE_DAYS
 from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.manifest_differences import SOURCE
+from recsys_pipeline.adapters.meaning_of_days import MEANING, refuse_other_meaning
 from recsys_pipeline.adapters.missing_history import MAX_MISSING_SHARE, missing_history
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData, write_looks
 from recsys_pipeline.core.dataset.schema import validate_items
 from recsys_pipeline.core.dataset.snapshots import write_snapshot
+from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.reports.page.pictures import image_grid
 from recsys_pipeline.core.types import Window
+from recsys_pipeline.defs.event_meaning import say_what_events_mean
 from recsys_pipeline.defs.missing_days import tell_missing, tell_put_aside
 from recsys_pipeline.defs.partitions import day_of
 from recsys_pipeline.defs.production import (
@@ -47,6 +51,17 @@ class IngestConfig(dg.Config):
         MAX_MISSING_SHARE, ge=0, le=1,
         description="Fail where more of the history's days, or rows, cannot be read; a single day may always be.",
     )  # fmt: skip
+    reread_from: str = Field(
+        "", description="First of the days up to this one that are read again, whatever is there; empty: none."
+    )
+
+    @property
+    def first_again(self) -> date | None:
+        """`reread_from` as a day; raises `SettingError` where it is none."""
+        try:
+            return date.fromisoformat(self.reread_from) if self.reread_from else None
+        except ValueError:
+            raise SettingError(f"reread_from is {self.reread_from!r}: write a day as 2026-01-05") from None
 
 
 class ItemsConfig(dg.Config):
@@ -80,22 +95,24 @@ def interactions(
     opened, day = source.open(), day_of(context)
 
     def recipe_of(day: date) -> Recipe:
-        how = config.model_dump(exclude={"max_missing_share"})  # that decides on the run, not on a day's content
-        settings = {**how, "source": opened.fingerprint(Window.of_day(day))}
+        told = {SOURCE: opened.fingerprint(Window.of_day(day)), MEANING: opened.meaning.document()}
+        # What is left out decides on the run, not on a day's content.
+        settings = {**config.model_dump(exclude={"max_missing_share", "reread_from"}), **told}
         return make_recipe("dataset/interactions", day.isoformat(), [], settings)
 
     found = ingest(
         store.open(), opened, day, recipe_of, run_id=context.run.run_id, recompute=store.recompute,
-        max_quarantine_share=config.max_quarantine_share, late_days=config.late_days,
+        max_quarantine_share=config.max_quarantine_share, late_days=config.late_days, reread_from=config.first_again,
     )  # fmt: skip
     for artifact in found.artifacts[:-1]:
         name = artifact.manifest.recipe.partition
         context.log_event(dg.AssetMaterialization(context.asset_key, partition=name, metadata=metadata_of(artifact)))
     amiss = {**tell_put_aside(found.artifacts), **_what_is_amiss(found)}
     result = report(found.artifacts[-1])
+    said = say_what_events_mean(opened, found.artifacts)
     missing = missing_history(store.open(), opened.days(), day, found)
     told = tell_missing(context, opened.name, missing, config.max_missing_share, tracker.open())
-    return result._replace(metadata={**told, **amiss, **(result.metadata or {})})
+    return result._replace(metadata={**told, **said, **amiss, **(result.metadata or {})})
 
 
 @stage_asset("dataset/items", needs="items", kinds={"duckdb", "parquet"})
@@ -148,15 +165,19 @@ def looks(
 
 
 @stage_asset("dataset/snapshot", needs="interactions", kinds={"duckdb"}, after=["dataset/interactions"])
-def snapshot(context: dg.AssetExecutionContext, store: StoreResource, tracker: TrackerResource) -> dg.MaterializeResult:
+def snapshot(
+    context: dg.AssetExecutionContext, source: SourceResource, store: StoreResource, tracker: TrackerResource
+) -> dg.MaterializeResult:
     """One row is a day file that was known at the end of the day; with the ids that this day saw first."""
     opened, day = store.open(), day_of(context)
     day_files, entries = day_entries(opened, day)
+    refuse_other_meaning(source.open(), day_files)
+    meaning = source.open().meaning.events
     earlier = opened.latest("dataset/snapshot", before=context.partition_key)
     previous = open_snapshot(opened, earlier) if earlier else None
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        made = write_snapshot(directory, opened.local_root, entries, previous)
+        made = write_snapshot(directory, opened.local_root, entries, previous, meaning)
         return Built(
             {"days": len(made.days), "rows": made.rows, "users": made.n_users, "items": made.n_items}, made.digest
         )
@@ -165,7 +186,7 @@ def snapshot(context: dg.AssetExecutionContext, store: StoreResource, tracker: T
     listed = {entry.path for entry in previous.days} if previous else set()
     fresh = [artifact for artifact, entry in zip(day_files, entries, strict=True) if entry.path not in listed]
     inputs = [*fresh, *([earlier] if earlier else [])]
-    return produce(context, store, tracker, inputs=inputs, config={}, build=build)
+    return produce(context, store, tracker, inputs=inputs, config={"events": meaning.document()}, build=build)
 
 
 def _what_is_amiss(found: Ingested) -> dict[str, Any]:
@@ -188,7 +209,7 @@ def _describe_items(artifact: Artifact) -> dict[str, Any]:
     table = items.groupby("category").agg(
         items=("item_id", "size"), available=("available", "mean"), median_price=("price", "median")
     )
-    largest = table.sort_values("items", ascending=False).head(10)
+    largest = table.sort_values("items", ascending=False, kind="stable").head(10)
     return {"largest categories": dg.MetadataValue.md(largest.to_markdown(floatfmt=".4g"))} if len(largest) else {}
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,16 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from recsys_pipeline.adapters.machine_errors import is_of_the_machine, told
+from recsys_pipeline.adapters.meaning_of_days import refuse_other_meaning, stored_days
+from recsys_pipeline.adapters.source_sample import look_at_events
 from recsys_pipeline.adapters.sources import open_source
 from recsys_pipeline.adapters.wandb_server import base_url, is_online
+from recsys_pipeline.core.dataset.event_doubts import kinds_told
 from recsys_pipeline.core.dataset.sources import ChecksTables
-from recsys_pipeline.core.errors import RecsysError, SettingError
+from recsys_pipeline.core.errors import RecsysError, SettingError, SourceError
 from recsys_pipeline.defs.findings import Finding
 from recsys_pipeline.defs.instance import open_instance, use_this_folder
+from recsys_pipeline.defs.resources import open_store
 from recsys_pipeline.defs.source_findings import check_history, check_rows
 from recsys_pipeline.settings import Settings, settings
 
@@ -211,6 +215,24 @@ def check_source(deployment: Settings) -> Iterator[Finding]:
             yield from check_rows(source)
 
 
+def check_events(deployment: Settings) -> Iterator[Finding]:
+    """What the source's events are taken for, what nobody declared of that, and whether stored days say the same."""
+    try:
+        source = open_source(deployment)
+        if "interactions" not in source.provides:
+            return
+        if isinstance(source, ChecksTables):
+            seen = look_at_events(source)
+            what = f"{kinds_told(seen.counts, seen.repeats) or 'none'} (of the newest {seen.rows:,} rows)"
+            yield Finding("events", "ok", what)
+            yield from (Finding("events", "warning", one.what, one.remedy) for one in seen.doubts)
+        refuse_other_meaning(source, stored_days(open_store(deployment, source.name), date.min, date.max))
+    except SourceError as error:
+        yield Finding("events", "wrong", str(error), "see docs/data.md")
+    except RecsysError:
+        return  # the source or the store cannot be opened at all, which their own findings say
+
+
 def check_dagster(_: Settings) -> Iterator[Finding]:
     """The instance, and whether its daemon lives: without it no schedule and no sensor ticks."""
     use_this_folder()
@@ -262,6 +284,7 @@ CHECKS: dict[Callable[[Settings], Iterator[Finding]], set[str]] = {
     check_disk: {"home"},
     check_source: {"home", "source", "source_config", "size", "start_date"},
     check_history: {"home", "source", "source_config", "size", "start_date"},
+    check_events: {"home", "store", "source", "source_config", "size", "start_date"},
     check_dagster: set(),
     check_wandb: set(),
 }

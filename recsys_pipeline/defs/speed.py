@@ -1,7 +1,6 @@
 """Speed: what happened since the champion's snapshot, hour by hour, as an overlay over it."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ from pydantic import Field, create_model
 from recsys_pipeline.adapters.hourly import KEY as INTERACTIONS
 from recsys_pipeline.adapters.hourly import LATE_HOURS, hour_files, ingest_hours
 from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.manifest_differences import SOURCE
+from recsys_pipeline.adapters.meaning_of_days import MEANING
 from recsys_pipeline.adapters.overlays import KEY as OVERLAY
 from recsys_pipeline.adapters.overlays import hours_since, release_of, release_under
 from recsys_pipeline.adapters.releases import RELEASE
@@ -36,8 +37,6 @@ from recsys_pipeline.defs.production import make_recipe, metadata_of, produce, r
 from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource
 
 MONITOR = "speed/monitor"
-FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3), warn_window=timedelta(minutes=90))
-"""An hour, and what a run may take; three hours without one are an outage."""
 OverlayForm = config_form(
     OverlayConfig,
     max_quarantine_share=(
@@ -73,7 +72,8 @@ def hourly_interactions(
     opened, hour = source.open(), hour_of(context)
 
     def recipe_of(window: Window) -> Recipe:
-        settings = {**config.model_dump(), "source": opened.fingerprint(window)}
+        told = {SOURCE: opened.fingerprint(window), MEANING: opened.meaning.document()}
+        settings = {**config.model_dump(), **told}
         return make_recipe(INTERACTIONS, window.start.strftime(HOUR_KEY), [], settings)
 
     since = hours_since(store.open(), hour)
@@ -114,7 +114,7 @@ BLOCKING, ADVISORY = [vectors_are_finite, nobody_counts_twice], [no_hour_is_miss
 @stage_asset(
     OVERLAY, needs="interactions", kinds={"safetensors", "parquet"}, partitions=HOURLY, blocking=BLOCKING,
     after=[INTERACTIONS, dg.AssetDep(RELEASE.split("/"), partition_mapping=dg.LastPartitionMapping())],
-    advisory=ADVISORY, freshness_policy=FRESHNESS,
+    advisory=ADVISORY,
 )  # fmt: skip
 def overlay(
     context: dg.AssetExecutionContext,
@@ -191,7 +191,8 @@ def monitor(
         release, told = Release.load(base.path, verify=False), read_hours([events.path / INTERACTIONS_FILE])
         limits, limits_of_samples = from_form(HourLimits, config), from_form(ProfileConfig, config)
         profile = hour_profile(told, release, Overlay.load(made.path, release), limits_of_samples, config.seed)
-        found, largest = hour_report(release.priors, profile, limits, release.day), largest_user(told, limits)
+        found = hour_report(release.priors, profile, limits, release.day)
+        largest = largest_user(told, limits, release.events)
         found.save(directory)
         judged = {"features": len(found.rows), "breached": [row.feature for row in found.breaches]}
         return Built(judged | {

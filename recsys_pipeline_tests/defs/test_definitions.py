@@ -136,6 +136,8 @@ def test_facts_that_protect_users_block() -> None:
         ("reports/drift", "no_drift"): False,
         ("reports/parity", "continued_models_keep_up"): False,  # fails the run, and leaves the day its page
         **{("serving/decision", check.__name__): True for check in CHECKS},
+        ("serving/champion", "is_fresh"): False,
+        ("speed/overlay", "is_fresh"): False,
         ("speed/overlay", "vectors_are_finite"): True,
         ("speed/overlay", "nobody_counts_twice"): True,
         ("speed/overlay", "no_hour_is_missing"): False,

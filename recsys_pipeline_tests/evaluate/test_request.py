@@ -25,7 +25,7 @@ def test_a_given_split_with_settings() -> None:
     )  # fmt: skip
     assert request.files == GivenSplit(Path("a.tsv"), Path("b.tsv"), None)
     assert request.ks == (10, 20)
-    assert request.columns == ("user", "item", "-")
+    assert request.reading.columns == ("user", "item", "-")
     als, ease = request.contenders
     assert (als.spec.name, als.config.reg, als.config.use_user_bias, als.config.solver) == ("als", 0.01, True, "optax")
     assert (ease.spec.name, ease.config.reg) == ("ease", 7.0)
@@ -33,7 +33,7 @@ def test_a_given_split_with_settings() -> None:
 
 def test_one_file_to_be_cut() -> None:
     request = asked("--data", "a.csv", "--protocol", "prequential", "--test-share", "0.2", "--models", "random")
-    assert request.files == CutFile(Path("a.csv"), "prequential", 0.2)
+    assert request.files == CutFile(Path("a.csv"), "prequential", 0.2, lines_are_in_order=False)
     assert request.ks == (10, 20)
 
 
@@ -65,3 +65,17 @@ def test_one_file_to_be_cut() -> None:
 def test_what_is_wrong_is_named(options: list[str], reason: str) -> None:
     with pytest.raises(SettingError, match=reason):
         asked(*options)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--data", "a.csv", "--protocol", "leave_last_out", "--tie-seeds", "0"], "at least one order"),
+        (["--data", "a.csv", "--protocol", "leave_last_out", "--tie-seeds", "3", "--tie-order", "lines"], "leave out"),
+        ([*GIVEN, "--tie-seeds", "3"], "only cuts of --data"),
+        (["--data", "a.csv", "--protocol", "day_by_day", "--tie-seeds", "3"], "only cuts of --data"),
+    ],
+)
+def test_orders_of_ties_that_cannot_be_tried_are_refused(options: list[str], reason: str) -> None:
+    with pytest.raises(SettingError, match=reason):
+        asked(*options, "--models", "popularity")

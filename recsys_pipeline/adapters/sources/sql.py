@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
+from recsys_pipeline.adapters.sources.declared_meaning import declared_meaning
 from recsys_pipeline.adapters.sources.root_folder import read_image
 from recsys_pipeline.adapters.sources.sql_config import SqlConfig, SqlInteractions, SqlTable, load_sql_config
 from recsys_pipeline.adapters.sources.sql_database import ReadOnlyDatabase
@@ -25,6 +26,7 @@ from recsys_pipeline.adapters.sources.sql_tables import Rows, SqlSection, intera
 from recsys_pipeline.adapters.sources.sql_times import Clock, wrong_unit
 from recsys_pipeline.core.dataset.far_days import Body
 from recsys_pipeline.core.dataset.schema import FILED_AT, INTERACTIONS, TRACE
+from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import Window
@@ -41,6 +43,15 @@ class SqlSource:
         self.name = config.name
         self.provides = frozenset(name for name in ("interactions", "items", "looks") if getattr(config, name))
         self.database = ReadOnlyDatabase(config.url, config.name)
+
+    @property
+    def meaning(self) -> SourceMeaning:
+        """From `[events]` and `[interactions]`; another server, database or table is another source."""
+        config = self.config
+        url = sa.make_url(config.url.get_secret_value())
+        place = [url.get_backend_name(), url.host, url.port, url.database]
+        origin = json.dumps([*place, config.interactions.table if config.interactions else ""])
+        return declared_meaning(config.interactions, config.events, origin, config.moved_from)
 
     @classmethod
     def from_toml(cls, path: Path) -> "SqlSource":

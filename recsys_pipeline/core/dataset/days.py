@@ -22,6 +22,7 @@ from recsys_pipeline.core.dataset.day_writer import (
     PeriodsWriter,
     digest_rows,
 )
+from recsys_pipeline.core.dataset.events import WEB_LOG, EventMeaning
 from recsys_pipeline.core.dataset.judgement import Written, judged
 from recsys_pipeline.core.dataset.schema import (
     FILED_AT,
@@ -38,7 +39,7 @@ from recsys_pipeline.core.types import DAY, EPOCH, Window
 __all__ = ["INTERACTIONS_FILE", "QUARANTINE_FILE", "PeriodFile", "Written", "write_good_periods", "write_periods"]
 
 ROW_ORDER = (
-    "timestamp, user_id, item_id, event, request_id, source_file, source_row, value, position, propensity, defect"
+    "timestamp, user_id, item_id, event, request_id, value desc, source_file, source_row, position, propensity, defect"
 )
 
 
@@ -61,14 +62,16 @@ def write_good_periods(
     max_quarantine_share: float = 0.01,
     known_events: frozenset[str] | None = None,
     undated: Undated | None = None,
+    meaning: EventMeaning = WEB_LOG,
     threads: int = 2,
     memory_limit: str = "1GB",
 ) -> Written:
     """Write `<directory>/<partition key>/{interactions,quarantine}.parquet` for each period of the window, in order.
 
-    `period` is a day or an hour, UTC; one without events gets empty files. A bad row goes to the quarantine of its
-    period: that of its time, or of its `filed_at` where its own time cannot be used. Rows with neither are `undated`:
-    those that no other day holds go to the quarantine of the window's last period.
+    `period` is a day or an hour, UTC; one without events gets empty files. Of rows that repeat an event one stays, or
+    all where `meaning` counts repeats. A bad row goes to the quarantine of its period: that of its time, or of its
+    `filed_at` where its own time cannot be used. Rows with neither are `undated`: those that no other day holds go to
+    the quarantine of the window's last period.
 
     Each period is judged by its own share of bad rows, and each file by its share over the periods that pass: one that
     is clearly bad is refused, its files are removed, and the others stay. Raises `DataError` where the rest has more
@@ -79,7 +82,7 @@ def write_good_periods(
     check_columns(source.schema, INTERACTIONS, "interactions")
     spill = directory / ".spill"
     spill.mkdir(parents=True)
-    writer = PeriodsWriter(directory, window, period)
+    writer = PeriodsWriter(directory, window, period, meaning)
     watched = _WatchedStream(source)
     try:
         with open_duckdb(memory_limit, spill, threads) as con:

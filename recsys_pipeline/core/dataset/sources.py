@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32
 
+from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.types import Window
 
 
@@ -37,6 +38,11 @@ class Source(Protocol):
 
     provides: frozenset[str]
     """What it can give: a subset of {"interactions", "items", "looks"}."""
+
+    @property
+    def meaning(self) -> SourceMeaning:
+        """What its events mean, and how its rows are read into them: the one place that says so."""
+        ...
 
     def days(self) -> DayRange:
         """The days that have interactions (or, for looks only, the days for which looks may be asked)."""

@@ -15,11 +15,11 @@ from recsys_pipeline.core.reports.page.plots import metric_label
 LOWER_IS_BETTER = frozenset({"rmse", "mae", "hubness"})
 NARROW = ("recall", "hit_rate")
 """What a narrow table shows beside the figure that orders it."""
-VALUE_METRICS = frozenset({"rmse", "mae"})
+VALUE_METRICS = frozenset({"rmse", "mae", "prediction_coverage"})
 """Their n are test rows, not users."""
 SHOWN = ("ndcg", "recall", "precision", "map", "mrr", "hit_rate", "coverage", "rmse")
 """Metrics of the leaderboard; all others are in the folded table of all figures."""
-NEITHER_IS_BETTER = frozenset({"coverage"})
+NEITHER_IS_BETTER = frozenset({"coverage", "prediction_coverage"})
 """Random lists cover everything: more of it is no merit by itself."""
 
 

@@ -40,6 +40,8 @@ MEANINGS = {
     "item_ndcg": "As NDCG, averaged over items instead of users.",
     "mae": "How far predicted values are from the real ones on average, in their own unit; smaller is better.",
     "rmse": "How far predicted values are from the real ones, in their own unit; smaller is better.",
+    "prediction_coverage": "The share of test rows whose user and item are both known, so that more than a mean can be "
+    "predicted; the error counts all rows.",
     "same_category_accuracy": "How often the true product fits the scene better than another of its category does; "
     "guessing gives 50%.",
     "category_auc": "As AUC, among products of the same category only.",
