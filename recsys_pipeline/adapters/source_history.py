@@ -53,7 +53,13 @@ def _doubts_of_days(source: Source, folder: Path) -> Iterator[Doubt]:
     for number, window in enumerate(_ranges(sorted(there))):
         place = folder / str(number)
         try:
-            written = write_good_periods(source.interactions(window), window, place, max_quarantine_share=MAX_SHARE)
+            written = write_good_periods(
+                source.interactions(window),
+                window,
+                place,
+                max_quarantine_share=MAX_SHARE,
+                meaning=source.meaning.events,
+            )
         except RecsysError as error:
             yield Doubt(True, f"{window.start.date()} to {(window.end - timedelta(days=1)).date()}: {error}")
             continue

@@ -26,7 +26,7 @@ from recsys_pipeline.core.printable import markdown_text
 from recsys_pipeline.core.reports.page.pictures import image_grid
 from recsys_pipeline.core.types import Window
 from recsys_pipeline.defs.event_meaning import say_what_events_mean
-from recsys_pipeline.defs.missing_days import tell_missing
+from recsys_pipeline.defs.missing_days import tell_missing, tell_put_aside
 from recsys_pipeline.defs.partitions import day_of
 from recsys_pipeline.defs.production import (
     log_progress,
@@ -108,7 +108,8 @@ def interactions(
     for artifact in found.artifacts[:-1]:
         name = artifact.manifest.recipe.partition
         context.log_event(dg.AssetMaterialization(context.asset_key, partition=name, metadata=metadata_of(artifact)))
-    amiss, result = _what_is_amiss(found), report(found.artifacts[-1])
+    amiss = {**tell_put_aside(found.artifacts), **_what_is_amiss(found)}
+    result = report(found.artifacts[-1])
     said = say_what_events_mean(opened, found.artifacts)
     missing = missing_history(store.open(), opened.days(), day, found)
     told = tell_missing(context, opened.name, missing, config.max_missing_share, tracker.open())
@@ -128,6 +129,10 @@ def items(
         checked.check_share("items", config.max_quarantine_share)
         pq.write_table(checked.clean, directory / "items.parquet", compression="zstd")
         pq.write_table(checked.quarantine, directory / "quarantine.parquet")
+        if checked.quarantine.num_rows:
+            first = checked.quarantine.slice(0, 1).to_pylist()[0]
+            steps.warning("  %d items are put aside, as row %s of %s: %s", checked.quarantine.num_rows,
+                          first["source_row"], first["source_file"], first["reason"])  # fmt: skip
         return Built({"rows": checked.clean.num_rows, "quarantined": checked.quarantine.num_rows})
 
     settings = {**config.model_dump(), "source": opened.fingerprint(window, "items")}

@@ -1,13 +1,17 @@
 """A history with gaps: said in log, metadata, status and an alert, and red where too much is missing."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+import pyarrow.parquet as pq
 
 from recsys_pipeline.adapters.alerts import Alert
 from recsys_pipeline.adapters.missing_history import MissingFile, MissingHistory
+from recsys_pipeline.adapters.store import Artifact
 from recsys_pipeline.adapters.tracker import Tracker
+from recsys_pipeline.core.dataset.days import QUARANTINE_FILE
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.defs.alerting import MAX_TEXT, raise_alert
 from recsys_pipeline.defs.production import steps
@@ -15,6 +19,26 @@ from recsys_pipeline.settings import settings
 
 MISSING = "missing history"
 """Metadata of `dataset/interactions`, which a run repeats in its last line."""
+
+
+PUT_ASIDE = "put aside"
+"""Metadata: how many of the rows that were read stand in quarantines, and the first of them."""
+
+
+def tell_put_aside(made: Sequence[Artifact]) -> dict[str, Any]:
+    """Say how many rows of the days that were read are in quarantine; returns metadata, none where no row is."""
+    bad = [artifact for artifact in made if not artifact.reused and artifact.manifest.metrics["quarantined"]]
+    if not bad:
+        return {}
+    rows = sum(sum(one.manifest.metrics[name] for name in ("rows", "quarantined")) for one in made if not one.reused)
+    quarantine = pq.read_table(bad[-1].path / QUARANTINE_FILE)
+    first = quarantine.slice(quarantine.num_rows - 1).to_pylist()[0]
+    told = (
+        f"{sum(one.manifest.metrics['quarantined'] for one in bad)} of {rows} rows are put aside, as row "
+        f"{first['source_row']} of {first['source_file']} ({bad[-1].manifest.recipe.partition}): {first['reason']}"
+    )
+    steps.warning("  %s", told)
+    return {PUT_ASIDE: told}
 
 
 def tell_missing(

@@ -28,6 +28,7 @@ from recsys_pipeline.adapters.sources.root_folder import files_below
 from recsys_pipeline.adapters.sources.text_tables import failures_named
 from recsys_pipeline.core.dataset.far_days import Body, body_of
 from recsys_pipeline.core.dataset.schema import FILED_AT, INTERACTIONS, TRACE, open_duckdb
+from recsys_pipeline.core.dataset.shares import exceeds_share
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import DAY, Window
@@ -99,12 +100,11 @@ class EventFiles:
         """
         if self.config.layout == "file":
             self.body()
-            paths = self._paths()
+            paths = [path for path, _ in self._counted()]
         else:
-            paths = [path for _, path in self._dated_files[-1:]]
+            paths = [path for _, path in self._dated_files[-1:] if self._rows_by_day(path)]
         for path in paths:
-            if self._rows_by_day(path):
-                self._check_times(path)
+            self._check_times(path)
 
     def _check_times(self, path: Path) -> None:
         with failures_named(path), open_duckdb() as con:
@@ -114,7 +114,7 @@ class EventFiles:
                 f"(timestamp is null), min(source_row) filter (timestamp is null) from ({rows})"
             ).fetchall()[0]
         total, unreadable, why, row = found
-        if unreadable > UNREADABLE_SHARE * total:
+        if exceeds_share(unreadable, total, UNREADABLE_SHARE):
             raise SourceError(
                 f"{unreadable} of {total} rows of {path} have no readable time, the first is row {row}: {why}; "
                 "check interactions.time_unit, time_format and columns.timestamp"

@@ -11,6 +11,8 @@ from recsys_pipeline.core.errors import DataError
 DEVIATIONS = 3.0
 """A part of a stream may exceed the share by so many standard deviations of a Poisson count, and by one row: where 1%
 of all rows are bad, 2 of 30 in a day are chance, and 15 are not."""
+FILE_ROWS = 20
+"""A file of fewer rows, bad as they may be, says nothing of the days in which they are."""
 WAY_OUT = "Repair the source, or raise max_quarantine_share if so many bad rows are expected"
 
 
@@ -94,7 +96,7 @@ def days_of_bad_files(tallies: Mapping[Any, Tally], undated: Tally, last: Any, m
     found: dict[Any, str] = {}
     for file, count in bad.items() if len(rows) > 1 else ():
         first = first_of((tally for _, tally in parts), file)
-        if first is not None and is_clearly_bad(count, rows[file], max_share):
+        if first is not None and rows[file] >= FILE_ROWS and is_clearly_bad(count, rows[file], max_share):
             why = f"its file is bad: {too_many(count, rows[file], first, max_share)}. {WAY_OUT}"
             found |= {key: why for key, tally in parts if tally.rows[file]}
     return found

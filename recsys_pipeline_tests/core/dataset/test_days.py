@@ -273,6 +273,37 @@ def test_too_many_bad_rows_fail_and_name_the_first(tmp_path: Path) -> None:
         ingest([*bad, *good], tmp_path, max_quarantine_share=0.1)
 
 
+def test_a_file_of_which_most_rows_are_bad_is_refused_with_the_days_that_it_reaches_into(tmp_path: Path) -> None:
+    """Each day has few enough bad rows; all of them come from one of the files."""
+    rows = [
+        {**GOOD, "user_id": f"u{number}", "timestamp": WINDOW.start + timedelta(days=number % 2), "source_file": "good"}
+        for number in range(6000)
+    ]
+    bad = [{**row, "user_id": "", "source_file": "bad", "source_row": 7} for row in rows[:30]]
+    third = {**GOOD, "timestamp": WINDOW.start + timedelta(days=2), "source_file": "good"}
+    written = days.write_good_periods(table([*rows, *bad, third]).to_reader(), WINDOW, tmp_path / "out")
+    assert [file.day.day for file in written.files] == [3]
+    assert [start.day for start in written.refused] == [1, 2]
+    for why in written.refused.values():
+        assert "its file is bad: 30 of 30 rows break the contract" in why
+        assert "row 7 of bad: user_id is empty" in why
+    assert list(written.rows_refused.values()) == [3015, 3015]
+
+
+def test_the_rest_of_days_that_pass_must_keep_the_share_together(tmp_path: Path) -> None:
+    """No day by itself has more bad rows than chance explains; all of them together have."""
+    rows = [
+        {
+            **GOOD,
+            "user_id": "" if number % 60 < 2 else f"u{number}",
+            "timestamp": WINDOW.start + timedelta(days=number % 3),
+        }
+        for number in range(180)
+    ]
+    with pytest.raises(DataError, match="6 of 180 rows break the contract"):
+        days.write_good_periods(table(rows).to_reader(), WINDOW, tmp_path / "out")
+
+
 def broken_stream(error: Exception) -> pa.RecordBatchReader:
     def batches() -> Iterator[pa.RecordBatch]:
         yield table([GOOD]).to_batches()[0]
