@@ -54,14 +54,19 @@ def _parser() -> argparse.ArgumentParser:
     fetch.set_defaults(run=_fetch_looks)
     look.set_defaults(run=_look)
     similar.set_defaults(run=_similar)
-    lineage, again = add_lineage(verbs)
+    lineage, reproduction = add_lineage(verbs)
     lineage.set_defaults(run=_lineage)
-    again.set_defaults(run=_reproduce)
+    reproduction.set_defaults(run=_reproduce)
     wandb = verbs.add_parser("wandb", help="send what W&B has not acknowledged, or show what waits")
     wandb.add_argument("what", choices=["push", "status"])
     wandb.set_defaults(run=_wandb)
     status = verbs.add_parser("status", help="what is served, how fresh it is, what ran and what failed")
     status.set_defaults(run=_status)
+    again = verbs.add_parser(
+        "reingest", help="read days from the source again, closed ones too: what they mean changed"
+    )
+    again.add_argument("days", nargs="?", metavar="FIRST..LAST", help="YYYY-MM-DD..YYYY-MM-DD; default: all days")
+    again.set_defaults(run=_reingest)
     doctor = verbs.add_parser("doctor", help="check settings, places, disk, versions, source and daemon")
     doctor.set_defaults(run=_doctor)
     add_evaluate(verbs).set_defaults(run=_evaluate)
@@ -99,6 +104,7 @@ def _demo(_: argparse.Namespace) -> int:
     console.print(f"[bold]batch_daily[/bold] for {day}: the last complete day (UTC)")
     outcome = run_job(defs, "batch_daily", day)
     print_summary(console, day, time.monotonic() - started, outcome)
+    _print_missing(outcome.missing)
     return 0
 
 
@@ -117,7 +123,14 @@ def _run(parsed: argparse.Namespace) -> int:
     console.print(
         f"{parsed.job} {day}: {outcome.made} made, {outcome.reused} up to date, {time.monotonic() - started:.1f} s"
     )
+    _print_missing(outcome.missing)
     return 0
+
+
+def _print_missing(told: str) -> None:
+    """The last line, where something of the history is not there."""
+    if told:
+        console.print(f"[yellow]missing[/yellow]: {escape(told)}", soft_wrap=True)
 
 
 def _fetch_looks(parsed: argparse.Namespace) -> int:
@@ -197,6 +210,14 @@ def _doctor(_: argparse.Namespace) -> int:
     from recsys_pipeline.defs.doctor import print_diagnosis
 
     return print_diagnosis(console)
+
+
+def _reingest(parsed: argparse.Namespace) -> int:
+    from recsys_pipeline.definitions import defs
+    from recsys_pipeline.defs.reingesting import print_reingested
+
+    _show_steps()
+    return print_reingested(console, defs, parsed.days)
 
 
 def _sweep(parsed: argparse.Namespace) -> int:

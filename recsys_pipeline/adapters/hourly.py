@@ -12,9 +12,11 @@ from datetime import datetime
 
 from recsys_pipeline.adapters.late_rows import is_stale
 from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.period_files import joined, read_periods, read_what_can_be
+from recsys_pipeline.adapters.meaning_of_days import MEANING
+from recsys_pipeline.adapters.period_files import NOTHING, Taken, joined, read_periods, read_what_can_be
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.dataset.sources import Source
+from recsys_pipeline.core.dataset.undated import Undated
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import HOUR, HOUR_KEY, Window
 
@@ -55,18 +57,19 @@ def ingest_hours(
     if last is not None and hour.start.date() > last:
         raise SourceError(f"{source.name} has data up to {last}: {hour.start:{HOUR_KEY}} has not arrived")
 
-    def read(window: Window) -> list[Artifact]:
+    def read(window: Window) -> Taken:
         return read_periods(
-            store, source, window, HOUR, recipe_of, max_quarantine_share=max_quarantine_share, run_id=run_id
-        )
+            store, source, window, HOUR, recipe_of, max_quarantine_share=max_quarantine_share,
+            undated=Undated(are_taken=False), needed=hour, run_id=run_id,
+        )  # fmt: skip
 
     existing = None if recompute else store.reusable(recipe_of(hour))
-    own = [existing] if existing else read(hour)  # first: where it fails, nothing is written
+    own = [existing] if existing else read(hour).artifacts  # first: where it fails, nothing is written
     late_from = hour.start - late_hours * HOUR
     ranges = joined(_wanted(store, hour, since, late_from, recipe_of))
-    parts = [read_what_can_be(read, window, HOUR) for window in ranges]
-    failed = {f"{start:{HOUR_KEY}}": why for _, bad in parts for start, why in bad.items()}
-    return IngestedHours([*(artifact for some, _ in parts for artifact in some), *own], failed)
+    earlier = sum((read_what_can_be(read, window, HOUR) for window in ranges), NOTHING)
+    failed = {f"{start:{HOUR_KEY}}": why for start, why in earlier.failed.items()}
+    return IngestedHours([*earlier.artifacts, *own], failed)
 
 
 def hour_files(store: ArtifactStore, window: Window) -> tuple[list[Artifact], list[str]]:
@@ -79,9 +82,15 @@ def hour_files(store: ArtifactStore, window: Window) -> tuple[list[Artifact], li
 def _wanted(
     store: ArtifactStore, hour: Window, since: datetime, late_from: datetime, recipe_of: Callable[[Window], Recipe]
 ) -> Iterator[Window]:
-    """Hours before `hour` that are missing from `since` on, or stale from `late_from` on."""
+    """Hours before `hour` that are missing or of another meaning from `since` on, or stale from `late_from` on."""
     for start in Window(min(since, late_from, hour.start), hour.start).periods(HOUR):
         window = Window.of_hour(start)
-        is_missing = start >= since and not store.is_there(KEY, f"{start:{HOUR_KEY}}")
-        if is_missing or (start >= late_from and is_stale(store, recipe_of(window))):
+        is_lacking = not store.is_there(KEY, f"{start:{HOUR_KEY}}") or _means_other(store, recipe_of(window))
+        if (start >= since and is_lacking) or (start >= late_from and is_stale(store, recipe_of(window))):
             yield window
+
+
+def _means_other(store: ArtifactStore, recipe: Recipe) -> bool:
+    """Whether an hour was read when the source meant something else than it does now."""
+    current = store.current(recipe.key, recipe.partition)
+    return current is not None and current.manifest.recipe.config.get(MEANING) != recipe.config.get(MEANING)

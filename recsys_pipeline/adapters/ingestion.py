@@ -2,11 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
+from recsys_pipeline.adapters.changed_days import changed_days
 from recsys_pipeline.adapters.late_rows import KEY, LATE_DAYS, is_stale, rows_too_late
 from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.period_files import joined, read_periods, read_what_can_be
+from recsys_pipeline.adapters.meaning_of_days import refuse_other_meaning, stored_days
+from recsys_pipeline.adapters.period_files import (
+    NOTHING,
+    Taken,
+    joined,
+    read_periods,
+    read_what_can_be,
+    stored_undated,
+)
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot
@@ -25,8 +34,11 @@ class Ingested:
     """Days that were read, in order, and at the end the day that was asked for, read or up to date."""
     failed: dict[date, str]
     """Earlier days that could not be read, with the reason; they are tried again with every later day."""
+    rows_failed: dict[date, int]
+    """How many rows those of them have that could be read."""
     too_late: dict[date, int]
-    """Closed days of which the source now has more rows (or, below 0, fewer) than were read, and which stay closed."""
+    """Closed days of which the source now has more rows (below 0: fewer; 0: as many, but others) than were read, and
+    which stay closed."""
 
 
 def ingest(
@@ -39,19 +51,24 @@ def ingest(
     late_days: int = LATE_DAYS,
     run_id: str = "",
     recompute: bool = False,
+    reread_from: date | None = None,
 ) -> Ingested:
     """Ingest `day` unless it is up to date, every earlier day that is missing, and late rows of the days just before.
 
     Of the last `late_days` days before `day` those whose fingerprint changed are read again and become new versions.
     Days before them are closed: what the source says of them now is only counted, where it can count. Each range of
     days is read as one stream; where that fails, day by day as far as needed, so that a bad day keeps no other out.
+    With `reread_from` every day from there on is read, closed or not.
 
-    Raises `SourceError` for a day that the source does not have yet, and what reading `day` itself raises.
+    Raises `SourceError` for a day that the source does not have yet, and where an earlier day that stays as it is was
+    read when the source meant something else; and what reading `day` itself raises.
     """
     days = source.days()
     if days.last is not None and day > days.last:
         raise SourceError(f"{source.name} has data up to {days.last}: {day} has not arrived; run it when it has")
-    existing = None if recompute else store.reusable(recipe_of(day))
+    again_from = min(reread_from or day, day)
+    refuse_other_meaning(source, stored_days(store, date.min, again_from - timedelta(days=1)))
+    existing = None if recompute or reread_from else store.reusable(recipe_of(day))
     have = {name for name in store.partitions(KEY) if store.is_there(KEY, name)}
     open_from = day - timedelta(days=late_days)
     wanted = [
@@ -60,42 +77,42 @@ def ingest(
         if (
             existing is None
             if d == day
-            else d.isoformat() not in have or (d >= open_from and is_stale(store, recipe_of(d)))
+            else d.isoformat() not in have or d >= again_from or (d >= open_from and is_stale(store, recipe_of(d)))
         )
     ]
 
-    def read(window: Window) -> list[Artifact]:
+    undated = stored_undated(store, KEY)
+
+    def read(window: Window, needed: Window | None = None) -> Taken:
         return read_periods(
             store, source, window, DAY, lambda one: recipe_of(one.start.date()),
-            max_quarantine_share=max_quarantine_share, run_id=run_id,
+            max_quarantine_share=max_quarantine_share, undated=undated, needed=needed, run_id=run_id,
         )  # fmt: skip
 
     ranges = joined(Window.of_day(d) for d in wanted)
     # That of `day` first: where it fails, nothing is written.
-    newest, bad = ([existing], {}) if existing else _read_with_its_day(read, ranges.pop(), day)
-    parts = [read_what_can_be(read, window, DAY) for window in ranges]
-    made = [artifact for some, _ in parts for artifact in some]
-    failed = {start.date(): why for _, found in [*parts, ([], bad)] for start, why in found.items()}
-    closed = Window.of_days(min(days.first, day), max(min(days.first, day), open_from) - timedelta(days=1))
-    return Ingested([*made, *newest], failed, rows_too_late(store, source, closed))
+    newest = Taken([existing], {}, {}) if existing else _read_with_its_day(read, ranges.pop(), Window.of_day(day))
+    found = sum((read_what_can_be(read, window, DAY) for window in ranges), NOTHING) + newest
+    first = min(days.first, day)
+    closed = Window.of_days(first, max(first, min(open_from, again_from)) - timedelta(days=1))
+    failed = {start.date(): why for start, why in found.failed.items()}
+    rows_failed = {start.date(): rows for start, rows in found.rows_failed.items()}
+    changed = rows_too_late(store, source, closed) | changed_days(store, source, closed)
+    return Ingested(found.artifacts, failed, rows_failed, changed)
 
 
-def _read_with_its_day(
-    read: Callable[[Window], list[Artifact]], window: Window, day: date
-) -> tuple[list[Artifact], dict[datetime, str]]:
-    """Read the window that ends with `day` as one stream, and where that fails `day` by itself before the others.
+def _read_with_its_day(read: Callable[..., Taken], window: Window, own: Window) -> Taken:
+    """Read the window that ends with the `own` day as one stream, and where that fails the day itself before others.
 
     Without it the others are of no use, and its error is raised.
     """
-    own = Window.of_day(day)
     try:
-        return read(window), {}
+        return read(window, own)
     except (SourceError, DataError):
         if window == own:
             raise
-    last = read(own)
-    earlier, failed = read_what_can_be(read, Window(window.start, own.start), DAY)
-    return [*earlier, *last], failed
+    last = read(own, own)
+    return read_what_can_be(read, Window(window.start, own.start), DAY) + last
 
 
 def day_entries(store: ArtifactStore, last: date) -> tuple[list[Artifact], list[DayEntry]]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -9,10 +10,36 @@ import pyarrow.parquet as pq
 
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
-from recsys_pipeline.core.dataset.days import PeriodFile, write_periods
+from recsys_pipeline.core.dataset.days import QUARANTINE_FILE, PeriodFile, write_good_periods
+from recsys_pipeline.core.dataset.event_counts import event_counts
+from recsys_pipeline.core.dataset.events import EventMeaning
 from recsys_pipeline.core.dataset.sources import Source
+from recsys_pipeline.core.dataset.undated import Holders, Undated, holders_in
 from recsys_pipeline.core.errors import DataError, SourceError
 from recsys_pipeline.core.types import Window
+
+WITHOUT_TIME, SOURCE_MARK = "without_time", "source_mark"
+"""Metrics of a day: how many of its quarantined rows had no usable time; a digest of what the source gave for it."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was taken in of a window."""
+
+    artifacts: list[Artifact]
+    """In order."""
+    failed: dict[datetime, str]
+    """Why not of each period that cannot be used, by its start."""
+    rows_failed: dict[datetime, int]
+    """Rows of those of them that could be read."""
+
+    def __add__(self, later: "Taken") -> "Taken":
+        return Taken(
+            [*self.artifacts, *later.artifacts], self.failed | later.failed, self.rows_failed | later.rows_failed
+        )
+
+
+NOTHING = Taken([], {}, {})
 
 
 def read_periods(
@@ -23,23 +50,33 @@ def read_periods(
     recipe_of: Callable[[Window], Recipe],
     *,
     max_quarantine_share: float,
+    undated: Undated,
+    needed: Window | None = None,
     run_id: str = "",
-) -> list[Artifact]:
-    """Read a window from the source and commit the file of each of its periods, in order; all of them or none.
+) -> Taken:
+    """Read a window from the source and commit the file of each of its periods that can be used, in order.
 
-    Raises what `write_periods` raises; the store is then as it was.
+    Raises what `write_good_periods` raises, and `DataError` where the period `needed` is refused; the store is then as
+    it was.
     """
     started = time.monotonic()
     # Taken before the source is read: what changes in it meanwhile must make these periods stale, not up to date.
-    recipes = [recipe_of(Window(start, start + period)) for start in window.periods(period)]
+    recipes = {start: recipe_of(Window(start, start + period)) for start in window.periods(period)}
+    meaning = source.meaning.events
     with store.staged() as staged:
-        stream = source.interactions(window)
-        files = write_periods(stream, window, staged, period=period, max_quarantine_share=max_quarantine_share)
-        seconds = (time.monotonic() - started) / len(files)
-        return [
-            store.commit(staged / file.partition, recipe, _built(file, staged), seconds=seconds, run_id=run_id)
-            for file, recipe in zip(files, recipes, strict=True)
+        written = write_good_periods(
+            source.interactions(window), window, staged, period=period, max_quarantine_share=max_quarantine_share,
+            undated=undated, meaning=meaning,
+        )  # fmt: skip
+        if needed is not None and needed.start in written.refused:
+            raise DataError(written.refused[needed.start])
+        seconds = (time.monotonic() - started) / max(len(written.files), 1)
+        built = [_built(file, staged, meaning) for file in written.files]
+        made = [
+            store.commit(staged / file.partition, recipes[file.start], one, seconds=seconds, run_id=run_id)
+            for file, one in zip(written.files, built, strict=True)
         ]
+        return Taken(made, written.refused, written.rows_refused)
 
 
 def joined(windows: Iterable[Window]) -> list[Window]:
@@ -53,26 +90,33 @@ def joined(windows: Iterable[Window]) -> list[Window]:
     return found
 
 
-def read_what_can_be(
-    read: Callable[[Window], list[Artifact]], window: Window, period: timedelta
-) -> tuple[list[Artifact], dict[datetime, str]]:
-    """Read a window as one stream, and where that fails its halves: k bad periods of n cost O(k log n) streams.
-
-    Returns what was read, in order, and why not of each period that cannot be, by its start.
-    """
+def read_what_can_be(read: Callable[[Window], Taken], window: Window, period: timedelta) -> Taken:
+    """Read a window as one stream, and where that fails its halves: k bad periods of n cost O(k log n) streams."""
     try:
-        return read(window), {}
+        return read(window)
     except (SourceError, DataError) as error:
         starts = list(window.periods(period))
         if len(starts) == 1:
-            return [], {window.start: str(error)}
+            return Taken([], {window.start: str(error)}, {})
     middle = starts[len(starts) // 2]
     early = read_what_can_be(read, Window(window.start, middle), period)
-    late = read_what_can_be(read, Window(middle, window.end), period)
-    return [*early[0], *late[0]], {**early[1], **late[1]}
+    return early + read_what_can_be(read, Window(middle, window.end), period)
 
 
-def _built(file: PeriodFile, staged: Path) -> Built:
-    events = pq.read_table(staged / file.path, columns=["event"]).column("event").value_counts().to_pylist()
-    counts = {f"event {row['values']}": row["counts"] for row in sorted(events, key=lambda row: row["values"])}
-    return Built({"rows": file.rows, "quarantined": file.quarantined, **counts}, digest=file.digest)
+def _built(file: PeriodFile, staged: Path, meaning: EventMeaning) -> Built:
+    counts = event_counts(pq.read_table(staged / file.path, columns=["event", "value"]), meaning)
+    without_time = {WITHOUT_TIME: file.without_time} if file.without_time else {}
+    figures = {"rows": file.rows, "quarantined": file.quarantined, "repeats": file.repeats, **without_time}
+    return Built({**figures, **counts, SOURCE_MARK: file.source_mark}, digest=file.digest)
+
+
+def stored_undated(store: ArtifactStore, key: str) -> Undated:
+    """Rows without a time that stored periods hold."""
+
+    def holders() -> Holders:
+        names = (name for name in store.partitions(key) if store.is_there(key, name))  # what is gone holds nothing
+        stored = ((name, store.get(key, name)) for name in names)
+        held = ((name, one.path / QUARANTINE_FILE, one.manifest.metrics.get(WITHOUT_TIME, 0)) for name, one in stored)
+        return holders_in(one for one in held if one[2])
+
+    return Undated(holders)

@@ -117,14 +117,21 @@ def released(store: ArtifactStore, move: Move) -> Artifact:
 
 
 def decision_of(store: ArtifactStore, day: str, digest: str) -> Artifact | None:
-    """The newest decision on the release of a day with this digest, current or not; None where none is left."""
-    about = ArtifactRef(RELEASE, day, digest)
+    """The decision on the release of a day with this digest: the current one, else the newest; None where none is left.
+
+    The newest need not be current: a day that is decided as it was once before goes back to that version.
+    """
+    about, current = ArtifactRef(RELEASE, day, digest), store.current_version(DECISION, day)
     found = [
         store.version(DECISION, day, name)
         for name, manifest in versions(store, DECISION, day).items()
         if about in manifest.recipe.inputs
     ]
-    return max(found, key=lambda artifact: (artifact.manifest.created_at, artifact.path.name), default=None)
+    return max(
+        found,
+        key=lambda artifact: (artifact.path.name == current, artifact.manifest.created_at, artifact.path.name),
+        default=None,
+    )
 
 
 def versions(store: ArtifactStore, key: str, partition: str) -> dict[str, Manifest]:

@@ -1,8 +1,10 @@
 """How a file of somebody's own split is laid out, told from its content: papers and libraries share many formats.
 
-    table       user, item, maybe value and timestamp, between commas, tabs, `::`, `;`, `|` or spaces, or in Parquet
+    table       user, item, maybe value and timestamp, between commas, tabs, `::`, `;`, `|` or spaces, in Parquet, or
+                as JSON lines
     adjacency   `user item item …`, one line per user (the LightGCN split of Gowalla)
     sequences   `user item`, one pair per line in the order of time (SASRec)
+    sessions    `item item …`, one line per session in the order of time (SR-GNN); who it was is not known
     negatives   `(user,item)<tab>negative<tab>negative…`, one line per tested pair (NCF)
 
 What cannot be told is not guessed: the error names the line and the option that settles it.
@@ -11,31 +13,29 @@ What cannot be told is not guessed: the error names the line and the option that
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from recsys_pipeline.adapters.column_content import Content, content, epoch_unit, number_of, times_like
+from recsys_pipeline.adapters.column_names import roles_by_name
+from recsys_pipeline.adapters.column_roles import ENOUGH_ROWS, Roles, guessed_roles, named_roles, said_roles
 from recsys_pipeline.adapters.sources.files_config import TextTable
-from recsys_pipeline.adapters.sources.text_tables import sample_lines
+from recsys_pipeline.adapters.split_reading import PLAINLY, Reading, check_reading
+from recsys_pipeline.adapters.split_samples import SEPARATORS, Sample, read_sample, split_line, split_rows
 from recsys_pipeline.core.errors import SettingError, SourceError
 
-FORMATS = ("table", "adjacency", "sequences")
-"""What `--format` may say; the negatives of NCF are known by their brackets."""
-ROLES = ("user", "item", "value", "timestamp")
-SEPARATORS = {"::": "::", "\t": "tab", ",": "comma", ";": "semicolon", "|": "bar", " ": "space"}
 NCF_PAIR = re.compile(r"\(\s*([^,()]+?)\s*,\s*([^,()]+?)\s*\)(\s|$)")
-SEEN_AS_TIME = 1e8
-"""A third column without a header whose numbers are all above this is a time: 1973 in seconds, and no rating."""
-MAX_UNNAMED = 4
-NAMES: Mapping[str, frozenset[str]] = {
-    "user": frozenset({"user", "userid", "uid", "customerid", "visitorid"}),
-    "item": frozenset({"item", "itemid", "iid", "movieid", "productid", "parentasin", "artistid", "businessid"}),
-    "value": frozenset({"value", "rating", "score", "stars", "weight"}),
-    "timestamp": frozenset({"timestamp", "time", "ts", "unixtime", "date", "datetime", "createdat"}),
+NETFLIX_ITEM = re.compile(r"\d+:")
+NETFLIX_ROWS = """awk -F, '/:$/ { item = $1; sub(/:/, "", item); next } { print $1 "," item "," $2 "," $3 }'"""
+MAX_UNNAMED_WORDS = 4
+DESCRIBED = {
+    "negatives": "NCF negatives: (user,item) negative …",
+    "adjacency": "adjacency lists: user item …",
+    "sequences": "user item, in order of time",
+    "sessions": "sessions: item item …, in order of time",
 }
-"""Header names of each role, in small letters without `_`, `-` and blanks, and without RecBole's `:token`."""
+TRIED_LINES = 500
+LIST_SEPARATORS = ("|", ";", ",", " ")
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,23 @@ class Layout:
 
     format: str
     separator: str = ""
-    is_parquet: bool = False
+    kind: str = "text"
+    """Or parquet, or json."""
     has_header: bool = False
     is_quoted: bool = False
+    encoding: str = "utf-8"
     columns: Mapping[str, int | str] | None = None
-    """Of a table: the place (1-based, or a name in Parquet) of each role that it has."""
+    """Of a table: the place (1-based, or a name in Parquet and JSON) of each role that it has."""
     time_unit: str = ""
-    """Of the timestamps: s, ms, us or iso; empty where there are none."""
+    """Of the timestamps: s, ms, us, iso or text (as `time_format` says); empty where there are none."""
+    time_format: str = ""
+    time_zone: str = "UTC"
+    list_separator: str = ""
+    """Between the items of one row, where a column holds a list of them."""
+    reasons: tuple[str, ...] = ()
+    """Why its columns are read as they are."""
+    is_guessed: bool = False
+    """Whether only the content says which column is which."""
 
     @property
     def has_times(self) -> bool:
@@ -60,185 +70,189 @@ class Layout:
     @property
     def knows_order(self) -> bool:
         """Whether it says which of a user's rows came last."""
-        return bool(self.time_unit) or self.format == "sequences"
+        return bool(self.time_unit) or self.format in ("sequences", "sessions")
 
     def describe(self) -> str:
         """In words, for people who want to check what was told from the content."""
-        if self.format == "negatives":
-            return "NCF negatives: (user,item) negative …"
-        if self.format != "table":
-            return {"adjacency": "adjacency lists: user item …", "sequences": "user item, in order of time"}[
-                self.format
-            ]
-        kind = "Parquet" if self.is_parquet else f"{SEPARATORS[self.separator]}-separated, "
-        header = "" if self.is_parquet else "header" if self.has_header else "no header"
+        if self.format in DESCRIBED:
+            return DESCRIBED[self.format]
+        header = "header" if self.has_header else "no header"
+        kind = {"parquet": "Parquet", "json": "JSON lines"}.get(
+            self.kind, f"{SEPARATORS.get(self.separator, repr(self.separator))}-separated, {header}"
+        )
         named = ", ".join(f"{role} = {place}" for role, place in (self.columns or {}).items())
-        return f"{kind}{header}; {named}{f' ({self.time_unit})' if self.time_unit else ''}"
+        unit = self.time_format or self.time_unit
+        return f"{kind}; {named}{f' ({unit})' if unit else ''}"
 
     def text_table(self) -> TextTable:
         """The same for the reader of the sources; the path stands for the kind only."""
-        name = "table.parquet" if self.is_parquet else "table.txt"
-        return TextTable(path=name, separator=self.separator, header=self.has_header, quote=self.is_quoted)
+        name = {"parquet": "table.parquet", "json": "table.jsonl"}.get(self.kind, "table.txt")
+        said = {"separator": self.separator, "header": self.has_header, "encoding": self.encoding}
+        return TextTable.model_validate({"path": name, "quote": self.is_quoted, **said})
 
 
-def find_layout(path: Path, format: str | None = None, columns: Sequence[str] | None = None) -> Layout:
-    """Tell the layout of a file from its first lines; `format` and `columns` settle what they cannot tell.
-
-    `columns` names the role of each column of a table in order, `-` for one that is not read.
+def find_layout(path: Path, reading: Reading = PLAINLY) -> Layout:
+    """Tell the layout of a file from its first rows; `reading` settles what they cannot tell.
 
     Raises:
-        SourceError: the file is missing, empty or of no known layout.
-        SettingError: `format` or `columns` are unknown or do not suit the file.
+        SourceError: the file is missing, empty or of no known layout, or can be read in more than one way.
+        SettingError: something that was said is unknown or does not suit the file.
     """
-    if format is not None and format not in FORMATS:
-        raise SettingError(f"format {format!r} is unknown: use {', '.join(FORMATS)}, or leave it out")
-    if columns is not None:
-        _check_roles(columns)
-    if not path.is_file():
-        raise SourceError(f"{path} is no file: check the path")
-    if _is_parquet(path):
-        return _parquet_layout(path, columns)
-    lines = [line.removeprefix("\ufeff") for line in sample_lines(path, TextTable(path="lines.csv"))]
-    if not lines:
-        raise SourceError(f"{path} is empty: there is nothing to read")
-    if "\0" in lines[0]:
-        raise SourceError(f"{path} is no text (its first line holds a zero byte): give text, .gz of text, or Parquet")
-    if format is None and columns is None and all(NCF_PAIR.match(line) for line in lines):
-        return Layout("negatives", separator="\t" if "\t" in lines[0] else " ")
-    return _text_layout(path, lines, format, columns)
+    check_reading(reading)
+    sample = read_sample(path, reading.encoding)
+    if sample.kind != "text":
+        return _named_layout(path, sample, reading)
+    if reading.format is None and reading.columns is None and all(NCF_PAIR.match(line) for line in sample.lines):
+        return Layout("negatives", separator="\t" if "\t" in sample.lines[0] else " ", encoding=reading.encoding)
+    return _text_layout(path, sample.lines, reading)
 
 
-def _text_layout(path: Path, lines: list[str], format: str | None, columns: Sequence[str] | None) -> Layout:
-    separator = _separator(path, lines)
-    quoted = len(separator) == 1 and any('"' in line for line in lines)
-    cells = [_cells(line, separator, quoted) for line in lines]
-    found = format or ("table" if columns else _format(path, separator, cells))
+def _named_layout(path: Path, sample: Sample, reading: Reading) -> Layout:
+    """Of Parquet and JSON lines, which name their columns in every row."""
+    columns = [[row[at] for row in sample.rows] for at in range(len(sample.names))]
+    if reading.columns is None:
+        roles = named_roles(sample.names, [content(cells) for cells in columns], path)
+    else:
+        roles = said_roles(reading.columns, sample.names, len(sample.names), str(path))
+    by_name = {role: sample.names[place - 1] for role, place in roles.places.items()}
+    cells = {role: columns[place - 1] for role, place in roles.places.items()}
+    return _table(path, Layout("table", kind=sample.kind, has_header=True), roles, by_name, cells, reading)
+
+
+def _text_layout(path: Path, lines: tuple[str, ...], reading: Reading) -> Layout:
+    if reading.format is None and (heads := [line for line in lines if NETFLIX_ITEM.fullmatch(line)]):
+        raise SourceError(
+            f"{path}: lines such as {heads[0]!r} name the item of the lines after them, as Netflix's do: "
+            f"make rows of that, such as by {NETFLIX_ROWS}"
+        )
+    separator = _separator(path, lines) if reading.separator is None else reading.separator
+    quoted = _may_be_quoted(separator) if reading.quote is None else reading.quote
+    cells = split_rows(path, reading.encoding, lines, separator, quoted)
+    found = reading.format or ("table" if reading.columns else _format(path, separator, cells))
     if found != "table":
-        return Layout(found, separator)
+        return Layout(found, separator, encoding=reading.encoding)
     width = Counter(len(row) for row in cells).most_common(1)[0][0]
     regular = [row for row in cells if len(row) == width]
-    header = cells[0] if _is_header(cells[0], regular) else None
-    places = _places(path, header, regular, columns, width)
-    at = places.get("timestamp")
-    unit = "" if at is None else _time_unit(path, [row[at - 1] for row in regular[int(header is not None) :]])
-    return Layout("table", separator, False, header is not None, quoted, places, unit)
+    has_header = _is_header(cells[0], regular) if reading.header is None else reading.header
+    body = regular[1:] if has_header and regular[0] is cells[0] else regular
+    columns = [[row[at] for row in body] for at in range(width)]
+    roles = _text_roles(path, cells[0] if has_header else [], [content(column) for column in columns], reading)
+    base = Layout("table", separator, has_header=has_header, is_quoted=quoted, encoding=reading.encoding)
+    by_role = {role: columns[place - 1] for role, place in roles.places.items()}
+    return _table(path, base, roles, roles.places, by_role, reading)
 
 
-def _is_parquet(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(4) == b"PAR1"
+def _text_roles(path: Path, header: Sequence[str], contents: Sequence[Content], reading: Reading) -> Roles:
+    if reading.columns is not None:
+        return said_roles(reading.columns, header, len(contents), str(path))
+    return named_roles(header, contents, path) if header else guessed_roles(contents, path)
 
 
-def _parquet_layout(path: Path, columns: Sequence[str] | None) -> Layout:
-    try:
-        file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise SourceError(f"{path} is not readable Parquet: {error}") from error
-    names = file.schema_arrow.names
-    places = _places(path, names, [], columns, len(names))
-    by_name: dict[str, int | str] = {role: names[place - 1] for role, place in places.items()}
-    unit = ""
-    if "timestamp" in by_name:
-        head = next(file.iter_batches(batch_size=100, columns=[str(by_name["timestamp"])]), None)
-        sample = [] if head is None else [str(value) for value in head.column(0).to_pylist() if value is not None]
-        unit = _time_unit(path, sample)
-    return Layout("table", is_parquet=True, has_header=True, columns=by_name, time_unit=unit)
+def _table(
+    path: Path,
+    base: Layout,
+    roles: Roles,
+    places: Mapping[str, int | str],
+    cells: Mapping[str, Sequence[str]],
+    reading: Reading,
+) -> Layout:
+    """`base` with its columns, and how its times and its lists of items are written."""
+    unit = "" if "timestamp" not in places else _time_unit(path, cells["timestamp"], reading)
+    listed = _list_separator(cells["items"]) if "items" in places else ""
+    return replace(
+        base,
+        columns=places,
+        time_unit=unit,
+        time_format=reading.time_format if unit else "",
+        time_zone=reading.time_zone,
+        list_separator=listed,
+        reasons=roles.reasons,
+        is_guessed=roles.is_guessed,
+    )
 
 
-def _separator(path: Path, lines: list[str]) -> str:
-    for separator in SEPARATORS:
-        if sum(separator in line.strip() for line in lines) > len(lines) / 2:
-            return separator
-    known = ", ".join(SEPARATORS.values())
-    raise SourceError(f"{path}: most lines hold one field ({lines[0][:60]!r}): separate fields by one of {known}")
+def _separator(path: Path, lines: Sequence[str]) -> str:
+    """What stands in most lines, and of several what gives the most lines one number of fields."""
+    found = [one for one in SEPARATORS if sum(one in line.strip() for line in lines) > len(lines) / 2]
+    if not found:
+        known = ", ".join(SEPARATORS.values())
+        raise SourceError(
+            f"{path}: most lines hold one field ({lines[0][:60]!r}): separate fields by one of {known}, or say "
+            "--separator"
+        )
+    return max(found, key=lambda one: _n_usual(lines[:TRIED_LINES], one))
 
 
-def _cells(line: str, separator: str, quoted: bool) -> list[str]:
-    if separator == " ":
-        return line.split()
-    cells = line.split(separator)
-    return [cell.strip().strip('"') if quoted else cell.strip() for cell in cells]
+def _n_usual(lines: Sequence[str], separator: str) -> int:
+    widths = Counter(len(split_line(line, separator, _may_be_quoted(separator))) for line in lines)
+    return widths.most_common(1)[0][1]
 
 
-def _format(path: Path, separator: str, cells: list[list[str]]) -> str:
+def _may_be_quoted(separator: str) -> bool:
+    return len(separator) == 1 and separator != " "
+
+
+def _format(path: Path, separator: str, cells: Sequence[Sequence[str]]) -> str:
     """Ragged lines are adjacency lists only where no length is usual: a table with a broken line stays a table."""
     usual, times = Counter(len(row) for row in cells).most_common(1)[0]
     if separator == " " and times <= len(cells) / 2:
+        n_again = len(cells) - len({row[0] for row in cells})
+        if len(cells) >= ENOUGH_ROWS and n_again > len(cells) / 20:
+            raise SourceError(
+                f"{path}: lines of many lengths, of which {n_again:,} begin as another does, and lists of items have "
+                "one line per user: say --format sessions (item item …) or --format adjacency (user item …)"
+            )
         return "adjacency"
     if separator == " " and usual == 2 and not _is_header(cells[0], cells):
         return "sequences"
-    if separator == " " and usual > MAX_UNNAMED and not _is_header(cells[0], cells):
+    if separator == " " and usual > MAX_UNNAMED_WORDS and not _is_header(cells[0], cells):
         raise SourceError(f"{path}: {usual} fields in a line may be a table or adjacency lists: say --format")
     return "table"
 
 
-def _is_header(first: list[str], rows: list[list[str]]) -> bool:
-    """By known names, or by a column whose other cells are all numbers."""
-    roles = {_role(cell) for cell in first}
-    if {"user", "item"} <= roles:
+def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """By a name that users or items have, or by a column whose other cells are all numbers or times."""
+    if {"user", "item", "items"} & set(roles_by_name(first)):
         return True
     body = [row for row in rows if row is not first and len(row) == len(first)]
     return bool(body) and any(
-        not _is_number(cell) and all(_is_number(row[at]) for row in body) for at, cell in enumerate(first)
+        number_of(cell) is None
+        and not content([cell]).time_kind
+        and _is_all_numbers_or_times([row[at] for row in body])
+        for at, cell in enumerate(first)
     )
 
 
-def _places(
-    path: Path, header: list[str] | None, rows: list[list[str]], columns: Sequence[str] | None, width: int
-) -> dict[str, int]:
-    """The 1-based place of each role: as said, by the header's names, or by the usual order."""
-    if columns is not None:
-        if len(columns) > width:
-            raise SettingError(f"{path} has {width} columns, and --columns names {len(columns)}: {','.join(columns)}")
-        return {role: place for place, role in enumerate(columns, 1) if role != "-"}
-    if header is not None:
-        found = [(role, place) for place, cell in enumerate(header, 1) if (role := _role(cell))]
-        if {"user", "item"} <= {role for role, _ in found} and len(found) == len(dict(found)):
-            return dict(found)
-        raise SourceError(
-            f"{path}: the header {header} does not say which column is user and which is item: "
-            "say it with --columns, such as --columns user,item,value,- (in the order of the file)"
-        )
-    if width > MAX_UNNAMED:
-        raise SourceError(
-            f"{path} has {width} columns and no header: say --columns, such as user,item,value,-,timestamp"
-        )
-    roles = ROLES[:width]
-    if width == 3 and all(_is_number(row[2]) and float(row[2]) > SEEN_AS_TIME for row in rows):
-        roles = ("user", "item", "timestamp")
-    return {role: place for place, role in enumerate(roles, 1)}
+def _is_all_numbers_or_times(cells: Sequence[str]) -> bool:
+    found = content(cells)
+    return found.n == len(cells) and found.n in (found.n_numbers, found.n_iso, found.n_written)
 
 
-def _role(cell: str) -> str | None:
-    name = re.sub(r"[\s_-]", "", cell.split(":")[0].lower())
-    return next((role for role, names in NAMES.items() if name in names), None)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _time_unit(path: Path, cells: list[str]) -> str:
+def _time_unit(path: Path, cells: Sequence[str], reading: Reading) -> str:
     """Seconds until the year 5138, milliseconds and microseconds by their size; ISO where most are no numbers."""
-    numbers = [float(cell) for cell in cells if _is_number(cell)]
-    if len(numbers) < sum(bool(cell) for cell in cells) / 2:
+    if reading.time_format:
+        return "text"
+    found = content(cells)
+    if (found.n_iso == found.n and found.n) or found.n_numbers < found.n / 2:
+        if found.time_kind == "written":
+            raise SourceError(f"{path}: times such as {found.example!r} are not ISO 8601: {_formats_to_say(cells)}")
         return "iso"
-    largest = max(map(abs, numbers), default=0.0)
-    for unit, limit in (("s", 1e11), ("ms", 1e14), ("us", 1e17)):
-        if largest < limit:
-            return unit
-    raise SourceError(f"{path}: times such as {largest:.0f} are in no unit that is read: give seconds, ms or µs")
+    if reading.time_zone != "UTC":
+        raise SettingError(f"--time-zone: {path} has epochs such as {found.example}, which belong to no zone")
+    if unit := epoch_unit(max(map(abs, (found.smallest, found.largest)))):
+        return unit
+    raise SourceError(f"{path}: times such as {found.largest:.0f} are in no unit that is read: give seconds, ms or µs")
 
 
-def _check_roles(columns: Sequence[str]) -> None:
-    named = [role for role in columns if role != "-"]
-    unknown = [role for role in named if role not in ROLES]
-    if unknown or len(set(named)) < len(named) or not {"user", "item"} <= set(named):
-        raise SettingError(
-            f"columns {','.join(columns)!r}: name user and item, and value and timestamp where they are, once each; "
-            "- is a column that is not read"
-        )
+def _formats_to_say(cells: Sequence[str]) -> str:
+    """What reads every cell, for people to choose from: which of two numbers is the day only they know."""
+    formats = times_like(cells) or ["%d.%m.%Y %H:%M"]
+    return "say --time-format, such as " + " or ".join(f"'{form}'" for form in formats)
+
+
+def _list_separator(cells: Sequence[str]) -> str:
+    """What stands between the items of a list; `[` where lists are written as JSON and Python write them."""
+    filled = [cell for cell in cells if cell]
+    if filled and all(cell.startswith("[") and cell.endswith("]") for cell in filled):
+        return "["
+    return max(LIST_SEPARATORS, key=lambda separator: sum(separator in cell for cell in filled))

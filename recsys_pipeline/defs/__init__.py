@@ -9,7 +9,8 @@ import dagster as dg
 
 def build_definitions() -> dg.Definitions:
     """All assets that the configured source can feed, with their jobs, schedules and resources."""
-    from recsys_pipeline.defs import dataset, folds, learning, models, neighbors, reports, serving, speed
+    from recsys_pipeline.defs import dataset, folds, joins, learning, models, neighbors, reports, serving, speed
+    from recsys_pipeline.defs.freshness import CHECKS
     from recsys_pipeline.defs.jobs import build_jobs, build_schedules
     from recsys_pipeline.defs.production import NEEDS
     from recsys_pipeline.defs.resources import RESOURCES, configured_source
@@ -17,12 +18,17 @@ def build_definitions() -> dg.Definitions:
 
     provided = configured_source().provides | {"reports"}
     report_modules = _modules_of(reports)
-    found = dg.load_assets_from_modules([dataset, folds, learning, models, neighbors, *report_modules, serving, speed])
+    found = dg.load_assets_from_modules(
+        [dataset, joins, folds, learning, models, neighbors, *report_modules, serving, speed]
+    )
     assets = [asset for asset in found if isinstance(asset, dg.AssetsDefinition) and _needs(asset, NEEDS) <= provided]
     jobs = build_jobs(sweeps=bool({"interactions", "looks"} & provided), speed="interactions" in provided)
     return dg.Definitions(
         assets=assets,
-        asset_checks=dg.load_asset_checks_from_modules(report_modules),
+        asset_checks=[
+            *dg.load_asset_checks_from_modules(report_modules),
+            *(CHECKS if "interactions" in provided else ()),
+        ],
         jobs=jobs,
         schedules=build_schedules(jobs),
         sensors=build_sensors(jobs),

@@ -8,11 +8,10 @@ from recsys_pipeline.adapters.alerts import Alert, AlertLog, post
 from recsys_pipeline.adapters.tracker import Tracker
 from recsys_pipeline.defs.failures import step_failures
 from recsys_pipeline.defs.resources import TrackerResource
+from recsys_pipeline.defs.retries import is_tried_again
 from recsys_pipeline.settings import settings
 
 MAX_TEXT = 2_000
-WILL_RETRY = "dagster/will_retry"
-"""Tag that Dagster gives a failed run which it is about to start again."""
 
 
 def alert_log() -> AlertLog:
@@ -57,7 +56,7 @@ def alert_on_failure(context: dg.RunFailureSensorContext, tracker: TrackerResour
 
 def _reason(context: dg.RunFailureSensorContext) -> str:
     """The first failed step's own error, else what ended the run; and whether it is tried again."""
-    again = context.dagster_run.tags.get(WILL_RETRY) == "true"
+    again = is_tried_again(context.instance, context.dagster_run, context.get_step_failure_events())
     return (_step_error(context) or _run_error(context)) + (" (Dagster runs it once more)" if again else "")
 
 

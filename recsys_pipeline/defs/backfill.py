@@ -68,11 +68,14 @@ def print_days(console: Console, job: str, results: Iterable[DayResult]) -> int:
     table = Table(title=f"{job}, day by day", title_justify="left")
     for heading in ("day", "made", "up to date", "seconds", "why it failed"):
         table.add_column(heading, justify="left" if heading[:3] in ("day", "why") else "right", overflow="fold")
-    failed = 0
+    failed, missing = 0, ""
     for result in results:
+        missing = result.outcome.missing if result.outcome else missing
         made, reused = (str(n) for n in (result.outcome.made, result.outcome.reused)) if result.outcome else ("", "")
         said = f"[red]failed[/red]: {escape(result.problem)}" if result.problem else ""
         table.add_row(result.day, made, reused, f"{result.seconds:.1f}", said)
         failed += result.outcome is None
     console.print(table)
+    if missing:
+        console.print(f"[yellow]missing[/yellow]: {escape(missing)}", soft_wrap=True)
     return 1 if failed else 0

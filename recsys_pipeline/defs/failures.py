@@ -23,6 +23,8 @@ class StepFailure:
     reason: str
     traceback: str = ""
     """Of a bug alone."""
+    error: str = ""
+    """Name of the class of what was raised."""
 
 
 def step_failures(events: Iterable[dg.DagsterEvent]) -> Iterator[StepFailure]:
@@ -39,12 +41,13 @@ def step_failures(events: Iterable[dg.DagsterEvent]) -> Iterator[StepFailure]:
             continue
         message = error.message.strip()
         name, _, text = message.partition(": ")
+        kind = (error.cls_name or name).rpartition(".")[-1]
         if (name.startswith(OURS) or error.cls_name in DAGSTERS) and text:
-            yield StepFailure(step, text)
+            yield StepFailure(step, text, error=kind)
         elif says_of_the_machine(message):
-            yield StepFailure(step, f"{message}; see `recsys doctor`")
+            yield StepFailure(step, f"{message}; see `recsys doctor`", error=kind)
         else:
-            yield StepFailure(step, message, "".join(error.stack))
+            yield StepFailure(step, message, "".join(error.stack), kind)
 
 
 def cause_of(result: dg.ExecuteInProcessResult) -> RecsysError:

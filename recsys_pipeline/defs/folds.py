@@ -10,7 +10,7 @@ from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.errors import DataError
-from recsys_pipeline.core.folds import PARTS, Fold, divide
+from recsys_pipeline.core.folds import PARTS, Fold, divide, users_cut_in_a_tie
 from recsys_pipeline.core.folds.prequential import prequential
 from recsys_pipeline.core.folds.triplets import TripletConfig, split_looks
 from recsys_pipeline.defs.config_form import config_form, from_form
@@ -60,7 +60,10 @@ def prequential_fold(
         inner = prequential(ratings.take(outer.train), config.validation_share, config.seed + 1, config.min_train_rows)
         fold = divide(ratings, outer, inner)
         fold.save(directory)
-        return Built({f"{part}_rows": len(getattr(fold, part)) for part in PARTS})
+        return Built(
+            {f"{part}_rows": len(getattr(fold, part)) for part in PARTS}
+            | {"test_users_cut_in_a_tie": users_cut_in_a_tie(fold.train_and_validation, fold.test)}
+        )
 
     return produce(context, store, tracker, inputs=[data], config=config, build=build, blocking=[train_precedes_test])
 

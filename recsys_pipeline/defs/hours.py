@@ -20,8 +20,10 @@ from recsys_pipeline.core.types import HOUR_KEY, Window
 from recsys_pipeline.defs.instance import PARTITION
 from recsys_pipeline.defs.partitions import HOURLY
 from recsys_pipeline.defs.resources import StoreResource
+from recsys_pipeline.defs.retries import RETRY_OF
 
-RETRY_OF = "dagster/parent_run_id"
+RETRIES = frozenset({"dagster/parent_run_id", RETRY_OF})
+"""Tags of a second try, by Dagster or by `retry_of_backfills`."""
 AT_ONCE = 48
 """Hours that one tick asks for; after a longer outage the next tick goes on with those that follow."""
 ATTEMPTS = 3
@@ -144,5 +146,5 @@ def _asked_for(context: dg.ScheduleEvaluationContext, job_name: str, since: str)
 
 def _became_of(runs: Iterable[dg.DagsterRun]) -> Asked:
     newest, *_ = found = list(runs)
-    times = sum(RETRY_OF not in run.tags for run in found)
+    times = sum(RETRIES.isdisjoint(run.tags) for run in found)
     return Asked(times, newest.status == dg.DagsterRunStatus.FAILURE)

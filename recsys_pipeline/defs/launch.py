@@ -10,6 +10,7 @@ from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.types import HOUR_KEY
 from recsys_pipeline.defs.failures import cause_of
 from recsys_pipeline.defs.instance import fail_killed_runs, open_instance, tags_of_this_process
+from recsys_pipeline.defs.missing_days import MISSING
 from recsys_pipeline.defs.overrides import op_config
 from recsys_pipeline.defs.partitions import DAILY, HOURLY
 from recsys_pipeline.defs.resources import SourceResource
@@ -27,6 +28,8 @@ class Outcome:
     run_id: str
     made: int
     reused: int
+    missing: str = ""
+    """What of the history is not there."""
 
 
 def last_complete_day() -> str:
@@ -76,13 +79,14 @@ def run_job(
             raise SettingError("; ".join(problem.message for problem in error.errors)) from error
     if not result.success:
         raise cause_of(result)
-    made = [
-        metadata["up_to_date"].value
+    told = [
+        event.step_materialization_data.materialization.metadata
         for event in result.all_events
         if event.is_step_materialization
-        and "up_to_date" in (metadata := event.step_materialization_data.materialization.metadata)
     ]
-    return Outcome(result.run_id, made=made.count(False), reused=made.count(True))
+    made = [metadata["up_to_date"].value for metadata in told if "up_to_date" in metadata]
+    missing = next((str(metadata[MISSING].value) for metadata in told if MISSING in metadata), "")
+    return Outcome(result.run_id, made.count(False), made.count(True), missing)
 
 
 def check_partition(key: str, of_hours: bool, taker: str = "this") -> None:

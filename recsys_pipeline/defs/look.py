@@ -12,6 +12,7 @@ from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.dataset.schema import ITEMS
 from recsys_pipeline.core.dataset.shelf import Shelf
 from recsys_pipeline.core.errors import ArtifactError, SettingError
+from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.neighbors.similar import similar_products
 from recsys_pipeline.core.reports.looks.look_book import SceneScorer
@@ -48,7 +49,10 @@ def look_table(room: Showroom, scene: str, budget: float | None, n_products: int
     image = np.asarray(data.scene_images[row : row + 1])
     scores = room.scorer.score_images(image, np.full((1, 4), np.nan, np.float32))[0]
     present = sorted(set(data.product_category[data.product[data.scene == row]].tolist()))
-    look = recommend_look(scores, data.product_category, shelf.prices, shelf.available, budget, present, n_products)
+    look = recommend_look(
+        scores, data.product_category, shelf.prices, shelf.available, budget, present, n_products,
+        text_hashes(data.product_ids),
+    )  # fmt: skip
     has = ", ".join(data.categories[category] for category in present) or "nothing that is known"
     total = "" if math.isnan(look.total_price) else f", together {look.total_price:,.2f}"
     title = f"Look for scene {scene} on {room.day}, which has {has}: {len(look)} products{total}"
@@ -60,7 +64,9 @@ def similar_table(room: Showroom, product: str, k: int, same_category: bool) -> 
     data = room.data
     row = _row(product, data.product_ids, "product", room.day)
     categories = data.product_category if same_category else None
-    rows, cosines = similar_products(room.scorer.products, np.array([row]), k, categories, room.shelf.available)
+    rows, cosines = similar_products(
+        room.scorer.products, np.array([row]), k, categories, room.shelf.available, text_hashes(data.product_ids)
+    )
     found = rows[0] >= 0
     title = f"Like {product} {room.shelf.titles[row]} on {room.day}"
     return _table(title, "cosine", room, rows[0][found], cosines[0][found])

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
-import yaml
 from pydantic import ValidationError
 
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.learning.configs import read_value
 from recsys_pipeline.core.types import BOUNDS
 
 FLAG = "--set"
@@ -32,9 +32,9 @@ def op_config(job: dg.JobDefinition, overrides: Sequence[str]) -> dict[str, Any]
                 f"{FLAG} {override}: {_unknown(key, f'field {field!r}', field, forms[key].model_fields)}"
             )
         fields = config.setdefault(key.replace("/", "__"), {"config": {}})["config"]
-        fields[field] = _value(override, text)
+        fields[field] = read_value(text)
     for name, op in config.items():
-        _check(forms[_key(name)], _key(name), op["config"])
+        op["config"] = _checked(forms[_key(name)], _key(name), op["config"])
     return config
 
 
@@ -52,20 +52,21 @@ def _key(op: str) -> str:
     return op.replace("__", "/")
 
 
-def _value(override: str, text: str) -> Any:
+def _checked(form: type[dg.Config], key: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields as the form takes them; as the models' own configs do, it takes 2e1 for 20, and "on" for no flag."""
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SettingError(f"{FLAG} {override}: {text} is no YAML value ({' '.join(str(error).split())})") from error
-
-
-def _check(form: type[dg.Config], key: str, fields: dict[str, Any]) -> None:
-    try:
-        form(**fields)
+        made = form(**fields)
     except ValidationError as error:
         raise SettingError("; ".join(_told(key, problem) for problem in error.errors(include_url=False))) from error
     except SettingError as error:  # what its config says of several fields together
         raise SettingError(f"{key}: {error}") from error
+    taken = {}
+    for name, given in fields.items():
+        value = getattr(made, name)
+        if isinstance(given, str | bool) and type(value) in (int, float, bool) and type(value) is not type(given):
+            raise SettingError(f"{key}.{name} must be of type {type(value).__name__}, got {given!r}")
+        taken[name] = value if type(value) in (int, float) else given
+    return taken
 
 
 def _told(key: str, problem: Any) -> str:

@@ -110,19 +110,20 @@ def produce(
     blocking: Sequence[Fact | Finding] = (),
     advisory: Sequence[Finding] = (),
     verify_beside: bool = False,
+    stands: Fact = lambda _: True,
 ) -> dg.MaterializeResult:
     """Make this asset's artifact for this run's partition, or find that it is up to date.
 
     `build(directory, run)` writes the files and returns their metrics; `describe(artifact)` adds metadata that
     people look at (plots, tables), from the stored files, so that it is there for a reused artifact too. Inputs are
     compared with their digests before anything is made of them, or with `verify_beside` while it is made and before it
-    is stored; raises `ArtifactError` naming a damaged file.
+    is stored; raises `ArtifactError` naming a damaged file. What no longer `stands` is made again, up to date or not.
     """
     key = context.asset_key.to_user_string()
     recipe = make_recipe(key, context.partition_key, inputs, config)
     opened = store.open()
     artifact = None if store.recompute else opened.reusable(recipe)
-    if artifact is None:
+    if artifact is None or not stands(artifact):
         with tracker.open().asset_run(opened.source, recipe, context.run.run_id) as run:
 
             def build_of_intact(directory: Path) -> Built:

@@ -8,22 +8,29 @@ import dagster as dg
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.defs.alerting import alert_on_failure
 from recsys_pipeline.defs.arrival import source_arrival
+from recsys_pipeline.defs.freshness import freshness
 from recsys_pipeline.defs.hours import overlay_after_promotion
 from recsys_pipeline.defs.reports.drift import KEY
 from recsys_pipeline.defs.resources import StoreResource, configured_source
+from recsys_pipeline.defs.retries import retry_of_backfills
 from recsys_pipeline.settings import settings
 
 CHECK_EVERY_S = 900
+PARTITIONED = ("batch_daily", "sweep_weekly", "speed_hourly")
+"""Jobs that can be backfilled."""
 
 
 def build_sensors(jobs: list[Any]) -> list[Any]:
-    """`alert_on_failure`, which is on; off until switched on: `drift_sweep`, where there is something to sweep,
-    `source_arrival`, where the source has an end that moves as data arrives, and `overlay_after_promotion`."""
+    """`alert_on_failure`, `retry_of_backfills` and `freshness`, which are on; off until switched on: `drift_sweep`,
+    where there is something to sweep, `source_arrival`, where the source has an end that moves as data arrives, and
+    `overlay_after_promotion`."""
     sweeps = [_drift_sweep(job) for job in jobs if job.name == "sweep_weekly"]
     has_end = configured_source().days().last is not None
     arrivals = [source_arrival(job) for job in jobs if job.name == "batch_daily" and has_end]
     overlays = [overlay_after_promotion(job) for job in jobs if job.name == "speed_hourly"]
-    return [alert_on_failure, *sweeps, *arrivals, *overlays]
+    retries = retry_of_backfills([job for job in jobs if job.name in PARTITIONED])
+    fresh = [freshness for job in jobs if job.name == "speed_hourly"]
+    return [alert_on_failure, retries, *fresh, *sweeps, *arrivals, *overlays]
 
 
 def _drift_sweep(job: Any) -> Any:

@@ -1,7 +1,7 @@
 """Speed: what happened since the champion's snapshot, hour by hour, as an overlay over it."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from pydantic import Field, create_model
 from recsys_pipeline.adapters.hourly import KEY as INTERACTIONS
 from recsys_pipeline.adapters.hourly import LATE_HOURS, hour_files, ingest_hours
 from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.manifest_differences import SOURCE
+from recsys_pipeline.adapters.meaning_of_days import MEANING, refuse_other_meaning, stored_days
 from recsys_pipeline.adapters.overlays import KEY as OVERLAY
 from recsys_pipeline.adapters.overlays import hours_since, release_of, release_under
 from recsys_pipeline.adapters.releases import RELEASE
@@ -36,9 +38,12 @@ from recsys_pipeline.defs.production import make_recipe, metadata_of, produce, r
 from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource
 
 MONITOR = "speed/monitor"
-FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3), warn_window=timedelta(minutes=90))
-"""An hour, and what a run may take; three hours without one are an outage."""
-OverlayForm = config_form(OverlayConfig)
+OverlayForm = config_form(
+    OverlayConfig,
+    max_quarantine_share=(
+        float, Field(0.01, ge=0, le=1, description="Fail where a larger share of the catalogue's rows is bad.")
+    ),
+)  # fmt: skip
 MonitorForm = create_model(
     "MonitorForm",
     __base__=(config_form(HourLimits, seed=(int, seed_field("Seed of the samples."))), config_form(ProfileConfig)),
@@ -68,7 +73,8 @@ def hourly_interactions(
     opened, hour = source.open(), hour_of(context)
 
     def recipe_of(window: Window) -> Recipe:
-        settings = {**config.model_dump(), "source": opened.fingerprint(window)}
+        told = {SOURCE: opened.fingerprint(window), MEANING: opened.meaning.document()}
+        settings = {**config.model_dump(), **told}
         return make_recipe(INTERACTIONS, window.start.strftime(HOUR_KEY), [], settings)
 
     since = hours_since(store.open(), hour)
@@ -109,7 +115,7 @@ BLOCKING, ADVISORY = [vectors_are_finite, nobody_counts_twice], [no_hour_is_miss
 @stage_asset(
     OVERLAY, needs="interactions", kinds={"safetensors", "parquet"}, partitions=HOURLY, blocking=BLOCKING,
     after=[INTERACTIONS, dg.AssetDep(RELEASE.split("/"), partition_mapping=dg.LastPartitionMapping())],
-    advisory=ADVISORY, freshness_policy=FRESHNESS,
+    advisory=ADVISORY,
 )  # fmt: skip
 def overlay(
     context: dg.AssetExecutionContext,
@@ -124,12 +130,14 @@ def overlay(
     """
     hour, opened = hour_of(context), source.open()
     base = release_under(store.open(), hour)
+    day = date.fromisoformat(base.manifest.recipe.partition)
+    refuse_other_meaning(opened, stored_days(store.open(), day, day))
     files, absent = hour_files(store.open(), Window(Window.of_partition(base.manifest.recipe.partition).end, hour.end))
 
     def build(directory: Path, _: TrackedRun) -> Built:
         events, form = read_hours([file.path / INTERACTIONS_FILE for file in files]), from_form(OverlayConfig, config)
         release = Release.load(base.path, verify=False)
-        parts, summary = build_overlay(release, events, hour, form, **_catalogue(opened, hour))
+        parts, summary = build_overlay(release, events, hour, form, **_catalogue(opened, hour, config))
         write_overlay(directory, release, parts)
         return Built({**vars(summary), "missing_hours": absent, "release": release.day})
 
@@ -140,11 +148,16 @@ def overlay(
     )  # fmt: skip
 
 
-def _catalogue(source: Source, hour: Window) -> dict[str, Any]:
-    """What the source says of items at the end of the hour, as `build_overlay` takes it."""
+def _catalogue(source: Source, hour: Window, config: Any) -> dict[str, Any]:
+    """What the source says of items at the end of the hour, as `build_overlay` takes it.
+
+    A catalogue of which much cannot be read would take all that off sale: it fails, as that of a day does.
+    """
     if "items" not in source.provides:
         return {}
-    return {"catalogue": validate_items(source.items(hour.end), hour.end).clean, "images": source}
+    checked = validate_items(source.items(hour.end), hour.end)
+    checked.check_share("items", config.max_quarantine_share)
+    return {"catalogue": checked.clean, "images": source}
 
 
 def hour_is_like_its_release(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]:
@@ -181,7 +194,8 @@ def monitor(
         release, told = Release.load(base.path, verify=False), read_hours([events.path / INTERACTIONS_FILE])
         limits, limits_of_samples = from_form(HourLimits, config), from_form(ProfileConfig, config)
         profile = hour_profile(told, release, Overlay.load(made.path, release), limits_of_samples, config.seed)
-        found, largest = hour_report(release.priors, profile, limits, release.day), largest_user(told, limits)
+        found = hour_report(release.priors, profile, limits, release.day)
+        largest = largest_user(told, limits, release.events)
         found.save(directory)
         judged = {"features": len(found.rows), "breached": [row.feature for row in found.breaches]}
         return Built(judged | {

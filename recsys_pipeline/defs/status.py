@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -11,11 +11,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from recsys_pipeline.adapters.late_rows import KEY as INTERACTIONS
 from recsys_pipeline.adapters.machine_errors import is_of_the_machine, told
+from recsys_pipeline.adapters.missing_history import MissingFile, MissingHistory
 from recsys_pipeline.adapters.overlays import newest_overlay
 from recsys_pipeline.adapters.releases import champion
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.errors import RecsysError
+from recsys_pipeline.core.types import Window
+from recsys_pipeline.defs.archives import newest_moment
+from recsys_pipeline.defs.freshness import Freshness, champion_freshness, overlay_freshness, spoken
 from recsys_pipeline.defs.mirroring import open_mirror
 from recsys_pipeline.defs.resources import SourceResource, StoreResource, stores
 from recsys_pipeline.defs.run_records import KILLED_STATE, JobRun, Recorded
@@ -32,12 +37,14 @@ def print_status(console: Console, now: datetime | None = None) -> int:
     """
     at = now or datetime.now(UTC)
     recorded, store = cache(Recorded.read), cache(StoreResource().open)
+    newest = cache(lambda: newest_moment(SourceResource().open, at))
     rows: dict[str, Callable[[], str]] = {
         "Source": _source,
-        "Champion": lambda: _champion(champion(store()), at),
-        "Overlay": lambda: _overlay(store(), at),
+        "History": lambda: _history(store()),
+        "Champion": lambda: _champion(champion(store()), at) + _late(champion_freshness(store(), newest())),
+        "Overlay": lambda: _overlay(store(), at) + _late(overlay_freshness(store(), newest())),
         "Runs": lambda: "\n".join(_run(one, at) for one in _newest_of_each_job(recorded().runs)) or NO_RUNS,
-        "Alerts": lambda: _alerts(recorded().failures, at),
+        "Alerts": lambda: _alerts(recorded().failures, at, _unread(store())),
         "Schedules": lambda: _schedules(recorded().switched_on),
         "W&B": _waiting,
         "Disk": lambda: _disk(settings(), store()),
@@ -57,7 +64,7 @@ def print_status(console: Console, now: datetime | None = None) -> int:
     if failed:
         console.print("`recsys doctor` says what to mend")
         return 1
-    return 1 if recorded().failures else 0
+    return 1 if recorded().failures or _unread(store()) else 0
 
 
 def _table() -> Table:
@@ -73,11 +80,29 @@ def _source() -> str:
     return f"{source.name}, days from {days.first} to {days.last or 'today'}"
 
 
+def _history(store: ArtifactStore) -> str:
+    found = _missing(store)
+    if found:
+        return found.told()
+    days = store.partitions(INTERACTIONS)
+    return f"whole: {len(days)} days, {days[0]} to {days[-1]}" if days else "no day taken in yet"
+
+
+def _unread(store: ArtifactStore) -> int:
+    """Days that the source has and that could not be read."""
+    found = _missing(store)
+    return len(found.unread) if found else 0
+
+
+def _missing(store: ArtifactStore) -> MissingHistory | None:
+    return MissingFile(settings().home, store.source).read()
+
+
 def _champion(found: Artifact | None, now: datetime) -> str:
     if found is None:
         return "none yet: `recsys run batch_daily` makes the first release"
     day = found.manifest.recipe.partition
-    end = datetime.fromisoformat(f"{day}T00:00:00+00:00") + timedelta(days=1)
+    end = Window.of_partition(day).end
     return f"{day}  {found.manifest.digest[:12]}  knows events until {end:%F %R} ({spoken(now - end)} ago)"
 
 
@@ -86,9 +111,17 @@ def _overlay(store: ArtifactStore, now: datetime) -> str:
     newest = newest_overlay(store, served) if served else None
     if newest is None:
         return "none over this champion yet: `recsys run speed_hourly`, or switch on the schedule of that name"
-    made, counts = datetime.fromisoformat(newest.manifest.created_at), newest.manifest.metrics
+    hour, counts = newest.manifest.recipe.partition, newest.manifest.metrics
+    end = Window.of_partition(hour).end
     figures = f"{counts['users']:,} users and {counts['new_items']:,} new items from {counts['events']:,} events"
-    return f"{newest.manifest.recipe.partition}  made {spoken(now - made)} ago: {figures}"
+    return f"{hour}  knows events until {end:%F %R} ({spoken(now - end)} ago): {figures}"
+
+
+def _late(found: Freshness | None) -> str:
+    """That it is late, by the day or hour that it knows, however often something was run since."""
+    if found is None or found.is_fresh:
+        return ""
+    return f"\nlate: it should know events of the last {spoken(found.late[0])}"
 
 
 def _newest_of_each_job(runs: Sequence[JobRun]) -> list[JobRun]:
@@ -111,9 +144,10 @@ def _when(run: JobRun, now: datetime) -> str:
     return f"  {spoken(now - run.ended_at)} ago" if run.ended_at else ""
 
 
-def _alerts(failures: Sequence[JobRun], now: datetime) -> str:
+def _alerts(failures: Sequence[JobRun], now: datetime, unread: int = 0) -> str:
     more = len(failures) - ALERTS_SHOWN
-    lines = [_run(run, now) for run in failures[:ALERTS_SHOWN]] + ([f"and {more} older ones"] if more > 0 else [])
+    lines = [f"{unread} days of the history cannot be read: see History"] if unread else []
+    lines += [_run(run, now) for run in failures[:ALERTS_SHOWN]] + ([f"and {more} older ones"] if more > 0 else [])
     return "\n".join(lines) or "none open"
 
 
@@ -147,19 +181,3 @@ def _bytes_below(root: Path) -> int:
                 continue
             seen[stat.st_dev, stat.st_ino] = stat.st_size
     return sum(seen.values())
-
-
-def spoken(age: timedelta) -> str:
-    """An age as people say it.
-
-    >>> spoken(timedelta(hours=50))
-    '2 d 2 h'
-    >>> spoken(timedelta(minutes=3))
-    '3 min'
-    """
-    minutes = int(age.total_seconds()) // 60
-    if minutes < 60:
-        return f"{minutes} min"
-    return (
-        f"{minutes // 60} h {minutes % 60} min" if minutes < 24 * 60 else f"{minutes // 1440} d {minutes // 60 % 24} h"
-    )

@@ -15,6 +15,8 @@ from recsys_pipeline.adapters.sweep_agents import WandbAgents
 from recsys_pipeline.adapters.wandb_server import WandbServer
 from recsys_pipeline.adapters.wandb_sweeps import WandbSweep
 from recsys_pipeline.core.errors import ArtifactError, SettingError
+from recsys_pipeline.core.learning.sweeps.importance import n_equal
+from recsys_pipeline.core.learning.sweeps.known_points import end_of_space
 from recsys_pipeline.core.learning.sweeps.space import parse_sweep
 from recsys_pipeline.core.learning.sweeps.sweep import Sweep
 from recsys_pipeline.core.learning.sweeps.trials import FINISHED, Trial
@@ -67,8 +69,16 @@ def print_agent(console: Console, parsed: argparse.Namespace) -> int:
 
 
 def tuned_by(file: str, model: str | None) -> Tuned:
-    """The sweep asset whose model has all of the file's parameters; `SettingError` where none has, or several have."""
-    candidates = [tuned for tuned in TUNED.values() if model in (None, tuned.model)]
+    """The sweep asset whose model has all of the file's parameters, of those that the source can feed.
+
+    Raises `SettingError` where none has them, or several have.
+    """
+    source = configured_source()
+    fed = [tuned for tuned in TUNED.values() if tuned.needs in source.provides]
+    candidates = [tuned for tuned in fed if model in (None, tuned.model)]
+    if not candidates:
+        there = ", ".join(tuned.model for tuned in fed) or "none"
+        raise SettingError(f"{source.name} does not have what {model or 'a sweep'} learns from; it feeds: {there}")
     text = read_sweep_file(file, "recsys sweep run")
     fitting, reasons = [], []
     for tuned in candidates:
@@ -124,3 +134,8 @@ def print_trials(console: Console, sweep: Sweep, trials: list[Trial], most: int 
         shown = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
         table.add_row(str(trial.number), f"{trial.metrics[sweep.metric]:.4f}", *shown)
     console.print(table)
+    if over := end_of_space(sweep, trials):
+        console.print(f"{over[0].upper()}{over[1:]}: the sweep ended there.")
+    values = [trial.metrics[sweep.metric] for trial in finished]
+    if values and (n_best := n_equal(values, values[0])) > 1:
+        console.print(f"{n_best} trials come to the best {sweep.metric}, and cannot be told apart.", markup=False)

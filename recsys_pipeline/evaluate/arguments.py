@@ -35,8 +35,25 @@ def add_evaluate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     one.add_argument("--days", type=int, metavar="N", help="day_by_day: how many last days are predicted (default: 7)")
     one.add_argument("--ages", metavar="DAYS", help="day_by_day: ages of the models, such as 0,1,7,14 (default: 0)")
     files = parser.add_argument_group("what the files' content does not tell")
-    files.add_argument("--format", help="table, adjacency or sequences (in order of time)")
-    files.add_argument("--columns", metavar="NAMES", help="the columns in order, such as user,item,value,-,timestamp")
+    files.add_argument(
+        "--format", help="table, adjacency, or in order of time sequences (user item) or sessions (item item …)"
+    )
+    files.add_argument("--columns", metavar="NAMES",
+                       help="the columns in order, such as user,item,value,-,timestamp, or by name or place, such as "
+                            "user=reviewerID,item=asin; items is a column that holds a list of items")  # fmt: skip
+    files.add_argument(
+        "--separator", metavar="TEXT", help="between fields: tab, comma, semicolon, bar, space, or itself"
+    )
+    files.add_argument(
+        "--encoding", default="utf-8", metavar="NAME", help="such as latin-1, cp1252 or utf-16 (default: utf-8)"
+    )
+    files.add_argument("--quote", action=argparse.BooleanOptionalAction, help='whether fields may stand in "quotes"')
+    files.add_argument("--header", action=argparse.BooleanOptionalAction, help="whether the first line names columns")
+    files.add_argument("--time-format", default="", metavar="FORMAT", help="of times such as 31.12.2020: %%d.%%m.%%Y")
+    files.add_argument("--time-zone", default="UTC", metavar="NAME",
+                       help="of times without one, such as Europe/Berlin (default: UTC)")  # fmt: skip
+    files.add_argument("--tie-order", choices=("hash", "lines"), default="hash",
+                       help="rows of one user and instant: in a drawn order, or as lines of --data stand")  # fmt: skip
     parser.add_argument("--models", required=True, help="registered names, such as popularity,cooccurrence,als,ease")
     parser.add_argument("--set", action="append", default=[], metavar="MODEL.FIELD=VALUE", dest="overrides",
                         help="a setting of a model, such as als.reg=0.01; may be repeated")  # fmt: skip
@@ -44,5 +61,7 @@ def add_evaluate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("--relevant-min-value", type=float, metavar="VALUE",
                         help="a test row counts from this value on (default: every row)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of cuts, fits and resampling (default: 0)")
+    parser.add_argument("--tie-seeds", type=int, default=1, metavar="N",
+                        help="cut --data in N orders of rows that tie in time, and show how figures move")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write settings, digests, versions and all figures")
     return parser

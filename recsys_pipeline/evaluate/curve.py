@@ -16,6 +16,7 @@ from recsys_pipeline.core.models import Recommender
 from recsys_pipeline.core.reports.accuracy.day_by_day import DayByDayConfig, DayFigure, continue_curve
 from recsys_pipeline.core.types import Ratings, Window, microseconds
 from recsys_pipeline.evaluate.output import versions
+from recsys_pipeline.evaluate.reading import show_files
 from recsys_pipeline.evaluate.request import Contender, CurveFile, Request
 
 MICROSECONDS_PER_S = 1_000_000
@@ -34,7 +35,8 @@ class Curve:
 def evaluate_curve(request: Request, files: CurveFile, console: Console) -> Curve:
     """Predict the last days of the file one after the other; raises `DataError` for data without times."""
     started = time.perf_counter()
-    found = read_interactions(files.data, request.format, request.columns)
+    found = read_interactions(files.data, request.reading)
+    show_files({"data": found.file}, console)
     if not found.file.layout.has_times:
         raise DataError(
             f"{files.data} has no times ({found.file.layout.describe()}): day_by_day needs a timestamp column "

@@ -13,8 +13,10 @@ from rich.table import Table
 
 from recsys_pipeline.adapters.versions import code_version, library_versions
 from recsys_pipeline.core.reports.accuracy.resampling import Estimate
+from recsys_pipeline.evaluate.notes import leaders
 from recsys_pipeline.evaluate.request import CutFile
 from recsys_pipeline.evaluate.run import PRIMARY, Evaluation
+from recsys_pipeline.evaluate.tie_orders import print_spread
 
 SHOWN = {"ndcg": "NDCG", "recall": "recall", "hit_rate": "hit rate"}
 """What the table has room for at 80 columns; the JSON holds every metric."""
@@ -30,6 +32,8 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     for k in evaluation.request.ks:
         console.print()
         console.print(_table(evaluation, k))
+    if evaluation.tie_spread:
+        print_spread(evaluation.tie_spread, SHOWN, evaluation.request.ks[0], console)
     sampled = evaluation.task.negatives is not None
     console.print(f"[yellow]{SAMPLED}[/yellow]" if sampled else FULL)
     console.print(f"Split: {evaluation.task.protocol}. Intervals: 95%, bootstrap over users.")
@@ -68,13 +72,21 @@ def _short(value: float, digits: int) -> str:
 
 
 def _verdict(evaluation: Evaluation) -> str:
+    """Who is best, and who cannot be told from it. A model that tells no item from another is not called best."""
     k = evaluation.request.ks[0]
-    rows = [row for row in evaluation.differences if (row.metric, row.k) == (PRIMARY, k)]
+    first = leaders([judged.result for judged in evaluation.judged], PRIMARY, k)
+    names = [result.model for result in first]
+    rows = [row for row in evaluation.differences if (row.metric, row.k) == (PRIMARY, k) and row.baseline not in names]
     close = [row.baseline for row in rows if not row.is_clear]
-    best = f"Best by {SHOWN[PRIMARY]}@{k}: {rows[0].model}"
+    figure, equal = f"{SHOWN[PRIMARY]}@{k}", ", which are equal" if len(names) > 1 else ""
+    best = f"Best by {figure}: {' and '.join(names)}{equal}"
+    if all(result.n_silent == result.n_users for result in first):
+        best = f"No model is best by {figure}: {' and '.join(names)} at the top tell no item from another (chance)"
+    if not rows:
+        return f"{best}."
     if not close:
         return f"{best}; the others are clearly behind (paired test over the same users, 5%, Holm)."
-    return f"{best}; not clearly behind it (paired test over the same users, 5%, Holm): {', '.join(close)}."
+    return f"{best}; not clearly behind (paired test over the same users, 5%, Holm): {', '.join(close)}."
 
 
 def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
@@ -89,9 +101,9 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
             "ks": list(request.ks),
             "relevant_min_value": request.relevant_min_value,
             "seed": request.seed,
+            "tie_seeds": request.tie_seeds,
             **(_cut_settings(request.files) if isinstance(request.files, CutFile) else {}),
-            "format": request.format,
-            "columns": request.columns,
+            **asdict(request.reading),
         },
         "files": {
             part: {
@@ -99,6 +111,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
                 "sha256": file.digest,
                 "pairs": file.n_rows,
                 "read_as": file.layout.describe(),
+                "why": list(file.layout.reasons),
             }
             for part, file in task.files.items()
         },
@@ -108,6 +121,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
             "train_rows": len(split.train),
             "known_rows": len(split.known),
             "test_rows": len(split.test),
+            "users_cut_in_a_tie": None if task.recut is None else split.n_users_cut_in_a_tie,
             "negatives": None if task.negatives is None else len(task.negatives),
         },
         "models": [
@@ -117,10 +131,12 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
                 "fit_seconds": round(judged.fit_s, 3),
                 "evaluate_seconds": round(judged.evaluate_s, 3),
                 "users": judged.result.n_users,
+                "silent_users": judged.result.n_silent,
                 "figures": [_plain(asdict(row), "model") for row in judged.estimates],
             }
             for judged in evaluation.judged
         ],
+        "tie_spread": [_plain(asdict(row)) for row in evaluation.tie_spread],
         "differences": [_plain(asdict(row)) for row in evaluation.differences],
         "seconds": round(evaluation.seconds, 3),
         "versions": versions(),
@@ -134,7 +150,11 @@ def versions() -> dict[str, str]:
 
 
 def _cut_settings(files: CutFile) -> dict[str, Any]:
-    return {"protocol": files.protocol, "test_share": files.test_share}
+    return {
+        "protocol": files.protocol,
+        "test_share": files.test_share,
+        "tie_order": "lines" if files.lines_are_in_order else "hash",
+    }
 
 
 def _plain(record: dict[str, Any], *without: str) -> dict[str, Any]:

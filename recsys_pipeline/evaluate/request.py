@@ -1,19 +1,21 @@
 """What is asked for on the command line, checked before anything is read or fitted."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recsys_pipeline.adapters.split_reading import Reading
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds.protocols import PROTOCOLS
-from recsys_pipeline.core.learning.configs import parse_config
+from recsys_pipeline.core.learning.configs import parse_config, read_value
 from recsys_pipeline.core.models import ModelSpec, discover
 
 DAY_BY_DAY = "day_by_day"
 """The protocol that is a curve and not one cut."""
+SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "bar": "|", "space": " "}
+"""For characters that a shell makes hard to say."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class CutFile:
     data: Path
     protocol: str
     test_share: float | None
+    lines_are_in_order: bool
+    """Whether rows of one user and instant came in the order of their lines."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,13 @@ class Request:
     """Everything that decides the figures, beside the files' content."""
 
     files: GivenSplit | CutFile | CurveFile
-    format: str | None
-    columns: tuple[str, ...] | None
+    reading: Reading
     contenders: tuple[Contender, ...]
     ks: tuple[int, ...]
     relevant_min_value: float | None
     seed: int
+    tie_seeds: int
+    """How many orders of rows that tie in time are tried."""
     json: Path | None
 
 
@@ -72,21 +77,34 @@ def parse_request(parsed: argparse.Namespace) -> Request:
         raise SettingError(f"--seed {parsed.seed}: give 0 or more")
     if parsed.json is not None and not parsed.json.absolute().parent.is_dir():
         raise SettingError(f"--json {parsed.json}: there is no folder {parsed.json.absolute().parent}")
-    columns = None if parsed.columns is None else tuple(name.strip() for name in parsed.columns.split(","))
     return Request(
         files=files,
-        format=parsed.format,
-        columns=columns,
+        reading=_reading(parsed),
         contenders=find_contenders(parsed.models.split(","), parsed.overrides),
         ks=_list_lengths(parsed.k),
         relevant_min_value=parsed.relevant_min_value,
         seed=parsed.seed,
+        tie_seeds=_tie_seeds(parsed, files),
         json=parsed.json,
     )
 
 
+def _reading(parsed: argparse.Namespace) -> Reading:
+    columns = None if parsed.columns is None else tuple(name.strip() for name in parsed.columns.split(","))
+    return Reading(
+        format=parsed.format,
+        columns=columns,
+        separator=SEPARATOR_NAMES.get(parsed.separator, parsed.separator),
+        encoding=parsed.encoding,
+        quote=parsed.quote,
+        header=parsed.header,
+        time_format=parsed.time_format,
+        time_zone=parsed.time_zone,
+    )
+
+
 def find_contenders(names: Sequence[str], overrides: Sequence[str]) -> tuple[Contender, ...]:
-    """The registered models with their settings; `overrides` are `model.field=value`, values as in JSON or plain text.
+    """The registered models with their settings; `overrides` are `model.field=value` (`read_value`).
 
     Raises `SettingError` for a name that is not registered or stands there twice, and for a setting that is unknown,
     out of bounds, or of a model that is not evaluated.
@@ -106,8 +124,20 @@ def find_contenders(names: Sequence[str], overrides: Sequence[str]) -> tuple[Con
             raise SettingError(f"--set {override}: write model.field=value, such as als.reg=0.01")
         if model not in values:
             raise SettingError(f"--set {override}: {model} is not among --models {','.join(wanted)}")
-        values[model][field] = _value(text)
+        values[model][field] = read_value(text)
     return tuple(Contender(specs[name], parse_config(specs[name].config, values[name], name)) for name in wanted)
+
+
+def _tie_seeds(parsed: argparse.Namespace, files: GivenSplit | CutFile | CurveFile) -> int:
+    if parsed.tie_seeds < 1:
+        raise SettingError(f"--tie-seeds {parsed.tie_seeds}: try at least one order")
+    if parsed.tie_seeds == 1:
+        return 1
+    if not isinstance(files, CutFile):
+        raise SettingError("--tie-seeds orders rows of one instant: only cuts of --data within a user's rows need that")
+    if files.lines_are_in_order:
+        raise SettingError("--tie-order lines leaves no order to be drawn: leave out --tie-seeds")
+    return parsed.tie_seeds
 
 
 def _files(parsed: argparse.Namespace) -> GivenSplit | CutFile | CurveFile:
@@ -122,7 +152,7 @@ def _files(parsed: argparse.Namespace) -> GivenSplit | CutFile | CurveFile:
         for name in ("days", "ages"):
             if getattr(parsed, name) is not None:
                 raise SettingError(f"--{name} belongs to --protocol {DAY_BY_DAY}")
-        return CutFile(parsed.data, parsed.protocol, parsed.test_share)
+        return CutFile(parsed.data, parsed.protocol, parsed.test_share, parsed.tie_order == "lines")
     if parsed.train is None or parsed.test is None:
         raise SettingError("give --train and --test, or --data with --protocol")
     if parsed.protocol is not None or parsed.test_share is not None:
@@ -151,11 +181,3 @@ def _list_lengths(text: str) -> tuple[int, ...]:
     if min(ks) < 1 or len(set(ks)) < len(ks):
         raise SettingError(f"--k {text}: give distinct list lengths, each 1 or more")
     return tuple(sorted(ks))
-
-
-def _value(text: str) -> Any:
-    """As JSON reads it (0.01, 1e-3, true), else the text itself: YAML would read 1e-3 as text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

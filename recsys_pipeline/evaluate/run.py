@@ -1,16 +1,20 @@
 """Read, cut, fit, evaluate: from a request to what is printed and written."""
 
+import dataclasses
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from recsys_pipeline.adapters.split_files import ReadFile, read_interactions, read_split
-from recsys_pipeline.core.folds.protocols import EvaluationSplit, cut
+from recsys_pipeline.adapters.split_checks import shown_rows
+from recsys_pipeline.adapters.split_files import OneFile, ReadFile, read_interactions, read_split
+from recsys_pipeline.core.errors import DataError
+from recsys_pipeline.core.folds.protocols import PROTOCOLS, EvaluationSplit, cut
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
 from recsys_pipeline.core.reports.accuracy.resampling import (
@@ -20,9 +24,14 @@ from recsys_pipeline.core.reports.accuracy.resampling import (
     ranking_estimates,
 )
 from recsys_pipeline.core.types import Progress, Ratings
+from recsys_pipeline.evaluate.notes import result_notes
+from recsys_pipeline.evaluate.reading import show_files
 from recsys_pipeline.evaluate.request import Contender, CutFile, GivenSplit, Request
+from recsys_pipeline.evaluate.tie_orders import TieSpread, tie_spread
 
 PRIMARY = "ndcg"
+ENOUGH_USERS = 20
+"""Fewer test users may all be missed by chance."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,8 @@ class Task:
     protocol: str
     files: Mapping[str, ReadFile]
     notes: tuple[str, ...]
+    recut: Callable[[int], EvaluationSplit] | None = None
+    """The same cut with rows of one instant in another order, by the seed of that; None where the split is given."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,8 @@ class Evaluation:
     differences: tuple[Difference, ...]
     """Of the best model from each other one."""
     notes: tuple[str, ...]
+    tie_spread: tuple[TieSpread, ...]
+    """Of each figure over `--tie-seeds` orders of rows that tie in time; empty where one order was taken."""
     seconds: float
 
 
@@ -72,9 +85,20 @@ def evaluate(request: Request, files: GivenSplit | CutFile, console: Console) ->
         results = [row.result for row in judged]
         with _Step(console, "comparing the models"):
             differences = best_against_others(results, request.seed, PRIMARY, first)
+        spread = _spread(task, results, request, console)
     judged.sort(key=lambda row: -row.result.mean(PRIMARY, first))
-    notes = tuple(dict.fromkeys([*task.notes, *_notes(results), *_said(caught)]))
-    return Evaluation(request, task, tuple(judged), tuple(differences), notes, time.perf_counter() - started)
+    notes = tuple(
+        dict.fromkeys(
+            [
+                *_check_hits(judged, task),
+                *task.notes,
+                *_dislikes(task, request),
+                *result_notes(results, task.split, first),
+                *_said(caught),
+            ]
+        )
+    )
+    return Evaluation(request, task, tuple(judged), tuple(differences), notes, spread, time.perf_counter() - started)
 
 
 def read_task(request: Request, files: GivenSplit | CutFile, console: Console) -> Task:
@@ -82,8 +106,7 @@ def read_task(request: Request, files: GivenSplit | CutFile, console: Console) -
     started = time.perf_counter()
     with _Step(console, "reading the files"):
         task = _given_task(files, request) if isinstance(files, GivenSplit) else _cut_task(files, request)
-    for part, file in task.files.items():
-        console.print(f"{part:<10}{file.n_rows:>12,} pairs  {file.layout.describe()}", soft_wrap=True, markup=False)
+    show_files(task.files, console)
     train = task.split.train
     console.print(
         f"{'':<10}{train.n_users:,} users × {train.n_items:,} items, read in {time.perf_counter() - started:.1f} s"
@@ -92,18 +115,57 @@ def read_task(request: Request, files: GivenSplit | CutFile, console: Console) -
 
 
 def _given_task(given: GivenSplit, request: Request) -> Task:
-    found = read_split(given.train, given.test, given.negatives, request.format, request.columns)
+    found = read_split(given.train, given.test, given.negatives, request.reading)
     return Task(EvaluationSplit(found.train, found.train, found.test), found.negatives, "given split", found.files, ())
 
 
 def _cut_task(one: CutFile, request: Request) -> Task:
-    found = read_interactions(one.data, request.format, request.columns)
-    split, sentence = cut(
-        found.ratings, one.protocol, one.test_share, request.seed, knows_order=found.file.layout.knows_order
-    )
+    found = read_interactions(one.data, request.reading, one.lines_are_in_order)
+    _check_order(found, one.protocol)
+
+    def recut(tie_seed: int) -> tuple[EvaluationSplit, str]:
+        order = found.file.layout.knows_order
+        return cut(found.ratings, one.protocol, one.test_share, request.seed, knows_order=order, tie_seed=tie_seed)
+
+    split, sentence = recut(0)
     repeated = f"{found.n_repeated:,} rows left out: a later one has the same user and item"
-    notes = (repeated,) if found.n_repeated else ()
-    return Task(split, None, f"{one.protocol}: {sentence}", {"data": found.file}, notes)
+    notes = [repeated] if found.n_repeated else []
+    if split.n_users_cut_in_a_tie:
+        notes.append(_tie_note(split, found.file.layout.has_times, request.tie_seeds))
+    files = {"data": found.file}
+    return Task(split, None, f"{one.protocol}: {sentence}", files, tuple(notes), lambda seed: recut(seed)[0])
+
+
+def _tie_note(split: EvaluationSplit, has_times: bool, tie_seeds: int) -> str:
+    """How much of the cut was drawn, since rows of one instant have no order of their own."""
+    n_tested = len(np.unique(split.test.user))
+    cut_in_a_tie = split.n_users_cut_in_a_tie
+    share = f"of {cut_in_a_tie:,} of {n_tested:,} test users ({cut_in_a_tie / n_tested:.0%})"
+    why = "rows of one instant" if has_times else "rows without times"
+    more = "" if tie_seeds > 1 else "; --tie-seeds 10 shows how far the figures move with that"
+    return f"what is tested {share} was drawn among {why}{more}"
+
+
+def _spread(task: Task, first: list[RankingResult], request: Request, console: Console) -> tuple[TieSpread, ...]:
+    if request.tie_seeds == 1 or task.recut is None:
+        return ()
+
+    def judge(split: EvaluationSplit) -> list[RankingResult]:
+        again = dataclasses.replace(task, split=split)
+        return [_judge(contender, again, request, console).result for contender in request.contenders]
+
+    return tie_spread(first, task.recut, judge, request.tie_seeds)
+
+
+def _check_order(found: OneFile, protocol: str) -> None:
+    """One time in all rows is no order: what came last would be drawn by lot."""
+    at_us = found.ratings.timestamp_us
+    needs_order = protocol in PROTOCOLS and PROTOCOLS[protocol].needs_order
+    if needs_order and found.file.layout.has_times and at_us.min() == at_us.max():
+        raise DataError(
+            f"{found.file.path}: all rows have one time ({found.file.layout.describe()}), and {protocol} tests what "
+            "came last: say which column holds the times with --columns, or use another protocol"
+        )
 
 
 def _judge(contender: Contender, task: Task, request: Request, console: Console) -> Judged:
@@ -126,16 +188,33 @@ def _judge(contender: Contender, task: Task, request: Request, console: Console)
     return Judged(contender, result, estimates, fitted - started, done - fitted)
 
 
-def _notes(results: list[RankingResult]) -> list[str]:
-    first = results[0]
-    notes = []
-    if first.n_seen_again:
-        notes.append(f"{first.n_seen_again:,} test pairs left out: train holds them, and what is seen is not offered")
-    if first.n_users < first.n_test_users:
-        notes.append(
-            f"{first.n_test_users - first.n_users:,} of {first.n_test_users:,} test users have nothing to find"
+def _check_hits(judged: Sequence[Judged], task: Task) -> list[str]:
+    """A note where no model finds anything for anybody: most often a column was read as what it is not.
+
+    Raises `DataError` where only the content said which column is which.
+    """
+    results = [row.result for row in judged]
+    longest = max(results[0].ks)
+    if results[0].n_users < ENOUGH_USERS or any(result.mean(PRIMARY, longest) != 0.0 for result in results):
+        return []
+    why = f"no model finds a test item of any of {results[0].n_users:,} users in its first {longest} places"
+    rows = "; ".join(f"{part}: {shown_rows(file.first_rows)}" for part, file in task.files.items())
+    if any(file.layout.is_guessed for file in task.files.values()):
+        raise DataError(
+            f"{why}, and which column is which was told from the content alone: say it with --columns. First rows as "
+            f"read: {rows}"
         )
-    return notes
+    return [f"{why}: check how the files were read (first rows: {rows}), and --columns"]
+
+
+def _dislikes(task: Task, request: Request) -> list[str]:
+    """A row below zero says that somebody did not like it, and counts as a hit where no least value is asked for."""
+    n_below = int((task.split.test.value < 0).sum())
+    if request.relevant_min_value is not None or not n_below:
+        return []
+    return [
+        f"{n_below:,} test rows have values below 0 and count as hits: --relevant-min-value says from where they do"
+    ]
 
 
 def _said(caught: list[warnings.WarningMessage]) -> list[str]:

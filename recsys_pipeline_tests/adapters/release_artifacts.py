@@ -3,10 +3,10 @@
 import dataclasses
 from pathlib import Path
 
-from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.manifest import Recipe, content_digest, describe_files
 from recsys_pipeline.adapters.releases import DECISION, RELEASE
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
-from recsys_pipeline.core.serving.gate import Decision, Gap, GateFigures, judge
+from recsys_pipeline.core.serving.gate import LATENCY, Decision, Gap, GateFigures, judge
 from recsys_pipeline.core.serving.gate_limits import GateLimits
 from recsys_pipeline.core.serving.release_document import DOCUMENT, FORMAT
 from recsys_pipeline.core.serving.sealed import seal
@@ -35,15 +35,16 @@ def released(store: ArtifactStore, day: str, text: str = "", inputs: tuple[Artif
     return store.build(recipe(RELEASE, day, inputs, text=text), build)
 
 
-def decided(store: ArtifactStore, release: Artifact, good: bool = True) -> Decision:
+def decided(store: ArtifactStore, release: Artifact, good: bool = True, latency_ms: float = 1.0) -> Decision:
     """The gate's decision on a release: with nothing wrong, or with a recall that is too low."""
     day = release.manifest.recipe.partition
-    figures = dataclasses.replace(FIGURES, day=day, recall=1.0 if good else 0.5)
+    figures = dataclasses.replace(FIGURES, day=day, recall=1.0 if good else 0.5, latency_p99_ms=latency_ms)
     made = judge(figures, None, GateLimits())
 
     def build(directory: Path) -> Built:
         made.save(directory)
-        return Built({"ndcg": figures.ndcg, "promoted": good})
+        files = {name: entry for name, entry in describe_files(directory).items() if name != LATENCY}
+        return Built({"ndcg": figures.ndcg, "promoted": made.promoted}, digest=content_digest(files))
 
     artifact = store.build(recipe(DECISION, day, (release.manifest.ref,)), build)
     return Decision.load(artifact.path)

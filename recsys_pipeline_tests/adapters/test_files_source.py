@@ -45,6 +45,7 @@ def test_every_text_format_gives_the_same_rows(tmp_path: Path, name: str, separa
     assert first == {
         "user_id": "u1", "item_id": "i1", "event": "rating", "value": 4.5, "timestamp": MIDNIGHT + timedelta(seconds=5),
         "request_id": None, "position": None, "propensity": None, "source_file": name, "source_row": 1, "defect": None,
+        "filed_at": None,
     }  # fmt: skip
     assert second["source_row"] == 3, "blank lines are no rows, and lines are counted as an editor counts them"
 
@@ -123,13 +124,13 @@ def test_bad_row_7_is_a_defect_that_names_file_row_and_reason(tmp_path: Path, ba
     assert (row["source_file"], row["source_row"], row["reason"]) == ("ratings.dat", 7, reason)
 
 
-def test_row_without_a_time_is_delivered_once_on_the_first_day_of_its_file(tmp_path: Path) -> None:
+def test_row_without_a_time_of_a_file_that_grows_is_delivered_with_every_day(tmp_path: Path) -> None:
     write_lines(tmp_path / "ratings.dat", [rating_line(1, 90_000), "u::i::4::abc", rating_line(2, 5)])
     found = source_over(tmp_path)
     by_day = {
         day: [row["source_row"] for row in rows_of(found, Window.of_day(day))] for day in (DAY, DAY + timedelta(days=1))
     }
-    assert by_day == {DAY: [2, 3], DAY + timedelta(days=1): [1]}
+    assert by_day == {DAY: [2, 3], DAY + timedelta(days=1): [1, 2]}, "which day reads it first, the store knows"
 
 
 def test_windows_are_half_open(tmp_path: Path) -> None:

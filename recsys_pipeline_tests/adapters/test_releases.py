@@ -13,6 +13,7 @@ from recsys_pipeline.adapters.releases import (
     RELEASE,
     Standing,
     champion,
+    decision_of,
     history,
     promote,
     promote_if_newer,
@@ -20,6 +21,7 @@ from recsys_pipeline.adapters.releases import (
 )
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.serving.gate import Decision
 from recsys_pipeline_tests.adapters.release_artifacts import decided, promotable, released
 
 DAYS = ["2026-01-05", "2026-01-06", "2026-01-07"]
@@ -75,6 +77,17 @@ def test_another_making_of_the_same_day_takes_its_place(store: ArtifactStore) ->
     found = champion(store)
     assert found is not None
     assert found.path.name == release.path.name
+
+
+def test_of_several_decisions_the_current_one_counts(store: ArtifactStore) -> None:
+    """As where a busy machine rejected a day between two runs that let it pass: the last run goes back to the first."""
+    release = released(store, DAYS[0])
+    for latency_ms in (1.0, 500.0, 2.0):
+        decided(store, release, latency_ms=latency_ms)
+        found = decision_of(store, DAYS[0], release.manifest.digest)
+        assert found is not None
+        assert Decision.load(found.path).promoted == (latency_ms < 100)
+    assert promote(store, DAYS[0]) is not None
 
 
 def test_what_the_gate_rejected_is_not_promoted(store: ArtifactStore) -> None:

@@ -1,6 +1,8 @@
 """Somebody's own split in one id space, whatever its layout; a bad line is named."""
 
 import gzip
+from collections import Counter
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,8 @@ from hypothesis import strategies as st
 
 from recsys_pipeline.adapters.manifest import file_digest
 from recsys_pipeline.adapters.split_files import read_interactions, read_split
-from recsys_pipeline.core.errors import DataError, SourceError
+from recsys_pipeline.adapters.split_reading import Reading
+from recsys_pipeline.core.errors import DataError, SettingError, SourceError
 from recsys_pipeline.core.types import Ratings
 
 TRAIN = [("10", "7"), ("10", "9"), ("9", "7"), ("9", "11"), ("9", "100")]
@@ -38,15 +41,25 @@ def pairs_of(ratings: Ratings) -> list[tuple[int, int]]:
     return list(zip(ratings.user.tolist(), ratings.item.tolist(), strict=True))
 
 
+def are_the_same(parts: list[Ratings], expected: list[list[tuple[str, str]]]) -> bool:
+    """Whether some naming of the numbers makes the expected pairs of the parts."""
+    users, items = (sorted({pair[side] for pairs in expected for pair in pairs}) for side in (0, 1))
+    wanted = [sorted(pairs) for pairs in expected]
+    return any(
+        [sorted((user[u], item[i]) for u, i in pairs_of(part)) for part in parts] == wanted
+        for user in permutations(users)
+        for item in permutations(items)
+    )
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("suffix", [".txt", ".gz"])
-def test_every_layout_gives_the_same_ids_in_the_order_of_numbers(tmp_path: Path, layout: str, suffix: str) -> None:
+def test_every_layout_gives_the_same_pairs_in_one_id_space(tmp_path: Path, layout: str, suffix: str) -> None:
     train = write(tmp_path / f"train{suffix}", LAYOUTS[layout](TRAIN))
     test = write(tmp_path / f"test{suffix}", LAYOUTS[layout](TEST))
     format = "adjacency" if layout == "adjacency" else None  # its test file has one item per user
-    found = read_split(train, test, format=format)
-    assert sorted(pairs_of(found.train)) == [(0, 0), (0, 2), (0, 3), (1, 0), (1, 1)]  # items 7, 9, 11, 100
-    assert sorted(pairs_of(found.test)) == [(0, 1), (1, 2)]
+    found = read_split(train, test, reading=Reading(format=format))
+    assert are_the_same([found.train, found.test], [TRAIN, TEST])
     assert (found.train.n_users, found.train.n_items) == (found.test.n_users, found.test.n_items) == (2, 4)
     assert found.files["train"].digest == file_digest(train)
     assert found.negatives is None
@@ -58,11 +71,10 @@ def test_values_and_times_are_read(tmp_path: Path) -> None:
     columns = {"user": ["ann"], "item": ["c"], "score": np.array([3], np.int8), "ts": [1_700_000_000_000]}
     pq.write_table(pa.table(columns), test)
     found = read_split(train, test)
-    assert found.train.value.tolist() == [2.5, 1.0]
-    assert found.train.timestamp_us.tolist() == [1_767_312_001_000_000, 0]
+    assert found.train.value.tolist() == [1.0, 2.5], "in order of time"
+    assert found.train.timestamp_us.tolist() == [0, 1_767_312_001_000_000]
     assert found.test.timestamp_us.tolist() == [1_700_000_000_000_000]
-    assert pairs_of(found.train) == [(0, 1), (0, 0)]
-    assert pairs_of(found.test) == [(0, 2)]
+    assert are_the_same([found.train, found.test], [[("ann", "a"), ("ann", "b")], [("ann", "c")]])
 
 
 def test_given_negatives_in_three_layouts(tmp_path: Path) -> None:
@@ -72,9 +84,10 @@ def test_given_negatives_in_three_layouts(tmp_path: Path) -> None:
     )
     texts = ["(10,11)\t100\t9\n(9,9)\t11\n", "10 100 9\n9 11\n3\n", "user,item\n10,100\n10,9\n9,11\n"]
     for text in (texts[0], texts[2], "10 100 9\n9 11\n9\n"):
-        negatives = read_split(train, test, write(tmp_path / "negatives.txt", text)).negatives
-        assert negatives is not None
-        assert sorted(pairs_of(negatives)) == [(0, 2), (1, 1), (1, 3)]
+        found = read_split(train, test, write(tmp_path / "negatives.txt", text))
+        assert found.negatives is not None
+        negatives = [("10", "100"), ("10", "9"), ("9", "11")]
+        assert are_the_same([found.train, found.test, found.negatives], [TRAIN, TEST, negatives])
 
 
 BAD = {
@@ -138,7 +151,7 @@ def test_a_test_file_that_is_the_train_file_is_refused(tmp_path: Path) -> None:
 def test_one_file_keeps_the_latest_of_repeated_pairs(tmp_path: Path) -> None:
     path = write(tmp_path / "data.csv", "user,item,rating,timestamp\na,x,1,30\na,x,2,10\na,y,3,20\nb,x,4,5\nb,x,5,5\n")
     found = read_interactions(path)
-    assert sorted(found.ratings.value.tolist()) == [1, 3, 5]  # of two at one instant, the later line
+    assert sorted(found.ratings.value.tolist()) == [1, 3, 5]  # of two at one instant, the larger value
     assert (found.n_repeated, found.file.n_rows) == (2, 5)
     assert found.file.layout.knows_order
 
@@ -146,8 +159,19 @@ def test_one_file_keeps_the_latest_of_repeated_pairs(tmp_path: Path) -> None:
 def test_a_sequence_is_in_order_of_its_lines(tmp_path: Path) -> None:
     found = read_interactions(write(tmp_path / "data.txt", "1 5\n2 3\n1 4\n1 5\n"))
     last = found.ratings.take(found.ratings.timestamp_us.argsort())
-    assert pairs_of(last) == [(1, 0), (0, 1), (0, 2)]
+    assert are_the_same([last], [[("2", "3"), ("1", "4"), ("1", "5")]])
+    assert last.user.tolist() in ([0, 1, 1], [1, 0, 0])
     assert found.n_repeated == 1
+
+
+def test_a_session_is_a_line_in_order(tmp_path: Path) -> None:
+    found = read_interactions(write(tmp_path / "data.txt", "7 5 9\n7 3\n"), Reading(format="sessions"))
+    assert (found.ratings.n_users, found.ratings.n_items) == (2, 4)
+    in_order = found.ratings.take(np.lexsort((found.ratings.timestamp_us, found.ratings.user)))
+    shorter, longer = sorted((in_order.item[in_order.user == user].tolist() for user in (0, 1)), key=len)
+    assert (len(shorter), len(longer)) == (2, 3)
+    assert shorter[0] == longer[0], "item 7 opens both"
+    assert found.file.layout.knows_order
 
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=4).filter(
@@ -165,9 +189,38 @@ def test_any_ids_survive(pairs: list[tuple[str, str]], tmp_path_factory: pytest.
         write(folder / "test.csv", "user,item\nsomebody,else\n"),
     )
     found = read_split(train, test).train
+    for side, numbers in ((0, found.user), (1, found.item)):
+        rows = Counter(Counter(pair[side] for pair in pairs).values())
+        assert Counter(Counter(numbers.tolist()).values()) == rows, "one number per id, and one id per number"
 
-    users, items = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
-    numbers = [dict(zip((pair[side] for pair in pairs), ids.tolist(), strict=True))
-               for side, ids in ((0, found.user), (1, found.item))]  # fmt: skip
-    assert [len(set(number.values())) for number in numbers] == [len(users), len(items)], "one number per id"
-    assert pairs_of(found) == [(numbers[0][user], numbers[1][item]) for user, item in pairs], "one id per number"
+
+def test_names_and_the_order_of_lines_change_no_bit(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        (*pair, rng.integers(1, 6), rng.integers(20)) for pair in {tuple(rng.integers(0, 12, 2)) for _ in range(60)}
+    ]
+    texts = [f"user,item,rating,timestamp\n{chr(10).join(lines)}\n" for lines in (
+        [f"u{user},{item},{value},{at}" for user, item, value, at in rows],
+        [f"{(user * 7) % 12},x{(item * 5) % 12:02},{value},{at}" for user, item, value, at in rows][::-1],
+    )]  # fmt: skip
+    first, second = (read_interactions(write(tmp_path / "data.csv", text)).ratings for text in texts)
+    for name in ("user", "item", "value", "timestamp_us"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+
+
+def test_lines_may_say_what_came_first_in_an_instant(tmp_path: Path) -> None:
+    path = write(tmp_path / "data.csv", "user,item,rating,timestamp\na,x,3,10\na,y,1,10\na,z,2,10\nb,x,4,9\n")
+    found = read_interactions(path, lines_are_in_order=True).ratings
+    order = np.lexsort((found.timestamp_us, found.user))
+    assert [value for value in found.value[order].tolist() if value != 4] == [3, 1, 2]
+    assert found.timestamp_us.max() == 10_000_002
+
+
+def test_lines_need_room_before_the_next_instant(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "data.csv", "user,item,ts\na,x,1700000000000000\na,y,1700000000000000\na,z,1700000000000001\n"
+    )
+    with pytest.raises(DataError, match=r"line 2: more rows of one user and instant than there are microseconds"):
+        read_interactions(path, lines_are_in_order=True)
+    with pytest.raises(SettingError, match="has no times"):
+        read_interactions(write(tmp_path / "plain.csv", "user,item\na,x\nb,x\n"), lines_are_in_order=True)

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys_pipeline.adapters.split_layouts import find_layout
+from recsys_pipeline.adapters.split_reading import Reading
 from recsys_pipeline.core.errors import SettingError, SourceError
 
 PAIR = "user = 1, item = 2"
@@ -50,7 +51,7 @@ def test_parquet_columns_go_by_name(tmp_path: Path) -> None:
     pq.write_table(pa.table({"when": [1], "itemId": [2], "user_id": ["a"], "timestamp": [1_700_000_000]}), path)
     found = find_layout(path)
     assert found.describe() == "Parquet; item = itemId, user = user_id, timestamp = timestamp (s)"
-    said = find_layout(path, columns=["timestamp", "item", "user"])
+    said = find_layout(path, Reading(columns=("timestamp", "item", "user")))
     assert said.columns == {"timestamp": "when", "item": "itemId", "user": "user_id"}
 
 
@@ -58,8 +59,8 @@ def test_what_is_said_wins(tmp_path: Path) -> None:
     path = tmp_path / "split.txt"
     path.write_text("7 8 9\n7 8 9\n")
     assert find_layout(path).describe().endswith(f"{PAIR}, value = 3")
-    assert find_layout(path, format="adjacency").format == "adjacency"
-    assert find_layout(path, columns=["item", "-", "user"]).columns == {"item": 1, "user": 3}
+    assert find_layout(path, Reading(format="adjacency")).format == "adjacency"
+    assert find_layout(path, Reading(columns=("item", "-", "user"))).columns == {"item": 1, "user": 3}
 
 
 @pytest.mark.parametrize(
@@ -68,11 +69,25 @@ def test_what_is_said_wins(tmp_path: Path) -> None:
         ("", "is empty"),
         ("\n \n", "most lines hold one field|is empty"),
         ("justonefield\n", "most lines hold one field"),
-        ("buyer,product,stars\n1,2,5\n", "does not say which column is user.*--columns"),
-        ("user,item,item_id\n1,2,5\n", "does not say which column is user"),
+        (
+            "payer,product,stars\n1,2,5\n",
+            "no known name of a column of users.*--columns user=…,item=product,value=stars",
+        ),
+        (
+            "user,item,item_id\n1,2,5\n",
+            "item and item_id may each be the item: say it, such as --columns user=user,item=item",
+        ),
         ("1,2,3,4,5\n", "5 columns and no header: say --columns"),
+        ("userID,Rcuisine\nU1,Thai\nU2,Thai\n", "no known name of a column of items"),
         ("1 2 3 4 5 6\n2 2 3 4 5 6\n", "may be a table or adjacency lists: say --format"),
-        ("1,2,3,1700000000000000000\n", "in no unit that is read"),
+        ("1,2,3,1700000000000000000\n", "four columns and none of times"),
+        ("user,item,time\n1,2,1700000000000000000\n", "in no unit that is read"),
+        (
+            "user,item,time\na,b,01-12-10 08:26\na,c,28-12-10 09:19\n",
+            "times such as '01-12-10 08:26' are not ISO 8601: say --time-format, such as '%d-%m-%y %H:%M'",
+        ),
+        ("5 6\n7 7 8\n5 9 1 2\n" * 8, "22 begin as another does.*--format sessions"),
+        ("1:\n1488844,3,2005-09-06\n822109,5,2005-05-13\n", "lines such as '1:' name the item of the lines after them"),
         ("\0\1,\2\n", "is no text"),
     ],
 )
@@ -89,6 +104,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         find_layout(tmp_path / "absent.tsv")
 
 
+def test_gzip_without_its_name_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "ratings.csv"
+    path.write_bytes(gzip.compress(b"1,2,3\n"))
+    with pytest.raises(SourceError, match=r"is packed by gzip.*let it end in \.gz"):
+        find_layout(path)
+
+
 def test_broken_parquet_is_named(tmp_path: Path) -> None:
     path = tmp_path / "half.parquet"
     path.write_bytes(b"PAR1half")
@@ -100,14 +122,14 @@ def test_broken_parquet_is_named(tmp_path: Path) -> None:
     ("options", "reason"),
     [
         ({"format": "csv"}, "format 'csv' is unknown: use table, adjacency, sequences"),
-        ({"columns": ["user", "value"]}, "name user and item"),
-        ({"columns": ["user", "item", "rating"]}, "name user and item"),
-        ({"columns": ["user", "item", "item"]}, "once each"),
-        ({"columns": ["user", "item", "value", "timestamp"]}, "has 3 columns, and --columns names 4"),
+        ({"columns": ("user", "value")}, "name user and item"),
+        ({"columns": ("user", "item", "rating")}, "name user and item"),
+        ({"columns": ("user", "item", "item")}, "once each"),
+        ({"columns": ("user", "item", "value", "timestamp")}, "has 3 columns, and --columns names 4"),
     ],
 )
 def test_wrong_options_are_refused(tmp_path: Path, options: dict, reason: str) -> None:
     path = tmp_path / "split.tsv"
     path.write_text("1\t2\t3\n")
     with pytest.raises(SettingError, match=reason):
-        find_layout(path, **options)
+        find_layout(path, Reading(**options))

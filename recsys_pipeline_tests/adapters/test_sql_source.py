@@ -8,12 +8,13 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from recsys_pipeline.adapters.sources.sql import STREAM, SqlSource
+from recsys_pipeline.adapters.sources import sql_edges
+from recsys_pipeline.adapters.sources.sql import DELIVERED, SqlSource
 from recsys_pipeline.core.dataset.days import write_periods
 from recsys_pipeline.core.dataset.sources import CountsRows, DayRange, Source
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import Window
-from recsys_pipeline_tests.adapters.sql_fixtures import COLUMNS, DAY, MIDNIGHT, Shop, at, rows_of
+from recsys_pipeline_tests.adapters.sql_fixtures import COLUMNS, DAY, Shop, at, rows_of
 
 FIRST, SECOND = Window.of_day(DAY), Window.of_day(DAY + timedelta(days=1))
 HOUR = Window(at(10), at(11))
@@ -40,10 +41,11 @@ def test_windows_are_half_open_to_the_microsecond(shop: Shop) -> None:
 def test_a_row_carries_the_contract_and_where_it_came_from(shop: Shop) -> None:
     shop.add((7, "lamp", 4.5, at(10.5)))
     stream = shop.source().interactions(FIRST)
-    assert stream.schema == STREAM
+    assert stream.schema == DELIVERED
     assert stream.read_all().to_pylist() == [
         {"user_id": "7", "item_id": "lamp", "event": "rating", "value": 4.5, "timestamp": at(10.5), "request_id": None,
-         "position": None, "propensity": None, "source_file": "events", "source_row": 1, "defect": None}
+         "position": None, "propensity": None, "source_file": "events", "source_row": 1, "defect": None,
+         "filed_at": None}
     ]  # fmt: skip
 
 
@@ -58,14 +60,40 @@ def test_a_table_without_rows_is_named(shop: Shop) -> None:
         shop.source().days()
 
 
-def test_rows_without_a_time_come_once_with_the_first_day(shop: Shop) -> None:
+def test_rows_without_a_time_come_with_every_window_and_count_for_none(shop: Shop) -> None:
     shop.add((1, "lamp", 4.5, at(1)), (2, "lamp", 4.5, at(25)))
     shop.run("insert into events (customer, product, stars, changed) values (3, 'lost', 1, 99)")
     found = shop.source()
     assert [row["item_id"] for row in rows_of(found, FIRST)] == ["lamp", "lost"]
-    assert [row["item_id"] for row in rows_of(found, SECOND)] == ["lamp"]
-    assert [row["item_id"] for row in rows_of(found, Window(MIDNIGHT, at(1)))] == ["lost"]
-    assert (found.count(FIRST), found.count(SECOND), found.count(HOUR)) == (2, 1, 0)
+    assert [row["item_id"] for row in rows_of(found, SECOND)] == ["lamp", "lost"]
+    assert (found.count(FIRST), found.count(SECOND), found.count(HOUR)) == (1, 1, 0)
+
+
+def test_a_row_of_1970_is_no_first_day_and_is_told(shop: Shop) -> None:
+    shop.add(*((number, "lamp", 1.0, at(number)) for number in range(70)))
+    shop.add((7, "old", 1.0, datetime(1970, 1, 1, 0, 0, 5, tzinfo=UTC)))
+    found = shop.source()
+    assert found.days().first == DAY
+    (old,) = [row for row in rows_of(found, SECOND) if row["item_id"] == "old"]
+    assert "timestamp 1970-01-01 00:00:05" in old["defect"]
+    assert "lies months away from all other rows" in old["defect"]
+    assert [row["item_id"] for row in rows_of(shop.source(first_day=DAY), FIRST)].count("old") == 0
+    assert shop.source(interactions={"max_gap_days": 30_000}).days().first == date(1970, 1, 1)
+
+
+def test_a_lone_row_behind_the_end_of_an_archive_is_no_last_day(shop: Shop) -> None:
+    shop.add(*((number, "lamp", 1.0, at(number) - timedelta(days=900)) for number in range(70)))
+    shop.add((7, "new", 1.0, at(0)))
+    found = shop.source(ends=True)
+    assert found.days().last == DAY - timedelta(days=898)
+    assert [row["item_id"] for row in rows_of(found, Window.of_day(DAY - timedelta(days=900)))].count("new") == 1
+
+
+def test_few_rows_of_the_edges_tell_of_a_large_table(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sql_edges, "EDGE_ROWS", 5)
+    shop.add(*((number, "lamp", 1.0, at(number)) for number in range(150)))
+    shop.add((7, "old", 1.0, at(-24 * 200)))
+    assert shop.source(ends=True).days() == DayRange(DAY, DAY + timedelta(days=6))
 
 
 def test_days_are_written_the_same_as_one_range_or_one_by_one(shop: Shop, tmp_path) -> None:
@@ -220,8 +248,18 @@ def test_text_that_is_no_time_is_delivered_once_as_a_defect(shop: Shop) -> None:
     assert [(row["source_row"], row["defect"] is None) for row in rows_of(found, FIRST)] == [
         (0, True), (1, False), (2, False), (3, False)
     ]  # fmt: skip
-    assert [row["source_row"] for row in rows_of(found, SECOND)] == [4]
-    assert (found.count(FIRST), found.count(SECOND)) == (4, 1)
+    assert [row["source_row"] for row in rows_of(found, SECOND)] == [1, 2, 3, 4], "which day keeps them the store knows"
+    assert (found.count(FIRST), found.count(SECOND)) == (1, 1)
+
+
+def test_text_that_begins_with_a_date_and_is_no_time_is_filed_under_that_date(shop: Shop) -> None:
+    told = ("2026-03-01 10:00:00", "2026-03-01 soon", "2026-03-02 10:00:00", "2026-03-02 late")
+    shop.run("create table told (id int, customer int, product text, stars real, at text, changed int)",
+             *(f"insert into told values ({n}, 1, 'lamp', 1, '{text}', 1)" for n, text in enumerate(told)))  # fmt: skip
+    found = shop.source(interactions={"table": "told", "time_unit": "iso"})
+    both = rows_of(found, Window(FIRST.start, SECOND.end))
+    assert [row["filed_at"] for row in both] == [None, FIRST.start, None, SECOND.start]
+    assert [row["filed_at"] for row in rows_of(found, SECOND)] == [None, SECOND.start]
 
 
 def test_values_of_the_wrong_type_are_defects_of_their_rows(tmp_path) -> None:
@@ -254,7 +292,7 @@ def test_every_value_of_an_epoch_beyond_all_years_is_delivered_as_a_defect(tmp_p
     assert [row["defect"] for row in rows] == [
         None, "timestamp 9999999999999 is not an epoch in s", "timestamp 'soon' is not an epoch in s",
     ]  # fmt: skip
-    assert pa.types.is_timestamp(STREAM.field("timestamp").type)
+    assert pa.types.is_timestamp(DELIVERED.field("timestamp").type)
 
 
 @pytest.mark.parametrize(("unit", "old"), [("s", "-86400"), ("iso", "'0001-12-10 08:26'"), ("iso", "'12-01-10'")])

@@ -34,7 +34,7 @@ from recsys_pipeline.core.learning.cold_start.cold_start import ItemSpace, fit_c
 from recsys_pipeline.core.learning.cold_start.config import ColdStartConfig
 from recsys_pipeline.core.learning.cold_start.features import item_features
 from recsys_pipeline.core.models.als import AlsConfig, fit
-from recsys_pipeline.core.reports.accuracy.metrics import list_metrics
+from recsys_pipeline.core.reports.accuracy.list_metrics import list_metrics
 from recsys_pipeline.core.reports.accuracy.resampling import bootstrap_means
 from recsys_pipeline.core.reports.accuracy.significance import randomisation_p_values
 from recsys_pipeline.core.reports.monitoring.priors import Profile

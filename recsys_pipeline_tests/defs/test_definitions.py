@@ -66,7 +66,7 @@ def test_every_field_of_a_form_is_described_and_has_a_default(key: str) -> None:
 
 def test_forms_are_found_where_people_look_for_them() -> None:
     assert {"embedding_size", "reg", "gravity", "seed", "use_sweep"} <= set(fields_of("models/als"))
-    assert {"image_size", "max_quarantine_share"} == set(fields_of("dataset/looks"))
+    assert {"image_size", "max_quarantine_share", "max_defect_share"} == set(fields_of("dataset/looks"))
     search = {"file", "method", "n_trials", "time_limit_s", "budget_epochs", "engine", "wandb_sweep", "seed"}
     assert search | {"trials_at_once", "validation", "n_folds"} == set(fields_of("learning/als_sweep"))
     assert search == set(fields_of("learning/stl_sweep"))
@@ -136,6 +136,8 @@ def test_facts_that_protect_users_block() -> None:
         ("reports/drift", "no_drift"): False,
         ("reports/parity", "continued_models_keep_up"): False,  # fails the run, and leaves the day its page
         **{("serving/decision", check.__name__): True for check in CHECKS},
+        ("serving/champion", "is_fresh"): False,
+        ("speed/overlay", "is_fresh"): False,
         ("speed/overlay", "vectors_are_finite"): True,
         ("speed/overlay", "nobody_counts_twice"): True,
         ("speed/overlay", "no_hour_is_missing"): False,

@@ -12,7 +12,7 @@ from recsys_pipeline_tests.processes import exit_code
 
 CONF = Path(__file__).parents[2] / "conf" / "sources"
 BOTH = {"dataset/items", "reports/daily", "reports/parity"}
-OF_NEW_ITEMS = {"models/cold_start", "neighbors/cold_vectors", "reports/new_items"}
+OF_NEW_ITEMS = {"dataset/joins", "models/cold_start", "neighbors/cold_vectors", "reports/new_items"}
 """They need interactions to learn from, and a catalogue that says what is new."""
 OF_LOOKS = {
     "dataset/looks", "folds/triplets", "learning/stl_sweep", "models/stl", "neighbors/stl_vectors",

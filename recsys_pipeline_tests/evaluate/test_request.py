@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys_pipeline.adapters.split_reading import PLAINLY, Reading
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.evaluate.arguments import add_evaluate
 from recsys_pipeline.evaluate.request import CutFile, GivenSplit, Request, parse_request
@@ -25,7 +26,7 @@ def test_a_given_split_with_settings() -> None:
     )  # fmt: skip
     assert request.files == GivenSplit(Path("a.tsv"), Path("b.tsv"), None)
     assert request.ks == (10, 20)
-    assert request.columns == ("user", "item", "-")
+    assert request.reading.columns == ("user", "item", "-")
     als, ease = request.contenders
     assert (als.spec.name, als.config.reg, als.config.use_user_bias, als.config.solver) == ("als", 0.01, True, "optax")
     assert (ease.spec.name, ease.config.reg) == ("ease", 7.0)
@@ -33,8 +34,21 @@ def test_a_given_split_with_settings() -> None:
 
 def test_one_file_to_be_cut() -> None:
     request = asked("--data", "a.csv", "--protocol", "prequential", "--test-share", "0.2", "--models", "random")
-    assert request.files == CutFile(Path("a.csv"), "prequential", 0.2)
+    assert request.files == CutFile(Path("a.csv"), "prequential", 0.2, lines_are_in_order=False)
     assert request.ks == (10, 20)
+
+
+def test_what_is_said_of_the_files() -> None:
+    plain = asked(*GIVEN, "--models", "random").reading
+    assert plain == PLAINLY, "everything is told from the content"
+    said = asked(
+        *GIVEN, "--models", "random", "--columns", "user=who, item=events[].aid", "--separator", "tab", "--encoding",
+        "latin-1", "--no-quote", "--no-header", "--time-format", "%d.%m.%Y", "--time-zone", "Europe/Berlin",
+    ).reading  # fmt: skip
+    assert said == Reading(
+        columns=("user=who", "item=events[].aid"), separator="\t", encoding="latin-1", quote=False, header=False,
+        time_format="%d.%m.%Y", time_zone="Europe/Berlin",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -65,3 +79,17 @@ def test_one_file_to_be_cut() -> None:
 def test_what_is_wrong_is_named(options: list[str], reason: str) -> None:
     with pytest.raises(SettingError, match=reason):
         asked(*options)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--data", "a.csv", "--protocol", "leave_last_out", "--tie-seeds", "0"], "at least one order"),
+        (["--data", "a.csv", "--protocol", "leave_last_out", "--tie-seeds", "3", "--tie-order", "lines"], "leave out"),
+        ([*GIVEN, "--tie-seeds", "3"], "only cuts of --data"),
+        (["--data", "a.csv", "--protocol", "day_by_day", "--tie-seeds", "3"], "only cuts of --data"),
+    ],
+)
+def test_orders_of_ties_that_cannot_be_tried_are_refused(options: list[str], reason: str) -> None:
+    with pytest.raises(SettingError, match=reason):
+        asked(*options, "--models", "popularity")

@@ -16,6 +16,7 @@ from recsys_pipeline.adapters.sources.files_config import (
     LookFiles,
     TextTable,
 )
+from recsys_pipeline.adapters.sources.identifiers import identifier_sql
 from recsys_pipeline.adapters.sources.text_lists import list_elements
 from recsys_pipeline.adapters.sources.text_tables import (
     failures_named,
@@ -54,7 +55,8 @@ def table_items(
         ]
     )
     select = f"""
-        select item_id, coalesce(title, '') as title, {_categories(config)} as categories, {price} as price,
+        select {identifier_sql("item_id")} as item_id,
+               coalesce(title, '') as title, {_categories(config)} as categories, {price} as price,
                {available} as available, {created} as created_at, image,
                source_file, source_row, case {defect} end as defect
         from (select source_file, source_row, defect, {texts}{", fields" if config.category_flags else ""} from rows)
@@ -85,7 +87,8 @@ def table_looks(con: duckdb.DuckDBPyConnection, root: Path, paths: list[Path], c
         broken = " ".join(unreadable(side, sides[side], f'"{side}"', "a number") for side in SIDES)
         defect = f"case when defect is not null then defect {broken} end"
     select = f"""
-        select {_id_of("scene", columns)} as scene_id, {_id_of("product", columns)} as product_id,
+        select {identifier_sql(_id_of("scene", columns))} as scene_id,
+               {identifier_sql(_id_of("product", columns))} as product_id,
                {"category" if "category" in columns else _folder("product_image")} as category,
                scene_image, product_image, {box} as bbox, source_file, source_row, {defect} as defect
         from rows

@@ -13,19 +13,21 @@ that was once read as empty would hide what comes.
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
+from recsys_pipeline.adapters.sources.file_shares import Share, delivered, new_undated
 from recsys_pipeline.adapters.sources.files_config import InteractionFiles
 from recsys_pipeline.adapters.sources.interaction_files import interaction_rows
 from recsys_pipeline.adapters.sources.root_folder import files_below
 from recsys_pipeline.adapters.sources.text_tables import failures_named
-from recsys_pipeline.core.dataset.schema import INTERACTIONS, TRACE, open_duckdb
+from recsys_pipeline.core.dataset.far_days import Body, body_of
+from recsys_pipeline.core.dataset.schema import FILED_AT, INTERACTIONS, TRACE, open_duckdb
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import DAY, Window
@@ -35,32 +37,20 @@ logger = logging.getLogger(__name__)
 BATCH_ROWS = 100_000
 UNREADABLE_SHARE = 0.01
 """Of the rows of a file, as many as a run puts aside before it fails."""
-STREAM = pa.schema([field.with_nullable(True) for field in [*INTERACTIONS, *TRACE]])
+STREAM = pa.schema([field.with_nullable(True) for field in [*INTERACTIONS, *TRACE, FILED_AT]])
 LAST = datetime.max.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class _Share:
-    """What one file delivers: events in `[start, end)`, and at `start` the rows whose time cannot be read.
-
-    `strict` marks files whose rows must all lie in that span; those that do not are delivered at `start` as defects.
-    """
-
-    path: Path
-    start: datetime
-    end: datetime
-    strict: bool = False
 
 
 class EventFiles:
     """The files of `[interactions]` below the root of a source."""
 
-    def __init__(self, root: Path, config: InteractionFiles, source: str) -> None:
+    def __init__(self, root: Path, config: InteractionFiles, source: str, first_day: date | None = None) -> None:
         self.root = root
         self.config = config
         self.source = source
+        self.first_day = first_day
         self._known_dates: dict[Path, date] = {}
-        self._known_spans: dict[tuple[Path, int, int], tuple[datetime, datetime] | None] = {}
+        self._known_days: dict[tuple[Path, int, int], Counter[date]] = {}
 
     def days(self) -> DayRange:
         """From the data: for `file` by reading the times once, else by the dates in the paths."""
@@ -71,8 +61,13 @@ class EventFiles:
         if self.config.layout == "releases":
             releases = self._releases()
             return DayRange(releases[0].start.date(), (releases[-1].end - DAY).date())
-        spans = [span for _, span in self._spans()]
-        return DayRange(min(first for first, _ in spans).date(), max(last for _, last in spans).date())
+        body = self.body()
+        return DayRange(body.first, body.last)
+
+    def body(self) -> Body:
+        """Layout `file`: the days of all files, from the times, without lone far ones."""
+        counted = self._counted()
+        return self._body(sum((rows for _, rows in counted), Counter()), counted[0][0])
 
     def read(self, window: Window) -> pa.RecordBatchReader:
         """Events of the window; rows that cannot be read carry a `defect` with the offending text.
@@ -88,16 +83,28 @@ class EventFiles:
         """The files that hold the window's events; none for days whose file is not there."""
         return [share.path for share in self._shares(window)]
 
+    def files_by_day(self, window: Window) -> dict[date, list[Path]]:
+        """The files that hold each day's events; days whose file is not there are left out."""
+        shares, found = self._shares(window), {}
+        for day in window.days():
+            own = Window.of_day(day)
+            paths = [share.path for share in shares if share.start < own.end and own.start < share.end]
+            if paths:
+                found[day] = paths
+        return found
+
     def check(self) -> None:
         """Raise `SourceError` where the newest file (of layout `file` any) cannot be read to its end, lacks a column or
         has no readable time in more than `UNREADABLE_SHARE` of its rows.
         """
         if self.config.layout == "file":
-            paths = [path for path, _ in self._spans()]
+            self.body()
+            paths = self._paths()
         else:
-            paths = [path for _, path in self._dated_files[-1:] if self._span(path) is not None]
+            paths = [path for _, path in self._dated_files[-1:]]
         for path in paths:
-            self._check_times(path)
+            if self._rows_by_day(path):
+                self._check_times(path)
 
     def _check_times(self, path: Path) -> None:
         with failures_named(path), open_duckdb() as con:
@@ -123,7 +130,26 @@ class EventFiles:
         for path in paths:
             if path not in self._known_dates:
                 self._known_dates[path] = self._date_of(self._relative(path))
-        return sorted(((self._known_dates[path], path) for path in paths), key=lambda dated: dated[0])
+        dated = [(self._known_dates[path], path) for path in paths]
+        return self._near(sorted((one for one in dated if one[0] >= self._first), key=lambda one: one[0]))
+
+    def _near(self, dated: list[tuple[date, Path]]) -> list[tuple[date, Path]]:
+        """Raise `SourceError` for files whose dates lie far and alone: a name is easily mistyped."""
+        if not dated:
+            raise SourceError(f"source {self.source} has no file of first_day = {self.first_day} or later")
+        far = body_of(Counter(day for day, _ in dated), self.config.max_gap_days, self.first_day is not None).far
+        if far:
+            names = ", ".join(self._relative(path) for day, path in dated if day in far)
+            raise SourceError(
+                f"{names}: months away from the dates of all other files of source {self.source}. Correct the name, "
+                "set first_day, or set interactions.max_gap_days above the gap"
+            )
+        return dated
+
+    @property
+    def _first(self) -> date:
+        """No day before it is part of the source."""
+        return self.first_day or date.min
 
     def _date_of(self, name: str) -> date:
         match = re.search(self.config.date_pattern, name)
@@ -134,17 +160,17 @@ class EventFiles:
                 f"{name} has no ISO date where interactions.date_pattern {self.config.date_pattern!r} looks for it"
             ) from error
 
-    def _shares(self, window: Window) -> list[_Share]:
+    def _shares(self, window: Window) -> list[Share]:
         """The files that the window needs, each with the span that it delivers."""
         if self.config.layout == "file":
-            shares = [_Share(path, _midnight(span[0].date()), LAST) for path, span in self._spans()]
+            shares = self._growing()
         elif self.config.layout == "days":
-            shares = [_Share(path, _midnight(day), _midnight(day) + DAY, True) for day, path in self._dated_files]
+            shares = [Share(path, _midnight(day), _midnight(day) + DAY, "days") for day, path in self._dated_files]
         else:
             shares = self._releases()
         return [share for share in shares if share.start < window.end and window.start < share.end]
 
-    def _refuse_absent_days(self, shares: list[_Share], window: Window) -> None:
+    def _refuse_absent_days(self, shares: list[Share], window: Window) -> None:
         there = {share.start.date() for share in shares}
         absent = [day for day in window.days() if day not in there]
         if absent:
@@ -154,7 +180,7 @@ class EventFiles:
                 "file is there; give it a file without rows where it had no events"
             )
 
-    def _releases(self) -> list[_Share]:
+    def _releases(self) -> list[Share]:
         dated = self._dated_files
         ends = [_midnight(day) - self.config.settle_days * DAY for day, _ in dated]
         if len(set(ends)) < len(ends):
@@ -162,53 +188,71 @@ class EventFiles:
                 f"source {self.source} has two releases of one date: interactions.path must name one each"
             )
         oldest = dated[0][1]
-        span = self._span(oldest)
-        if span is None:
+        rows = self._rows_by_day(oldest)
+        if not rows:
             raise SourceError(f"{oldest} is the first release and is empty: remove it")
-        starts = [_midnight(span[0].date()), *ends[:-1]]
-        return [_Share(path, start, end) for (_, path), start, end in zip(dated, starts, ends, strict=True)]
+        starts = [_midnight(self._body(rows, oldest).first), *ends[:-1]]
+        earlier = [None, *(path for _, path in dated)]
+        return [
+            Share(path, start, end, "releases", before)
+            for (_, path), start, end, before in zip(dated, starts, ends, earlier[:-1], strict=True)
+        ]
 
-    def _spans(self) -> list[tuple[Path, tuple[datetime, datetime]]]:
-        """Files of layout `file` that have rows, each with its first and last time."""
+    def _growing(self) -> list[Share]:
+        """Layout `file`: each file from its first day in the body on."""
+        body = self.body()
+        end = _midnight(min(day for day in body.far if day > body.last)) if body.after else LAST
+        return [
+            Share(path, _midnight(min((day for day in rows if day >= body.first), default=body.first)), end, "file")
+            for path, rows in self._counted()
+        ]
+
+    def _counted(self) -> list[tuple[Path, Counter[date]]]:
+        """Files of layout `file` that have rows, each with their number by day."""
         paths = self._paths()
-        spans = [(path, span) for path in paths if (span := self._span(path)) is not None]
-        if not spans:
+        counted = [(path, rows) for path in paths if (rows := self._rows_by_day(path))]
+        if not counted:
             raise SourceError(f"{paths[0]} has no rows: check interactions.path of source {self.source}")
-        return spans
+        return counted
 
-    def _span(self, path: Path) -> tuple[datetime, datetime] | None:
-        """First and last readable time in a file, None where it has no rows; read once per version of the file."""
+    def _body(self, rows: Counter[date], path: Path) -> Body:
+        kept = {day: count for day, count in rows.items() if day >= self._first}
+        if not kept:
+            raise SourceError(f"{path} has no row of first_day = {self.first_day} or later")
+        return body_of(kept, self.config.max_gap_days, self.first_day is not None)
+
+    def _rows_by_day(self, path: Path) -> Counter[date]:
+        """Rows with a readable time in a file, by day; none where it has no rows. Read once per version of the file."""
         stat = path.stat()
         version = (path, stat.st_size, stat.st_mtime_ns)
-        if version not in self._known_spans:
+        if version not in self._known_days:
             with failures_named(path), open_duckdb() as con:
                 rows = interaction_rows(con, self.root, path, self.config)
-                found = con.execute(f"select count(*), min(timestamp), max(timestamp) from ({rows})").fetchall()[0]
-                if found[0] and found[1] is None:
+                found = dict(con.execute(f"select timestamp::date, count(*) from ({rows}) group by 1").fetchall())
+                if set(found) == {None}:
                     first = con.execute(f"select source_row, defect from ({rows}) order by 1 limit 1").fetchall()[0]
                     raise SourceError(
                         f"no row of {path} has a readable time (row {first[0]}: {first[1]}): "
                         "check interactions.time_unit (or time_format) and its column"
                     )
-            self._known_spans[version] = (found[1], found[2]) if found[0] else None
-        return self._known_spans[version]
+            self._known_days[version] = Counter({day: count for day, count in found.items() if day is not None})
+        return self._known_days[version]
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
-    def _stream(self, shares: list[_Share], window: Window) -> Iterator[pa.RecordBatch]:
+    def _stream(self, shares: list[Share], window: Window) -> Iterator[pa.RecordBatch]:
         for share in shares:
             self._warn_of_late_rows(share)
             with failures_named(share.path), open_duckdb() as con:
                 for batch in con.sql(self._share_sql(con, share, window)).to_arrow_reader(BATCH_ROWS):
                     yield batch.cast(STREAM)
 
-    def _warn_of_late_rows(self, share: _Share) -> None:
+    def _warn_of_late_rows(self, share: Share) -> None:
         """Say how many events a release adds to the time before its span: they are in no other release's span."""
-        paths = [path for _, path in self._dated_files] if self.config.layout == "releases" else []
-        if share.path not in paths[1:]:
+        earlier = share.earlier
+        if earlier is None:
             return
-        earlier = paths[paths.index(share.path) - 1]
         counts = []
         for path in (earlier, share.path):
             with failures_named(path), open_duckdb() as con:
@@ -222,21 +266,11 @@ class EventFiles:
                 *(share.path.name, counts[1] - counts[0], share.start.isoformat(), earlier.name),
             )
 
-    def _share_sql(self, con: duckdb.DuckDBPyConnection, share: _Share, window: Window) -> str:
-        span = f"timestamptz '{share.start.isoformat()}' and timestamp < timestamptz '{share.end.isoformat()}'"
-        defect, known = "defect", "timestamp is not null"
-        if share.strict:
-            known = f"timestamp >= {span}"
-            outside = f"'timestamp ' || timestamp || ' is outside {share.start.date()}, the day of its file'"
-            defect = f"case when defect is null and not ({known}) then {outside} else defect end"
-        start, end = (edge.isoformat() for edge in (max(share.start, window.start), min(share.end, window.end)))
-        return f"""
-            select * exclude (delivered) from (
-                select * replace ({defect} as defect),
-                       case when {known} then timestamp else timestamptz '{share.start.isoformat()}' end as delivered
-                from ({interaction_rows(con, self.root, share.path, self.config)}))
-            where delivered >= timestamptz '{start}' and delivered < timestamptz '{end}'
-        """
+    def _share_sql(self, con: duckdb.DuckDBPyConnection, share: Share, window: Window) -> str:
+        rows = interaction_rows(con, self.root, share.path, self.config)
+        if share.earlier is not None and share.start >= window.start:
+            rows = new_undated(rows, interaction_rows(con, self.root, share.earlier, self.config))
+        return delivered(rows, share, window, self._first)
 
 
 def _midnight(day: date) -> datetime:

@@ -5,6 +5,7 @@ from pathlib import Path
 import duckdb
 
 from recsys_pipeline.adapters.sources.files_config import InteractionFiles
+from recsys_pipeline.adapters.sources.identifiers import identifier_sql
 from recsys_pipeline.adapters.sources.text_lists import list_elements
 from recsys_pipeline.adapters.sources.text_tables import plain_number, text_rows, unreadable, whole_number
 from recsys_pipeline.core.dataset.schema import quoted
@@ -27,7 +28,8 @@ def interaction_rows(con: duckdb.DuckDBPyConnection, root: Path, path: Path, con
     """
     event = "event" if config.event is None else quoted(config.event)
     typed = f"""
-        select source_row, split_defect, {_user_id(config)} as user_id, item_id, {event} as event, value as value_text,
+        select source_row, split_defect, {identifier_sql(_user_id(config))} as user_id,
+               {identifier_sql("item_id")} as item_id, {event} as event, value as value_text,
                {_value(config, event)} as value, time_text, timestamp, request_id, position as position_text,
                {whole_number(plain_number("position", config))} as position, propensity as propensity_text,
                try_cast({plain_number("propensity", config)} as float) as propensity
@@ -56,7 +58,7 @@ def _user_id(config: InteractionFiles) -> str:
         return "user_id"
     # The earliest event of a user is the same in every release, whatever number the release gives to the user. Measured
     # over the 14 MovieTweetings releases: it changed for 2 of 21,081 users, and 15 pairs of users share theirs; each
-    # such pair becomes one user, whose doubled rating goes to the quarantine (15 of 141,603 rows).
+    # such pair becomes one user, whose doubled rating is a repeat (15 of 141,603 rows).
     first = "min(case when timestamp is not null then (timestamp, item_id) end) over (partition by user_id)"
     return f"coalesce(epoch_us({first}[1]) // 1000000 || '-' || {first}[2], user_id)"
 

@@ -17,17 +17,22 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
+from recsys_pipeline.adapters.sources.declared_meaning import declared_meaning
 from recsys_pipeline.adapters.sources.root_folder import read_image
 from recsys_pipeline.adapters.sources.sql_config import SqlConfig, SqlInteractions, SqlTable, load_sql_config
 from recsys_pipeline.adapters.sources.sql_database import ReadOnlyDatabase
+from recsys_pipeline.adapters.sources.sql_edges import TimeEdges, filed, stray_rows, with_stray_times_told
 from recsys_pipeline.adapters.sources.sql_tables import Rows, SqlSection, interaction_batch, item_table, look_table
 from recsys_pipeline.adapters.sources.sql_times import Clock, wrong_unit
-from recsys_pipeline.core.dataset.schema import INTERACTIONS, TRACE
+from recsys_pipeline.core.dataset.far_days import Body
+from recsys_pipeline.core.dataset.schema import FILED_AT, INTERACTIONS, TRACE
+from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import Window
 
 STREAM = pa.schema([field.with_nullable(True) for field in [*INTERACTIONS, *TRACE]])
+DELIVERED = STREAM.append(FILED_AT)
 
 
 class SqlSource:
@@ -38,6 +43,15 @@ class SqlSource:
         self.name = config.name
         self.provides = frozenset(name for name in ("interactions", "items", "looks") if getattr(config, name))
         self.database = ReadOnlyDatabase(config.url, config.name)
+
+    @property
+    def meaning(self) -> SourceMeaning:
+        """From `[events]` and `[interactions]`; another server, database or table is another source."""
+        config = self.config
+        url = sa.make_url(config.url.get_secret_value())
+        place = [url.get_backend_name(), url.host, url.port, url.database]
+        origin = json.dumps([*place, config.interactions.table if config.interactions else ""])
+        return declared_meaning(config.interactions, config.events, origin, config.moved_from)
 
     @classmethod
     def from_toml(cls, path: Path) -> "SqlSource":
@@ -52,21 +66,21 @@ class SqlSource:
         if self.config.interactions is None:
             assert self.config.first_day is not None  # SqlConfig sees to it
             return DayRange(self.config.first_day, None)
-        tomorrow = datetime.combine(datetime.now(UTC).date() + timedelta(days=1), time(), UTC)
-        found = self._span(Window(self._clock.first, tomorrow))
-        if found is None:
+        body = self._body()
+        if body is None:
+            since = f" since first_day = {self.config.first_day}" if self.config.first_day else ""
             raise SourceError(
-                f"{self._events.place} has no row with a time up to today: check interactions.columns.timestamp and "
-                f"interactions.time_unit of source {self.name}"
+                f"{self._events.place} has no row with a time up to today{since}: check interactions.columns.timestamp "
+                f"and interactions.time_unit of source {self.name}"
             )
-        return DayRange(found[0], found[1] if self.config.ends else None)
+        return DayRange(body.first, body.last if self.config.ends else None)
 
     def interactions(self, window: Window) -> pa.RecordBatchReader:
         """Events of the window; a value that is not of its column's type makes its row a defect.
 
-        Rows without a readable time come with the first day. Raises `SourceError`, before or while streaming.
+        Rows without a usable time come with every window. Raises `SourceError`, before or while streaming.
         """
-        return pa.RecordBatchReader.from_batches(STREAM, self._stream(window))
+        return pa.RecordBatchReader.from_batches(DELIVERED, self._stream(window))
 
     def items(self, as_of: datetime) -> pa.Table:
         """The catalogue as it is now, without items whose `created_at` is at or after `as_of`."""
@@ -98,6 +112,11 @@ class SqlSource:
             self.database.first(section.select().limit(1), section.place)
         self._item_clock()
 
+    def far_days(self) -> str:
+        """Lone far days of events, in words."""
+        body = self._body()
+        return body.told() if body else ""
+
     def fingerprint(self, window: Window, table: str = "interactions") -> str:
         """Digest of the section, and of the number of rows (in the window) and their greatest watermark.
 
@@ -106,16 +125,14 @@ class SqlSource:
         watermark only the number of rows tells.
         """
         section = self._section(table)
-        conditions = self._conditions(window) if table == "interactions" else [sa.true()]
-        seen = [self._marks(section, condition) for condition in conditions]
-        document = [section.config.model_dump(mode="json"), seen]
+        condition = self._clock.inside(window) if table == "interactions" else sa.true()
+        document = [section.config.model_dump(mode="json"), [self._marks(section, condition)]]
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
     def count(self, window: Window) -> int:
-        """Rows that `interactions(window)` would deliver."""
-        statements = [sa.select(sa.func.count()).select_from(self._events.origin).where(where)
-                      for where in self._conditions(window)]  # fmt: skip
-        return sum(int(self.database.first(statement, self._events.place)) for statement in statements)
+        """Rows with a time in the window."""
+        statement = sa.select(sa.func.count()).select_from(self._events.origin).where(self._clock.inside(window))
+        return int(self.database.first(statement, self._events.place))
 
     def _marks(self, section: SqlSection, where: sa.ColumnElement[bool]) -> list[Any]:
         """Number of rows; and those with a watermark, the greatest as text, and how many have that."""
@@ -124,25 +141,30 @@ class SqlSource:
 
     def _stream(self, window: Window) -> Iterator[pa.RecordBatch]:
         section = self._events
-        for condition in self._conditions(window):
+        for is_stray, condition in enumerate([self._clock.inside(window), stray_rows(self._known_body, self._clock)]):
             for rows in self._batches(section.select().where(condition), section):
-                yield interaction_batch(rows, section, self._clock, self._interactions, STREAM)
-
-    def _conditions(self, window: Window) -> list[sa.ColumnElement[bool]]:
-        """Which rows the window delivers; those without a readable time where it begins the first day."""
-        return [self._clock.inside(window)] + ([self._clock.unreadable()] if self._opens(window) else [])
+                batch = interaction_batch(rows, section, self._clock, self._interactions, STREAM)
+                yield with_stray_times_told(batch) if is_stray else filed(batch, rows, self._clock, window)
 
     def _batches(self, statement: sa.Select[*tuple[Any, ...]], section: SqlSection) -> Iterator[Rows]:
         return self.database.stream(statement, self.config.batch_rows, section.place)
 
-    def _opens(self, window: Window) -> bool:
-        """Whether the window begins the source's first day, with which rows without a time are delivered."""
-        return window.start <= self._first_instant < window.end
-
     @cached_property
-    def _first_instant(self) -> datetime:
-        """Start of the first day, found once: only rows without a time depend on it."""
-        return datetime.combine(self.days().first, time(), UTC)
+    def _known_body(self) -> Body | None:
+        """The body, found once: only rows without a usable time depend on it."""
+        return self._body()
+
+    def _body(self) -> Body | None:
+        """The days of the events up to today, without lone far ones; none where there is no row with a time."""
+        first, now = self.config.first_day, datetime.now(UTC)
+        tomorrow = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
+        window = Window(datetime.combine(first, time(), UTC) if first else self._clock.first, tomorrow)
+        span = self._span(window)
+        if span is None:
+            return None
+        return TimeEdges(self.database, self._events, self._clock).body(
+            window, span, self._interactions.max_gap_days, first is not None
+        )
 
     def _span(self, window: Window) -> tuple[date, date] | None:
         """First and last day with rows in the window; each bound by itself, as an index gives it."""

@@ -84,6 +84,7 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     (): SqlConfig,
     ("interactions",): SqlInteractions,
     ("interactions", "columns"): InteractionColumns,
+    ("events",): shared.EventsSection,
     ("items",): SqlItems,
     ("items", "columns"): ItemColumns,
     ("looks",): SqlLooks,

@@ -16,6 +16,7 @@ from recsys_pipeline.adapters.sources.sql_values import (
     Converted,
     Values,
     defects,
+    identifiers,
     lists,
     numbers,
     texts,
@@ -101,7 +102,8 @@ def interaction_batch(
     """Events, with a `defect` where a value is not of its column's type or an event has no value."""
     values, n = section.values(rows), len(rows)
     absent = (None,) * n
-    found = {name: texts(name, values.get(name, absent)) for name in ("user_id", "item_id", "request_id")}
+    found = {name: identifiers(name, values[name]) for name in ("user_id", "item_id")}
+    found["request_id"] = texts("request_id", values.get("request_id", absent))
     event = texts("event", values["event"]) if "event" in values else Converted(pa.array([config.event] * n), {})
     found |= {"event": event, "timestamp": clock.read("timestamp", values["timestamp"])}
     found["value"] = numbers("value", values["value"], pa.float32()) if "value" in values else _given(event, config)
@@ -133,7 +135,7 @@ def item_table(
     absent = (None,) * n
     title = texts("title", values.get("title", absent))
     found = {
-        "item_id": texts("item_id", values["item_id"]),
+        "item_id": identifiers("item_id", values["item_id"]),
         "title": Converted(pc.fill_null(title.column, ""), title.wrong),
         "categories": lists("categories", values.get("categories", absent), separator),
         "price": numbers("price", values.get("price", absent), pa.float64()),
@@ -153,7 +155,7 @@ def look_table(batches: Iterator[Rows], section: SqlSection) -> pa.Table:
     rows = [row for batch in batches for row in batch]
     values, n = section.values(rows), len(rows)
     names = ("scene_id", "product_id", "category", "scene_image", "product_image")
-    found = {name: texts(name, values[name]) for name in names}
+    found = {name: (identifiers if name.endswith("_id") else texts)(name, values[name]) for name in names}
     sides = [numbers(side, values.get(side, (None,) * n), pa.float32()) for side in SIDES]
     boxes = zip(*(side.column.to_pylist() for side in sides), strict=True)
     column = pa.array([None if None in box else list(box) for box in boxes], pa.list_(pa.float32()))

@@ -12,6 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from recsys_pipeline.adapters.sources.identifiers import identifier
+
 Values = tuple[Any, ...]
 
 
@@ -36,6 +38,12 @@ def texts(name: str, values: Values) -> Converted:
     if kinds == {int} and all(abs(value or 0) < 2**63 for value in values):
         return Converted(pa.array(values, pa.int64()).cast(pa.string()), {})
     return each(name, values, _text, pa.string(), "text or a whole number")
+
+
+def identifiers(name: str, values: Values) -> Converted:
+    """Ids: texts, written alike in every table."""
+    found = texts(name, values)
+    return Converted(pa.array([identifier(text) for text in found.column.to_pylist()], pa.string()), found.wrong)
 
 
 def _text(value: Any) -> str:

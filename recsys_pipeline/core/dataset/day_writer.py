@@ -5,21 +5,24 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys_pipeline.core.dataset.schema import INTERACTIONS, QUARANTINE, quarantine_rows
+from recsys_pipeline.core.dataset.events import EXPOSURE, EventMeaning
+from recsys_pipeline.core.dataset.schema import FILED_AT, INTERACTIONS, QUARANTINE, quarantine_rows
+from recsys_pipeline.core.dataset.shares import Tally
+from recsys_pipeline.core.dataset.undated import bad_by_file, files_of
 from recsys_pipeline.core.types import DAY, EPOCH, HOUR_KEY, Window
 
 INTERACTIONS_FILE = "interactions.parquet"
 QUARANTINE_FILE = "quarantine.parquet"
+UNDATED_FILE = ".undated.parquet"
+"""Rows that no period of the window can claim, until it is known which are new."""
 EVENT_KEY = ("user_id", "item_id", "event", "timestamp", "request_id")
-"""Rows that agree in these are one event; the first by source file and row (then by value) stays."""
+"""Rows that agree in these are one event, unless the source says otherwise; the one of the largest value stays."""
 ROW_GROUP = 131_072
-DUPLICATE = f"duplicate: an earlier row has the same {', '.join(EVENT_KEY)}"
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class PeriodFile:
     """One written day or hour. Paths are relative to the directory given to `write_periods`.
 
     `digest` identifies the rows as a multiset: it does not depend on their order, on the Parquet encoding, or on
-    the window with which the period was read. `rows` excludes `quarantined`.
+    the window with which the period was read. `rows` excludes `quarantined` and `repeats`.
     """
 
     start: datetime
@@ -38,6 +41,12 @@ class PeriodFile:
     digest: str
     quarantine_path: Path
     quarantined: int
+    repeats: int = 0
+    """Rows that say once more what another row says, and are no events of their own."""
+    without_time: int = 0
+    """Of the quarantined those that no day could claim by a time: the last rows of the quarantine."""
+    source_mark: str = ""
+    """Digest of all rows, good and bad, as the source gave them, but for those without a time."""
 
     @property
     def day(self) -> date:
@@ -54,11 +63,12 @@ def digest_rows(count: int, low: int, high: int) -> str:
     return hashlib.sha256(f"{count}:{low}:{high}".encode()).hexdigest()
 
 
-class _ParquetStream:
+class ParquetStream:
     """A Parquet file with row groups of one size, however its rows arrive, so that its bytes repeat."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.rows = 0
+        self.path = path
         self.schema = schema
         self.writer = pq.ParquetWriter(path, schema, compression="zstd")
         self.waiting: list[pa.Table] = []
@@ -83,21 +93,26 @@ class _ParquetStream:
 class _Period:
     """The day or hour that is being written: its two files and the sums of its digest."""
 
-    clean: _ParquetStream
-    quarantine: _ParquetStream
+    clean: ParquetStream
+    quarantine: ParquetStream
     sums: np.ndarray = field(default_factory=lambda: np.zeros(2, np.uint64))
     last: pa.Table | None = None
+    repeats: int = 0
+    tally: Tally = field(default_factory=Tally)
+    given: np.ndarray = field(default_factory=lambda: np.zeros(2, np.uint64))
+    """The sums over all rows as the source gave them."""
 
-    def add(self, rows: pa.Table) -> pa.Table:
-        """Write the next rows in canonical order; returns those that went to the quarantine."""
+    def add(self, rows: pa.Table, meaning: EventMeaning) -> pa.Table:
+        """Write the next rows in canonical order; returns those that belong into the quarantine."""
         broken = rows.column("reason").is_valid().to_numpy()
         bad = rows.filter(pa.array(broken))
         clean = rows.filter(pa.array(~broken)) if broken.any() else rows
         copies = self._copies(clean)
-        if copies.any():
-            bad = pa.concat_tables([bad, _with_reason(clean.filter(pa.array(copies)), DUPLICATE)])
-            clean = clean.filter(pa.array(~copies))
-        self.sums += np.array([np.sum(clean.column(half).to_numpy(), dtype=np.uint64) for half in ("low", "high")])
+        if meaning.repeats == "count":  # an item is shown once at a place of a list, however often that is logged
+            copies &= meaning.signs(clean) == EXPOSURE
+        self.repeats += int(copies.sum())
+        clean = clean.filter(pa.array(~copies)) if copies.any() else clean
+        self.sums += _hash_sums(clean)
         self.clean.add(clean.select(INTERACTIONS.names).cast(INTERACTIONS))
         return bad
 
@@ -118,46 +133,48 @@ class _Period:
         return copies[start:]
 
 
-def _with_reason(rows: pa.Table, reason: str) -> pa.Table:
-    reasons = pa.array([reason] * rows.num_rows, pa.string())
-    return rows.set_column(rows.column_names.index("reason"), "reason", reasons)
+def _hash_sums(rows: pa.Table) -> np.ndarray:
+    return np.array([np.sum(rows.column(half).to_numpy(), dtype=np.uint64) for half in ("low", "high")])
 
 
 class PeriodsWriter:
     """Takes the rows of a window in canonical order, through `add`, and keeps one day or hour open at a time.
 
-    Rows carry the contract's columns, `source_file`, `source_row`, `reason`, `period` (their number since 1970), and
-    the halves of their hash, `low` and `high`.
+    Rows carry the contract's columns, `source_file`, `source_row`, `reason`, `period` (their number since 1970, null
+    for rows that no period can claim, which come last), and the halves of their hash, `low` and `high`.
     """
 
-    def __init__(self, directory: Path, window: Window, period: timedelta = DAY) -> None:
+    def __init__(self, directory: Path, window: Window, period: timedelta, meaning: EventMeaning) -> None:
         self.directory = directory
+        self.meaning = meaning
         self.period = period
         self.starts = window.periods(period)
         self.written: list[PeriodFile] = []
-        self.first_bad: dict[str, Any] | None = None
+        self.tallies: dict[datetime, Tally] = {}
         self.open: tuple[datetime, _Period] | None = None
+        self.undated = ParquetStream(directory / UNDATED_FILE, QUARANTINE)
 
     def add(self, rows: pa.Table) -> None:
-        numbers = rows.column("period").to_numpy()
-        cuts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+        in_time = rows.num_rows - rows.column("period").null_count
+        numbers = rows.column("period").slice(0, in_time).to_numpy()
+        cuts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), in_time]
         for start, end in pairwise(cuts):
             if end > start:
                 self._add_to(EPOCH + int(numbers[start]) * self.period, rows.slice(start, end - start))
+        if in_time < rows.num_rows:
+            self.undated.add(_put_aside(rows.slice(in_time)))
 
     def _add_to(self, start: datetime, rows: pa.Table) -> None:
         while self.open is None or self.open[0] < start:
             self._next()
-        bad = self.open[1].add(rows)
+        files = self.open[1]
+        bad = files.add(rows, self.meaning)
+        files.given += _hash_sums(rows)
+        files.tally.rows.update(files_of(rows))
         if bad.num_rows:
-            self.open[1].quarantine.add(quarantine_rows(bad.drop_columns(["period", "low", "high"])))
-            self._remember_first(bad)
-
-    def _remember_first(self, bad: pa.Table) -> None:
-        by_place = [("source_file", "ascending"), ("source_row", "ascending")]
-        found = bad.select([*QUARANTINE.names[:3]]).sort_by(by_place).slice(0, 1).to_pylist()[0]
-        if self.first_bad is None or _place(found) < _place(self.first_bad):
-            self.first_bad = found
+            files.quarantine.add(_put_aside(bad))
+            for count, first in bad_by_file(bad):
+                files.tally.add_bad(count, first)
 
     def _next(self) -> bool:
         """Close the open period and open the next; False after the last."""
@@ -169,8 +186,8 @@ class PeriodsWriter:
             return False
         folder = self.directory / self._partition(start)
         folder.mkdir(parents=True)
-        clean = _ParquetStream(folder / INTERACTIONS_FILE, INTERACTIONS)
-        self.open = (start, _Period(clean, _ParquetStream(folder / QUARANTINE_FILE, QUARANTINE)))
+        clean = ParquetStream(folder / INTERACTIONS_FILE, INTERACTIONS)
+        self.open = (start, _Period(clean, ParquetStream(folder / QUARANTINE_FILE, QUARANTINE)))
         return True
 
     def _partition(self, start: datetime) -> str:
@@ -179,6 +196,7 @@ class PeriodsWriter:
     def _closed(self, start: datetime, files: _Period) -> PeriodFile:
         files.clean.close()
         files.quarantine.close()
+        self.tallies[start] = files.tally
         low, high = (int(half) for half in files.sums)
         partition = self._partition(start)
         return PeriodFile(
@@ -189,13 +207,16 @@ class PeriodsWriter:
             digest=digest_rows(files.clean.rows, low, high),
             quarantine_path=Path(partition) / QUARANTINE_FILE,
             quarantined=files.quarantine.rows,
+            repeats=files.repeats,
+            source_mark=digest_rows(files.tally.rows.total(), *(int(half) for half in files.given)),
         )
 
     def close(self) -> list[PeriodFile]:
         while self._next():
             pass
+        self.undated.close()
         return self.written
 
 
-def _place(row: dict[str, Any]) -> tuple[str, int]:
-    return row["source_file"] or "", row["source_row"] or 0
+def _put_aside(bad: pa.Table) -> pa.Table:
+    return quarantine_rows(bad.drop_columns(["period", "low", "high", FILED_AT.name]))

@@ -106,6 +106,7 @@ def write_looks(
     progress: Progress | None = None,
     earlier: Path | None = None,
     max_quarantine_share: float = 0.5,
+    max_defect_share: float = 1.0,
 ) -> LooksSummary:
     """Decode every image of the looks and of the catalogue, and write tables and arrays that `LookData` reads.
 
@@ -118,11 +119,12 @@ def write_looks(
     Frames of images that have not changed are copied from the looks in the folder `earlier`, so that a day costs the
     decoding of its new images only; the files do not depend on it. Raises `SourceError` for wrong columns,
     `ArtifactError` for an `earlier` that cannot be read, and `DataError` where a larger share of the looks than
-    `max_quarantine_share` is put aside, or nothing is left.
+    `max_quarantine_share` is put aside, a larger share than `max_defect_share` breaks the contract, or nothing is left.
     """
     directory.mkdir(parents=True, exist_ok=True)
     check_columns(looks.schema, LOOKS_CONTRACT, "looks")
     checked = validate_looks(_with_contradictions(looks))
+    checked.check_share("looks", max_defect_share)
     sound: list[Row] = checked.clean.to_pylist()
     catalogue = _catalogue(sound, items)
     known = known_frames(earlier, image_size) if earlier else {}

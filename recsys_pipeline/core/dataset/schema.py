@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from recsys_pipeline.core.dataset.shares import check_quarantine_share
 from recsys_pipeline.core.errors import DataError, SourceError
 from recsys_pipeline.core.types import Window
 
@@ -67,10 +68,18 @@ LOOKS = pa.schema(
 TRACE = pa.schema([("source_file", pa.string()), ("source_row", pa.int64()), ("defect", pa.string())])
 """Columns that a source may add so that a bad row can be found again."""
 
+FILED_AT = pa.field("filed_at", TIMESTAMP)
+"""Column that a source of interactions may add: for a row whose own time cannot be used, a moment of the day with which
+it is put aside, such as that of its file. Rows that have neither are put aside by the day that reads them first."""
+
 QUARANTINE = pa.schema(
     [("source_file", pa.string()), ("source_row", pa.int64()), ("reason", pa.string()), ("raw", pa.string())]
 )
 """One row is a row that broke the contract: where it came from, why it is here, and itself as JSON."""
+
+
+DUPLICATE = "duplicate"
+"""How the reason of a row begins that repeats another's key."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,20 @@ class Checked:
     clean: pa.Table
     quarantine: pa.Table
 
+    def check_share(self, table: str, max_share: float) -> None:
+        """Raise `DataError`, naming the first bad row, where more than `max_share` of the rows break the contract.
+
+        Rows that repeat a key are put aside and counted, and break nothing: the first of them is there.
+        """
+        reasons = self.quarantine.column("reason").to_pylist()
+        broken = [row for row, reason in enumerate(reasons) if not reason.startswith(DUPLICATE)]
+        first = self.quarantine.slice(broken[0], 1).to_pylist()[0] if broken else None
+        total = self.clean.num_rows + self.quarantine.num_rows
+        try:
+            check_quarantine_share(len(broken), total, first, max_share)
+        except DataError as error:
+            raise DataError(f"{table}: {error}") from None
+
 
 def check_columns(found: pa.Schema, contract: pa.Schema, table: str) -> None:
     """Raise `SourceError` unless `found` has the contract's columns, each of its declared type.
@@ -87,7 +110,7 @@ def check_columns(found: pa.Schema, contract: pa.Schema, table: str) -> None:
     Optional columns and the trace columns may be absent. Large strings and lists of fixed size hold the same
     values as their plain twins and pass; anything else would need a cast, which is the source's to do.
     """
-    known = {field.name: field for field in [*contract, *TRACE]}
+    known = {field.name: field for field in [*contract, *TRACE, *([FILED_AT] if contract is INTERACTIONS else [])]}
     missing = [field.name for field in contract if not field.nullable and field.name not in found.names]
     surplus = [name for name in found.names if name not in known]
     wrong = [
@@ -116,7 +139,7 @@ def select_columns(found: pa.Schema, contract: pa.Schema) -> str:
     """SQL select list with every column of the contract and of the trace, null where the source has none."""
     return ", ".join(
         field.name if field.name in found.names else f"cast(null as {_sql_type(field.type)}) as {field.name}"
-        for field in [*contract, *TRACE]
+        for field in [*contract, *TRACE, *([FILED_AT] if contract is INTERACTIONS else [])]
     )
 
 
@@ -148,7 +171,7 @@ def parquet_scan(files: str, *options: str) -> str:
 def interaction_reason(window: Window, known_events: frozenset[str] | None = None) -> str:
     """SQL expression: why a row of interactions breaks the contract, or null.
 
-    The window's end is where the future begins: nothing that happens at or after it may enter. Duplicates
+    The window's end is where the future begins: nothing that happens at or after it may enter. Repeats
     are not seen here; `days.write_periods` finds them among the rows that pass. Only names in `known_events`
     are accepted where it is given.
     """
@@ -209,6 +232,7 @@ def validate_looks(looks: pa.Table) -> Checked:
 def _validate(table: pa.Table, contract: pa.Schema, name: str, rules: list[tuple[str, str]], key: str) -> Checked:
     """Rows that pass `rules`, one per `key`, sorted by it; the others in the order in which they came."""
     check_columns(table.schema, contract, name)
+    repeats = f"{DUPLICATE}: an earlier row has the same {key}"
     with open_duckdb() as con:
         con.register("source", table)
         columns = select_columns(table.schema, contract)
@@ -220,8 +244,7 @@ def _validate(table: pa.Table, contract: pa.Schema, name: str, rules: list[tuple
                 ranked as (
                     select *, row_number() over (partition by broken is null, {key} order by row) as copy from judged)
             select * exclude (copy, broken),
-                   case when broken is null and copy > 1 then {quoted(f"duplicate: an earlier row has the same {key}")}
-                        else broken end as reason
+                   case when broken is null and copy > 1 then {quoted(repeats)} else broken end as reason
             from ranked
             """
         )
@@ -250,17 +273,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(element) for element in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def check_quarantine_share(quarantined: int, total: int, first: dict[str, Any] | None, max_share: float) -> None:
-    """Raise `DataError`, naming the first bad row, where more than `max_share` of the rows were put aside."""
-    if first is None or quarantined <= max_share * total:
-        return
-    raise DataError(
-        f"{quarantined} of {total} rows break the contract, more than max_quarantine_share = {max_share:g} allows; "
-        f"the first is row {first['source_row']} of {first['source_file']}: {first['reason']}. "
-        "Repair the source, or raise max_quarantine_share if so many bad rows are expected"
-    )
 
 
 def open_duckdb(

@@ -82,6 +82,13 @@ def _first_and_last(ratings: Ratings) -> tuple[np.ndarray, np.ndarray]:
     return first, last
 
 
+def users_cut_in_a_tie(earlier: Ratings, later: Ratings) -> int:
+    """Users whose cut falls among rows of one instant: what stands on which side of it was drawn, not observed."""
+    last = _first_and_last(earlier)[1]
+    first = _first_and_last(later)[0]
+    return int((first == last).sum())
+
+
 def divide(ratings: Ratings, outer: Split, inner: Split) -> Fold:
     """Apply two divisions: `outer` cuts the test rows off, `inner` (of the outer train rows) the validation rows."""
     known = ratings.take(outer.train)

@@ -3,13 +3,13 @@
 import numpy as np
 
 from recsys_pipeline.core.folds import Split
-from recsys_pipeline.core.folds.prequential import time_order
+from recsys_pipeline.core.time_order import time_order
 from recsys_pipeline.core.types import Ratings
 
 
-def leave_last_out(ratings: Ratings) -> Split:
-    """Test each user's latest row (ties: highest item id); users with a single row stay in train whole."""
-    order = time_order(ratings)
+def leave_last_out(ratings: Ratings, tie_seed: int = 0) -> Split:
+    """Test each user's latest row (of one instant, the one that `tie_seed` draws); users with one row stay in train."""
+    order = time_order(ratings, tie_seed)
     user = ratings.user[order]
     is_last = np.r_[user[1:] != user[:-1], True] if len(user) else np.empty(0, bool)
     has_earlier = np.r_[False, user[1:] == user[:-1]] if len(user) else np.empty(0, bool)

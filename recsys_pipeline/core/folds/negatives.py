@@ -78,7 +78,7 @@ class _Pool:
         self, data: LookData, group: Int32[np.ndarray, " products"], weight: Int64[np.ndarray, " products"]
     ) -> None:
         self.layout = np.argsort(group, kind="stable").astype(np.int32)
-        place = np.argsort(self.layout)
+        place = np.argsort(self.layout, kind="stable")
         self.length = weight[self.layout]
         self.end = np.cumsum(self.length)
         begin = np.concatenate([[0], self.end])

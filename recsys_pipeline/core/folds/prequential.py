@@ -13,28 +13,29 @@ from yesterday's, or is compared with it, would otherwise know a third of the ro
 from collections import defaultdict
 
 import numpy as np
-from jaxtyping import Int32, Int64, UInt64
 
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds import Split
+from recsys_pipeline.core.hashing import mix_columns
+from recsys_pipeline.core.time_order import time_order
 from recsys_pipeline.core.types import Ratings
 
 
-def prequential(ratings: Ratings, test_share: float, seed: int, min_train_rows: int = 1) -> Split:
+def prequential(ratings: Ratings, test_share: float, seed: int, min_train_rows: int = 1, tie_seed: int = 0) -> Split:
     """Split by the prequential rule in O(n log n): the `test_share` of all rows with the lowest lots are drawn.
 
     Per user, no train row is later than a test row, and at least `min_train_rows` rows stay in train. Rows of one
-    instant are ordered by item, so that the split does not depend on the order of rows.
+    instant are ordered as `tie_seed` draws it, so that the split does not depend on the order of rows.
 
     Raises:
         SettingError: `test_share` is outside (0, 1).
     """
     _check(test_share)
-    order = time_order(ratings)
+    order = time_order(ratings, tie_seed)
     age_rank = _rank_within_user(ratings.user[order])
     spare = np.flatnonzero(age_rank >= min_train_rows)
     n_test = min(round(test_share * len(ratings)), len(spare))
-    lots = _lots(seed, ratings.user[order][spare], age_rank[spare])
+    lots = mix_columns(seed, ratings.user[order][spare], age_rank[spare])
     drawn = spare[np.argsort(lots, kind="stable")[:n_test]]
     given_up = np.bincount(ratings.user[order][drawn], minlength=ratings.n_users)
     rows_of_user = np.bincount(ratings.user, minlength=ratings.n_users)
@@ -42,27 +43,14 @@ def prequential(ratings: Ratings, test_share: float, seed: int, min_train_rows: 
     return Split(train=np.sort(order[~is_test]), test=np.sort(order[is_test]))
 
 
-def _lots(
-    seed: int, user: Int32[np.ndarray, " rows"], age_rank: Int64[np.ndarray, " rows"]
-) -> UInt64[np.ndarray, " rows"]:
-    """A number for each row that looks random: splitmix64 (Steele, Lea & Flood, OOPSLA 2014) of seed, user and rank."""
-    lot = _mixed(np.full(len(user), seed % 2**64, np.uint64)) ^ user.astype(np.uint64)
-    return _mixed(_mixed(lot) ^ age_rank.astype(np.uint64))
-
-
-def _mixed(x: UInt64[np.ndarray, " rows"]) -> UInt64[np.ndarray, " rows"]:
-    x = x + np.uint64(0x9E3779B97F4A7C15)  # wraps around, as it should
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-def prequential_by_draws(ratings: Ratings, test_share: float, seed: int, min_train_rows: int = 1) -> Split:
+def prequential_by_draws(
+    ratings: Ratings, test_share: float, seed: int, min_train_rows: int = 1, tie_seed: int = 0
+) -> Split:
     """Readable twin of `prequential`: rejection sampling, one draw at a time, and O(n²) at worst."""
     _check(test_share)
     rng = np.random.default_rng(seed)
     histories: dict[int, list[int]] = defaultdict(list)
-    for row in time_order(ratings):
+    for row in time_order(ratings, tie_seed):
         histories[int(ratings.user[row])].append(int(row))
     spare = {row for rows in histories.values() for row in rows[min_train_rows:]}
     drawn: set[int] = set()
@@ -74,11 +62,6 @@ def prequential_by_draws(ratings: Ratings, test_share: float, seed: int, min_tra
             test.append(histories[int(ratings.user[row])].pop())
     train = sorted(row for rows in histories.values() for row in rows)
     return Split(train=np.array(train, np.int64), test=np.array(sorted(test), np.int64))
-
-
-def time_order(ratings: Ratings) -> Int64[np.ndarray, " rows"]:
-    """Row numbers by user, then time, then item."""
-    return np.lexsort((ratings.item, ratings.timestamp_us, ratings.user))
 
 
 def _rank_within_user(sorted_user: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from recsys_pipeline.core.errors import DataError, SettingError
+from recsys_pipeline.core.folds import users_cut_in_a_tie
 from recsys_pipeline.core.folds.leave_last_out import leave_last_out
 from recsys_pipeline.core.folds.prequential import prequential
 from recsys_pipeline.core.folds.strong_generalisation import strong_generalisation
@@ -28,12 +29,18 @@ class EvaluationSplit:
         """Whether the tested users are new to the model."""
         return self.known is not self.train
 
+    @property
+    def n_users_cut_in_a_tie(self) -> int:
+        """Tested users of whom a draw among rows of one instant decided what is tested."""
+        return users_cut_in_a_tie(self.known, self.test)
+
 
 @dataclass(frozen=True)
 class Protocol:
     """One way to cut: its function, what it says of itself, and what it needs."""
 
-    cut: Callable[[Ratings, float, int], EvaluationSplit]
+    cut: Callable[[Ratings, float, int, int], EvaluationSplit]
+    """`f(ratings, share, seed, tie_seed)`."""
     sentence: str
     """For reports, with a place for `share`."""
     test_share: float | None
@@ -42,20 +49,20 @@ class Protocol:
     """Whether it means nothing without knowing which rows came last."""
 
 
-def _leave_last_out(ratings: Ratings, _share: float, _seed: int) -> EvaluationSplit:
-    split = leave_last_out(ratings)
+def _leave_last_out(ratings: Ratings, _share: float, _seed: int, tie_seed: int) -> EvaluationSplit:
+    split = leave_last_out(ratings, tie_seed)
     train = ratings.take(split.train)
     return EvaluationSplit(train, train, ratings.take(split.test))
 
 
-def _prequential(ratings: Ratings, share: float, seed: int) -> EvaluationSplit:
-    split = prequential(ratings, share, seed)
+def _prequential(ratings: Ratings, share: float, seed: int, tie_seed: int) -> EvaluationSplit:
+    split = prequential(ratings, share, seed, tie_seed=tie_seed)
     train = ratings.take(split.train)
     return EvaluationSplit(train, train, ratings.take(split.test))
 
 
-def _strong_generalisation(ratings: Ratings, share: float, seed: int) -> EvaluationSplit:
-    users = strong_generalisation(ratings, share, seed)
+def _strong_generalisation(ratings: Ratings, share: float, seed: int, tie_seed: int) -> EvaluationSplit:
+    users = strong_generalisation(ratings, share, seed, tie_seed=tie_seed)
     return EvaluationSplit(*(ratings.take(rows) for rows in (users.train, users.history, users.test)))
 
 
@@ -75,7 +82,7 @@ PROTOCOLS = {
 
 
 def cut(
-    ratings: Ratings, protocol: str, test_share: float | None, seed: int, knows_order: bool
+    ratings: Ratings, protocol: str, test_share: float | None, seed: int, knows_order: bool, tie_seed: int = 0
 ) -> tuple[EvaluationSplit, str]:
     """The cut of the named protocol, and the sentence that says what it is.
 
@@ -94,7 +101,7 @@ def cut(
             "time (format sequences), or another protocol"
         )
     share = chosen.test_share or 0.0 if test_share is None else test_share
-    split = chosen.cut(ratings, share, seed)
+    split = chosen.cut(ratings, share, seed, tie_seed)
     if not len(split.test):
         raise DataError(f"{protocol} leaves nothing to test: no user has a row to spare")
     return split, chosen.sentence.format(share=share)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from recsys_pipeline.core.errors import DataError, SettingError
+from recsys_pipeline.core.time_order import time_order
 from recsys_pipeline.core.types import Ratings
 
 
@@ -27,12 +28,14 @@ class HeldOutUsers:
     test: Int64[np.ndarray, " test_rows"]
 
 
-def strong_generalisation(ratings: Ratings, user_share: float, seed: int, target_share: float = 0.2) -> HeldOutUsers:
+def strong_generalisation(
+    ratings: Ratings, user_share: float, seed: int, target_share: float = 0.2, tie_seed: int = 0
+) -> HeldOutUsers:
     """Hold out `user_share` of the users that have two rows or more; of each one, `target_share` of the rows is tested.
 
     The tested rows are the user's latest, at least one and never all; rows of one instant (and so all rows, where no
-    times are known) are drawn. The choice does not depend on the order of rows. Items that no training user has stay
-    in the test rows: no model can find them from interactions alone, and they count as misses.
+    times are known) are drawn by `tie_seed`. The choice does not depend on the order of rows. Items that no training
+    user has stay in the test rows: no model can find them from interactions alone, and they count as misses.
 
     Raises:
         SettingError: a share is outside (0, 1).
@@ -49,7 +52,7 @@ def strong_generalisation(ratings: Ratings, user_share: float, seed: int, target
     n_held_out = min(max(1, round(user_share * len(able))), len(able) - 1)
     held_out = np.zeros(ratings.n_users, bool)
     held_out[rng.choice(able, n_held_out, replace=False)] = True
-    is_test = held_out[ratings.user] & _is_among_the_latest(ratings, target_share, rng)
+    is_test = held_out[ratings.user] & _is_among_the_latest(ratings, target_share, tie_seed)
     return HeldOutUsers(
         train=np.flatnonzero(~held_out[ratings.user]),
         history=np.flatnonzero(held_out[ratings.user] & ~is_test),
@@ -57,12 +60,9 @@ def strong_generalisation(ratings: Ratings, user_share: float, seed: int, target
     )
 
 
-def _is_among_the_latest(ratings: Ratings, share: float, rng: np.random.Generator) -> np.ndarray:
+def _is_among_the_latest(ratings: Ratings, share: float, tie_seed: int) -> np.ndarray:
     """Per row, whether it is in the last `share` of its user's rows: at least one, and not all of two or more."""
-    by_pair = np.lexsort((ratings.value, ratings.timestamp_us, ratings.item, ratings.user))
-    drawn = np.empty(len(ratings))
-    drawn[by_pair] = rng.random(len(ratings))
-    order = np.lexsort((drawn, ratings.timestamp_us, ratings.user))
+    order = time_order(ratings, tie_seed)
     n_rows = np.bincount(ratings.user, minlength=ratings.n_users)
     n_targets = np.clip(np.round(share * n_rows), 1, np.maximum(n_rows - 1, 1)).astype(np.int64)
     place = np.arange(len(ratings)) - np.repeat(np.cumsum(n_rows) - n_rows, n_rows)

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int32
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
+from recsys_pipeline.core.arrays import load_arrays, save_arrays
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.types import Ratings
@@ -21,17 +20,16 @@ def save_model(directory: Path, name: str, config: Any, arrays: dict[str, np.nda
     """Write a model's config, facts (what is neither config nor array, as JSON) and arrays into a folder."""
     directory.mkdir(parents=True, exist_ok=True)
     document = {"model": name, "config": dataclasses.asdict(config), "facts": facts}
-    save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, directory / ARRAYS)
+    save_arrays(directory / ARRAYS, arrays)
     (directory / DOCUMENT).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_model(directory: Path, name: str, config: type) -> tuple[Any, dict[str, np.ndarray], dict[str, Any]]:
     """The (config, arrays, facts) that `save_model` wrote; raises `ArtifactError` where they are absent or broken."""
-    document = read_json(directory / DOCUMENT)
+    document, arrays = read_json(directory / DOCUMENT), load_arrays(directory / ARRAYS)
     try:
-        arrays = load_file(directory / ARRAYS)
         found, settings, facts = (document[key] for key in ("model", "config", "facts"))
-    except (OSError, SafetensorError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise ArtifactError(f"{directory} holds no readable model ({error}): fit and save it again") from error
     if found != name:
         raise ArtifactError(f"{directory / DOCUMENT} holds a {found!r} model, not {name!r}")

@@ -118,8 +118,8 @@ class AlsModel:
 
     @property
     def predicts_values(self) -> bool:
-        """True where values were fitted without gravity."""
-        return self.config.gravity == 0
+        """True where values were fitted; gravity draws what is predicted to zero, and RMSE says how far."""
+        return self.config.target == "value"
 
     def user_vectors(self) -> Float32[np.ndarray, "users dim"]:
         """`[u, b_u, 1]` per user."""

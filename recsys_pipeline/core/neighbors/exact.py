@@ -1,14 +1,14 @@
 """Exact nearest neighbours by inner product: the oracle that every approximate index is held against."""
 
-import functools
 from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int32, UInt64
 
 from recsys_pipeline.core.errors import ModelError, SettingError
+from recsys_pipeline.core.topk import top_k
 
 
 def exact_top_k(
@@ -16,11 +16,13 @@ def exact_top_k(
     vectors: Float32[np.ndarray, "vectors dim"],
     k: int,
     batch_queries: int = 512,
+    tie_key: UInt64[np.ndarray, " vectors"] | None = None,
 ) -> tuple[Int32[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
     """The k vectors with the largest inner product for each query: (row numbers, scores), best first.
 
-    Of equal scores the lower row number comes first. k is cut to the number of vectors. Memory is
-    `batch_queries × vectors` floats. Raises `SettingError` for k < 1, `ModelError` for numbers that are not finite.
+    Of equal scores the lower row number comes first, or the one that `tie_key` puts first. k is cut to the number of
+    vectors. Memory is `batch_queries × vectors` floats. An accelerator multiplies where there is one. Raises
+    `SettingError` for k < 1, `ModelError` for numbers that are not finite.
     """
     _check(queries, vectors, k)
     k, batch_queries = min(k, len(vectors)), min(batch_queries, max(1, len(queries)))
@@ -28,9 +30,8 @@ def exact_top_k(
     scores = np.empty((len(queries), k), dtype=np.float32)
     table = jnp.asarray(vectors)
     for rows in _batches(len(queries), batch_queries):
-        found, at = _search(jnp.asarray(_padded(queries[rows], batch_queries)), table, k)
-        n_rows = rows.stop - rows.start
-        scores[rows], indices[rows] = np.asarray(found)[:n_rows], np.asarray(at)[:n_rows]
+        products = np.asarray(_products(jnp.asarray(_padded(queries[rows], batch_queries)), table))
+        indices[rows], scores[rows] = top_k(products[: rows.stop - rows.start], k, tie_key)
     return indices, scores
 
 
@@ -44,13 +45,10 @@ def exact_top_k_numpy(
     return indices.astype(np.int32), np.take_along_axis(scores, indices, axis=1)
 
 
-@functools.partial(jax.jit, static_argnames="k")
-def _search(queries: jax.Array, vectors: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
+@jax.jit
+def _products(queries: jax.Array, vectors: jax.Array) -> jax.Array:
     # Accelerators multiply in reduced precision by default; an oracle must not.
-    scores = jnp.matmul(queries, vectors.T, precision=jax.lax.Precision.HIGHEST)
-    # lax.top_k puts the lower index first among equals, but sorts -0.0 below 0.0, which NumPy calls equal.
-    best, at = jax.lax.top_k(jnp.where(scores == 0, 0.0, scores), k)
-    return best, at
+    return jnp.matmul(queries, vectors.T, precision=jax.lax.Precision.HIGHEST)
 
 
 def _batches(n_rows: int, batch_rows: int) -> Iterator[slice]:

@@ -146,8 +146,10 @@ def _parts(reference_scores: np.ndarray) -> Iterator[Float64[np.ndarray, "refere
 def _mean_of_largest(scores: np.ndarray, k: int, axis: int) -> Float64[np.ndarray, " n"]:
     """Mean of the k largest (or of all, where there are fewer) along an axis."""
     cut = max(scores.shape[axis] - k, 0)
-    largest = np.partition(scores, cut, axis=axis) if scores.shape[axis] > k else scores
-    return np.take(largest, np.arange(cut, scores.shape[axis]), axis=axis).mean(axis=axis, dtype=np.float64)
+    parted = np.partition(scores, cut, axis=axis) if scores.shape[axis] > k else scores
+    largest = np.take(parted, np.arange(cut, scores.shape[axis]), axis=axis)
+    # Sorted, since processors part in different orders, and sums in another order differ in their last digits.
+    return np.sort(largest, axis=axis).mean(axis=axis, dtype=np.float64)
 
 
 def _spread(deviation: np.ndarray) -> np.ndarray:

@@ -100,7 +100,8 @@ class SearchIndex:
     ) -> tuple[Shaped[np.ndarray, "queries found"], Float32[np.ndarray, "queries found"]]:
         """Ids (str) and inner products of the k nearest vectors found, best first; equal scores by lower row.
 
-        Where fewer than k are found the rest is id "" with score −inf; k is cut to the number of vectors. Raises
+        That holds at the cut too, as far as the index finds what is equal (an exact one does). Where
+        fewer than k are found the rest is id "" with score −inf; k is cut to the number of vectors. Raises
         `SettingError` for k < 1, `ModelError` where the queries are of another dimension or not finite.
         """
         rows, scores = self.search_rows(queries, k)
@@ -110,14 +111,23 @@ class SearchIndex:
         self, queries: Float32[np.ndarray, "queries dim"], k: int
     ) -> tuple[Int64[np.ndarray, "queries found"], Float32[np.ndarray, "queries found"]]:
         """As `search`, with row numbers of the vector table; −1 where fewer than k are found."""
+        return tuning.search(self._index, self._asked(queries, k), min(k, self.report.n_vectors))
+
+    def candidates(
+        self, queries: Float32[np.ndarray, "queries dim"], k: int
+    ) -> tuple[Int64[np.ndarray, "queries found"], Float32[np.ndarray, "queries found"]]:
+        """As `search_rows`, but any rows of a tie at the cut: for what scores and orders anew by its own rule."""
+        return tuning.found_by_faiss(self._index, self._asked(queries, k), min(k, self.report.n_vectors))
+
+    def _asked(self, queries: Float32[np.ndarray, "queries dim"], k: int) -> Float32[np.ndarray, "queries wide"]:
+        """The checked queries, as the index takes them."""
         if k < 1:
             raise SettingError(f"k = {k}: ask for at least one neighbour")
         if queries.shape[1] != self.report.dim:
             raise ModelError(f"queries have {queries.shape[1]} dimensions, the index {self.report.dim}: rebuild it")
         if not np.isfinite(queries).all():
             raise ModelError("a query is not finite: check the model that made it")
-        queries = csls_queries(queries) if self.report.correction == "csls" else queries
-        return tuning.search(self._index, queries, min(k, self.report.n_vectors))
+        return csls_queries(queries) if self.report.correction == "csls" else queries
 
     def without_speeds(self) -> "SearchIndex":
         """The same index with its measured speeds as NaN, so that equal indexes are stored in equal bytes."""

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, Int32
+from jaxtyping import Bool, Float32, Int, Int32, UInt64
 
 from recsys_pipeline.core.errors import ModelError, SettingError
+from recsys_pipeline.core.neighbors.products import products_of_rows
+from recsys_pipeline.core.topk import top_k_refined
 
 SCORES_AT_ONCE = 8_000_000
 """Similarities held at once: 32 MB."""
@@ -20,12 +22,14 @@ def similar_products(
     k: int,
     categories: Int[np.ndarray, " products"] | None = None,
     available: Bool[np.ndarray, " products"] | None = None,
+    tie_key: UInt64[np.ndarray, " products"] | None = None,
 ) -> Found:
     """The k products nearest by cosine to each product of `rows`, which is left out itself.
 
     Cosine, since what two products have in common is the direction; the length says how sure the tower is. With
     `categories` only products of the same one compete, with `available` only those that can be bought. Equal cosines
-    go to the lower row. Raises `SettingError` for k < 1 and `ModelError` for vectors that are not finite.
+    go to the smaller `tie_key`, or to the lower row where there is none. Raises `SettingError` for k < 1 and
+    `ModelError` for vectors that are not finite.
     """
     parts = []
     for part in _batches(rows, len(vectors)):
@@ -34,7 +38,7 @@ def similar_products(
             allowed &= categories == categories[part][:, None]
         if available is not None:
             allowed &= available
-        parts.append(nearest_by_cosine(vectors[part], vectors, k, allowed))
+        parts.append(nearest_by_cosine(vectors[part], vectors, k, allowed, tie_key))
     found, cosines = zip(*parts, strict=True)
     return np.concatenate(found), np.concatenate(cosines)
 
@@ -44,6 +48,7 @@ def nearest_by_cosine(
     vectors: Float32[np.ndarray, "products dim"],
     k: int,
     allowed: Bool[np.ndarray, "queries products"] | None = None,
+    tie_key: UInt64[np.ndarray, " products"] | None = None,
 ) -> Found:
     """The k allowed vectors nearest by cosine to each query (a photograph that was embedded, say).
 
@@ -51,16 +56,12 @@ def nearest_by_cosine(
     """
     if k < 1:
         raise SettingError(f"k = {k}: ask for at least one neighbour")
-    cosines = _unit(queries, "query") @ _unit(vectors, "vector").T
+    queries, vectors = _unit(queries, "query"), _unit(vectors, "vector")
+    cosines = queries @ vectors.T
     if allowed is not None:
         cosines = np.where(allowed, cosines, np.float32(-np.inf))
-    shown = min(k, cosines.shape[1])
-    # Not a partial sort: among equals the lower row must come first, and thousands of products sort in a millisecond.
-    order = np.argsort(-cosines, axis=1, kind="stable")[:, :shown]
-    best = np.take_along_axis(cosines, order, axis=1)
-    order = np.where(np.isneginf(best), -1, order).astype(np.int32)
-    missing = ((0, 0), (0, k - shown))
-    return np.pad(order, missing, constant_values=-1), np.pad(best, missing, constant_values=-np.inf)
+    found, best = top_k_refined(cosines, k, lambda rows, some: products_of_rows(queries[rows], vectors, some), tie_key)
+    return found.astype(np.int32), best
 
 
 def similar_product_plainly(

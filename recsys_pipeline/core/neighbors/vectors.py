@@ -8,9 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float32
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
+from recsys_pipeline.core.arrays import load_arrays, save_arrays
 from recsys_pipeline.core.errors import ArtifactError, ModelError
 
 _VECTORS, _IDS = "vectors.safetensors", "ids.parquet"
@@ -60,15 +59,15 @@ class VectorTable:
     def save(self, directory: Path) -> None:
         """Write `vectors.safetensors` and `ids.parquet` (column `id`, same order)."""
         directory.mkdir(parents=True, exist_ok=True)
-        save_file({"vectors": np.ascontiguousarray(self.vectors)}, directory / _VECTORS)
+        save_arrays(directory / _VECTORS, {"vectors": self.vectors})
         pq.write_table(pa.table({"id": pa.array(self.ids, pa.string())}), directory / _IDS)
 
     @classmethod
     def load(cls, directory: Path) -> "VectorTable":
         """Read back what `save` wrote; raises `ArtifactError` where a file is missing or broken."""
         try:
-            vectors = load_file(directory / _VECTORS)["vectors"]
+            vectors = load_arrays(directory / _VECTORS)["vectors"]
             ids = pq.read_table(directory / _IDS, columns=["id"]).column("id").to_pylist()
-        except (OSError, KeyError, SafetensorError, pa.ArrowInvalid) as error:
+        except (OSError, KeyError, pa.ArrowInvalid) as error:
             raise ArtifactError(f"no readable vector table in {directory}: {error}; materialize it again") from error
         return cls(ids, vectors)

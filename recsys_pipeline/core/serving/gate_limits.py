@@ -45,7 +45,10 @@ class GateLimits:
         10.0, "Factor by which the median norm may differ from the champion's, up or down.", gt=1.0
     )
     max_latency_ms: float = setting(
-        100.0, "99th percentile of one user's list, in milliseconds; wide, since machines are noisy.", gt=0.0
+        100.0,
+        "99th percentile of one user's list, in milliseconds of the reference machine: lists are timed three times "
+        "beside a fixed piece of work, the quickest counts, and what a slower or busier machine adds is taken off.",
+        gt=0.0,
     )
     min_full_lists: float = setting(
         0.99,

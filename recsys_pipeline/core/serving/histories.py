@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
-from safetensors.numpy import save_file
 
+from recsys_pipeline.core.arrays import map_arrays, save_arrays
 from recsys_pipeline.core.errors import ArtifactError
-from recsys_pipeline.core.serving.mapped import map_arrays
 from recsys_pipeline.core.types import Ratings
 
 FILE = "histories.safetensors"
@@ -68,7 +67,7 @@ class Histories:
         """Write `histories.safetensors`."""
         directory.mkdir(parents=True, exist_ok=True)
         columns = {name: getattr(self, name) for name in (*COLUMNS, "fitted")}
-        save_file({"starts": self.starts, **columns}, directory / FILE)
+        save_arrays(directory / FILE, {"starts": self.starts, **columns})
 
     @classmethod
     def load(cls, directory: Path, n_users: int, n_items: int) -> "Histories":

@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from jaxtyping import Int64, UInt64
 
 from recsys_pipeline.core.errors import ArtifactError, DataError
+from recsys_pipeline.core.hashing import text_hashes
 
 IDS = "ids.arrow"
 SCHEMA = pa.schema([("id", pa.large_string()), ("hash", pa.uint64()), ("row", pa.int64())])
@@ -36,7 +36,7 @@ class IdTable:
     @classmethod
     def of(cls, ids: Sequence[str] | np.ndarray) -> "IdTable":
         """The table of these ids; raises `DataError` where one stands twice."""
-        hashes = _hashes(ids)
+        hashes = text_hashes(ids)
         row = np.argsort(hashes, kind="stable")
         table = pa.table([pa.array(ids, pa.large_string()), pa.array(hashes[row]), pa.array(row)], schema=SCHEMA)
         found = cls(table)
@@ -50,7 +50,7 @@ class IdTable:
         found = np.full(len(ids), -1, np.int64)
         if not len(ids) or not len(self):
             return found
-        hashes, asked = _hashes(ids), np.asarray(ids, object)
+        hashes, asked = text_hashes(ids), np.asarray(ids, object)
         at = np.searchsorted(self._hash, hashes)
         open_ = np.arange(len(hashes))
         while len(open_):  # once, unless different ids have one hash
@@ -70,6 +70,13 @@ class IdTable:
     def all_ids(self) -> pa.ChunkedArray:
         """Every id, in the order of rows, without a copy."""
         return self._table.column("id")
+
+    @cached_property
+    def hashes(self) -> UInt64[np.ndarray, " n"]:
+        """`text_hashes` of every id, in the order of rows."""
+        found = np.empty(len(self), np.uint64)
+        found[self._row] = self._hash
+        return found
 
     def save(self, directory: Path) -> None:
         """Write `ids.arrow`: an Arrow file, uncompressed, so that it can be mapped."""
@@ -96,8 +103,3 @@ class IdTable:
     @cached_property
     def _row(self) -> Int64[np.ndarray, " n"]:
         return self._table.column("row").to_numpy()
-
-
-def _hashes(ids: Sequence[str] | np.ndarray) -> UInt64[np.ndarray, " n"]:
-    """SipHash of each text, by pandas, in C."""
-    return pd.util.hash_array(np.asarray(ids, object), categorize=False)

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64, UInt64
 
 from recsys_pipeline.core.errors import DataError, ModelError, SettingError
 
@@ -41,6 +41,7 @@ def recommend_look(
     budget: float | None = None,
     present: Collection[int] = (),
     n_products: int = N_PRODUCTS,
+    tie_key: UInt64[np.ndarray, " products"] | None = None,
 ) -> Look:
     """Up to `n_products` products for a scene, at most one of each category that the scene lacks.
 
@@ -48,8 +49,8 @@ def recommend_look(
     first. With a budget (in the unit of `prices`, counted in hundredths): of all choices whose prices add up to no
     more, the one with the largest sum of gains, a gain being a score less the lowest score among the candidates; so
     every product adds something, and a budget that buys everything changes nothing. A product whose price is unknown
-    (NaN) cannot be promised within a budget and is left out then. Equal scores go to the lower price, then the lower
-    row. The look is empty where nothing is left.
+    (NaN) cannot be promised within a budget and is left out then. Equal scores go to the lower price, then to the
+    smaller `tie_key`, or to the lower row where there is none. The look is empty where nothing is left.
 
     Raises `ModelError` where a score is not finite, `DataError` for a negative or infinite price, `SettingError` for a
     budget that is no amount.
@@ -66,7 +67,9 @@ def recommend_look(
         allowed &= available
     if budget is not None:
         allowed &= cents <= _whole_cents(budget)
+    last = np.arange(len(scores), dtype=np.uint64) if tie_key is None else tie_key
     candidates = np.flatnonzero(allowed).astype(np.int32)
+    candidates = candidates[np.argsort(last[candidates], kind="stable")]  # of equals the first stays
     if budget is None:
         chosen = _best_of_each(scores, categories, cents, candidates)[:n_products]
     else:
@@ -75,7 +78,7 @@ def recommend_look(
             for category in np.unique(categories[candidates])
         ]
         chosen = _knapsack(scores, cents, fronts, _whole_cents(budget), n_products)
-    chosen = chosen[np.lexsort((chosen, cents[chosen], -scores[chosen]))]
+    chosen = chosen[np.lexsort((last[chosen], cents[chosen], -scores[chosen]))]
     total = math.nan if prices is None else float(prices[chosen].sum())
     return Look(chosen.astype(np.int32), scores[chosen].astype(np.float32), total)
 
@@ -109,8 +112,8 @@ def recommend_look_plainly(
 def _best_of_each(
     scores: np.ndarray, categories: np.ndarray, cents: np.ndarray, candidates: Int32[np.ndarray, " some"]
 ) -> Int32[np.ndarray, " categories"]:
-    """The best candidate of each category, best first."""
-    order = candidates[np.lexsort((candidates, cents[candidates], -scores[candidates]))]
+    """The best candidate of each category, best first; of equals the earlier candidate."""
+    order = candidates[np.lexsort((cents[candidates], -scores[candidates]))]
     _, first = np.unique(categories[order], return_index=True)
     return order[np.sort(first)]
 

@@ -4,7 +4,7 @@
 give the same lists; with an approximate one the fast way may miss an item, which is what the index's recall says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -13,8 +13,11 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, Shaped, UInt64
 
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.hashing import text_hashes
+from recsys_pipeline.core.neighbors.products import products_of_rows
 from recsys_pipeline.core.serving.overlay_protocol import Overlay
 from recsys_pipeline.core.serving.release import Release
+from recsys_pipeline.core.topk import top_k, top_k_refined
 
 Why = Literal["release", "overlay", "popular"]
 BATCH_USERS = 256
@@ -45,8 +48,8 @@ class Recommendations:
 def recommend(release: Release, overlay: Overlay | None, user_ids: Sequence[str], k: int) -> Recommendations:
     """The k best items on sale that each user has not taken and does not avoid.
 
-    Users of whose taste neither the release nor the overlay knows anything get what is popular. Of equal scores the
-    release's lower row comes first, then the overlay's items. Raises `SettingError` for k < 1.
+    Users of whose taste neither the release nor the overlay knows anything get what is popular. Equal scores are
+    ordered by the hash of the item's id, so that no item stands first for being old. Raises `SettingError` for k < 1.
     """
     offer, ids = _Offer.of(release, overlay, k), list(user_ids)
     rows, scores = np.full((len(ids), k), -1, np.int64), np.full((len(ids), k), -np.inf, np.float32)
@@ -73,9 +76,10 @@ def recommend_exactly(release: Release, overlay: Overlay | None, user_ids: Seque
         for row in offer.on_sale.tolist():
             if row in withheld or bool(offer.seen_since(user.ids, np.array([row]))[0]):
                 continue
-            score = user.vectors[0] @ offer.vectors(np.array([row]))[0] if has_vector else offer.popularity[row]
-            found.append((-float(score), row))
-        for at, (negative, row) in enumerate(sorted(found)[:k]):
+            taste = user.vectors[0].astype(np.float64) @ offer.vectors(np.array([row]))[0]
+            score = np.float32(taste) if has_vector else offer.popularity[row]
+            found.append((-float(score), int(offer.tie_key[row]), row))
+        for at, (negative, _, row) in enumerate(sorted(found)[:k]):
             rows[place, at], scores[place, at] = row, -negative
     return Recommendations(list(user_ids), offer.ids(rows), scores, known.why)
 
@@ -102,11 +106,13 @@ class _Known:
         fresh = np.full(len(ids), -1, np.int64) if overlay is None else overlay.user_rows(ids)
         if overlay is not None and (fresh >= 0).any():
             vectors[fresh >= 0] = overlay.user_vectors[fresh[fresh >= 0]]
+        # The overlay gives a vector of 0 to who has turned from everything that they took.
+        has_vector = np.where(fresh >= 0, vectors.any(axis=1), has_taste)
         why: list[Why] = [
-            "overlay" if new >= 0 else "release" if known else "popular"
-            for known, new in zip(has_taste, fresh, strict=True)
+            "popular" if not known else "overlay" if new >= 0 else "release"
+            for known, new in zip(has_vector, fresh, strict=True)
         ]
-        return cls(ids, rows, vectors, has_taste | (fresh >= 0), why)
+        return cls(ids, rows, vectors, has_vector, why)
 
     def take(self, places: np.ndarray) -> "_Known":
         return _Known(
@@ -159,6 +165,23 @@ class _Offer:
         now[rows[rows >= 0]] = np.array(counts, np.float32)[rows >= 0]
         return now
 
+    @cached_property
+    def tie_key(self) -> UInt64[np.ndarray, " rows"]:
+        """What orders items of equal scores, by row."""
+        if self.overlay is None:
+            return self.release.items.hashes
+        return np.concatenate([self.release.items.hashes, text_hashes(self.overlay.item_ids)])
+
+    def products(self, users: np.ndarray, rows: Int64[np.ndarray, "users some"]) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of some rows (−inf for −1) for users' vectors, and the error of a float32 product, as
+        `products_of_rows` has them."""
+        n = self.release.n_items_all
+        products, error = products_of_rows(users, self.release.item_vectors, np.where(rows < n, rows, -1))
+        if self.overlay is not None and len(self.overlay.item_ids):
+            of_new, their_error = products_of_rows(users, self.overlay.item_vectors, np.where(rows < n, -1, rows - n))
+            products, error = np.maximum(products, of_new), np.maximum(error, their_error)
+        return products, error
+
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         """Vectors of rows, in any shape; −1 reads some vector."""
         n = self.release.n_items_all
@@ -188,99 +211,82 @@ def _personal(offer: _Offer, users: _Known, k: int) -> tuple[np.ndarray, np.ndar
     withheld, _ = offer.release.withheld(users.release_rows)
     depth = k + int(np.bincount(withheld, minlength=1).max()) + SLACK
     if depth >= min(len(offer.release.on_sale_rows), DEEP):
-        return _best(offer, users, *_score(offer, users, offer.on_sale), k)
-    found, _ = offer.release.index.search_rows(users.vectors, depth)
+        return _best_of_all(offer, users, k)
+    found, _ = offer.release.index.candidates(users.vectors, depth)
     retrieved = np.where(found >= 0, offer.release.on_sale_rows[np.maximum(found, 0)], -1)
+    candidates = np.concatenate([retrieved, np.tile(offer.beside, (len(users.ids), 1))], axis=1)
     # Scored anew: an index may answer with something else than the inner product.
-    exact = np.einsum("ud,ucd->uc", users.vectors, offer.vectors(retrieved))
-    beside, of_beside = _score(offer, users, offer.beside)
-    candidates, exact = np.concatenate([retrieved, beside], axis=1), np.concatenate([exact, of_beside], axis=1)
-    rows, scores = _best(offer, users, candidates, exact, k)
-    short = np.flatnonzero((rows < 0).any(axis=1))
+    scores, error = offer.products(users.vectors, candidates)
+    rows, best = _best(offer, users, candidates, scores, k)
+    # What is as good as the last of a list may be among what the index left out: of equals it keeps any.
+    lowest = np.where(found >= 0, scores[:, : found.shape[1]], np.float32(np.inf)).min(axis=1)
+    short = np.flatnonzero((rows < 0).any(axis=1) | (best[:, -1] <= lowest + error))
     if len(short):
-        some = users.take(short)
-        rows[short], scores[short] = _best(offer, some, *_score(offer, some, offer.on_sale), k)
-    return rows, scores
+        rows[short], best[short] = _best_of_all(offer, users.take(short), k)
+    return rows, best
 
 
-def _score(offer: _Offer, users: _Known, rows: Int64[np.ndarray, " some"]) -> tuple[np.ndarray, np.ndarray]:
-    """The same rows for every user, and their scores; holds no vector once per user."""
-    return np.broadcast_to(rows, (len(users.ids), len(rows))), users.vectors @ offer.vectors(rows).T
+def _best_of_all(offer: _Offer, users: _Known, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The lists that everything on sale gives; holds no vector once per user."""
+    rough = users.vectors @ offer.vectors(offer.on_sale).T
+    return _best(offer, users, offer.on_sale, rough, k, lambda at, rows: offer.products(users.vectors[at], rows))
 
 
 def _popular(offer: _Offer, users: _Known, k: int) -> tuple[np.ndarray, np.ndarray]:
     """What is popular, less what each user is not to be shown; where that leaves too few, the less popular too."""
-    order = offer.on_sale[np.lexsort((offer.on_sale, -offer.popularity[offer.on_sale]))]
+    first, _ = top_k(offer.popularity[offer.on_sale][None], k + SLACK, offer.tie_key[offer.on_sale])
     rows, scores = np.empty((0, k), np.int64), np.empty((0, k), np.float32)
-    for first in (order[: k + SLACK], order):
-        shape = (len(users.ids), len(first))
-        of_first = np.broadcast_to(offer.popularity[first], shape)
-        rows, scores = _best(offer, users, np.broadcast_to(first, shape), of_first, k)
+    for some in (offer.on_sale[first[first >= 0]], offer.on_sale):
+        of_some = np.broadcast_to(offer.popularity[some], (len(users.ids), len(some)))
+        rows, scores = _best(offer, users, some, of_some, k)
         if (rows >= 0).all():
             break
     return rows, scores
 
 
+Exact = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""`exact(places of users, rows [users some])`: true scores of rows (−inf for −1) and the error of the rough ones."""
+
+
 def _best(
     offer: _Offer,
     users: _Known,
-    rows: Int64[np.ndarray, "users candidates"],
+    rows: Int64[np.ndarray, " candidates"] | Int64[np.ndarray, "users candidates"],
     scores: Float32[np.ndarray, "users candidates"],
     k: int,
+    exact: Exact | None = None,
 ) -> tuple[Int64[np.ndarray, "users k"], Float32[np.ndarray, "users k"]]:
-    """The k best candidates that are on sale and not withheld from the user; a row of −1 is no candidate."""
+    """The k best candidates that are on sale and not withheld from the user; a row of −1 is no candidate.
+
+    Candidates are the same for all users or each user's own; `scores` are rough where `exact` gives true ones.
+    """
+    each = np.arange(len(users.ids))
     withheld = np.zeros((len(users.ids), len(offer.is_on_sale)), bool)
     withheld[offer.release.withheld(users.release_rows)] = True
-    user = np.arange(len(users.ids))[:, None]
-    open_ = (rows >= 0) & offer.is_on_sale[np.maximum(rows, 0)] & ~withheld[user, np.maximum(rows, 0)]
-    keys = np.where(open_, _order_keys(scores, rows), _NOTHING)
-    n_candidates, depth = rows.shape[1], min(k + SLACK, rows.shape[1])
-    while True:
-        first = np.sort(np.partition(keys, depth - 1, axis=1)[:, :depth], axis=1) if depth else keys
-        offered = first != _NOTHING
-        left = offered & ~_filtered(offer, users, first, offered)
-        if depth == n_candidates or ((left.sum(axis=1) >= k) | ~offered.all(axis=1)).all():
-            break
-        depth = min(4 * depth, n_candidates)
-    chosen = np.argsort(~left, axis=1, kind="stable")[:, :k]
-    is_item = np.take_along_axis(left, chosen, axis=1)
-    best_rows, best_scores = _read_keys(np.take_along_axis(first, chosen, axis=1))
-    pad = [(0, 0), (0, k - chosen.shape[1])]
-    return (
-        np.pad(np.where(is_item, best_rows, -1), pad, constant_values=-1),
-        np.pad(np.where(is_item, best_scores, np.float32(-np.inf)), pad, constant_values=-np.inf),
-    )
+    open_ = (rows >= 0) & offer.is_on_sale[rows] & ~withheld[each[:, None], rows]
+
+    def refine(at: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        own = rows[np.maximum(columns, 0)] if rows.ndim == 1 else rows[at[:, None], np.maximum(columns, 0)]
+        own = np.where(columns < 0, -1, own)
+        if exact is not None:
+            found, error = exact(at, own)
+        else:
+            found = np.where(own < 0, np.float32(-np.inf), scores[at[:, None], columns])
+            error = np.zeros(len(at), np.float32)
+        return np.where(_filtered(offer, users, at, own), np.float32(-np.inf), found), error
+
+    rough = np.where(open_, scores, np.float32(-np.inf))
+    columns, best = top_k_refined(rough, k, refine, offer.tie_key[rows], SLACK)
+    chosen = rows[columns] if rows.ndim == 1 else rows[each[:, None], columns]
+    return np.where(columns < 0, -1, chosen), best
 
 
-def _filtered(offer: _Offer, users: _Known, keys: np.ndarray, offered: np.ndarray) -> Bool[np.ndarray, "users depth"]:
-    """Which of the offered items the overlay filters."""
-    found = np.zeros(keys.shape, bool)
-    at, place = np.nonzero(offered)
+def _filtered(
+    offer: _Offer, users: _Known, at: Int64[np.ndarray, " some"], rows: Int64[np.ndarray, "some depth"]
+) -> Bool[np.ndarray, "some depth"]:
+    """Which of the items the overlay filters; `at` are places of users."""
+    found = np.zeros(rows.shape, bool)
     if offer.overlay is not None:
-        rows, _ = _read_keys(keys[at, place][None])
-        found[at, place] = offer.seen_since([users.ids[user] for user in at], rows[0])
+        user, place = np.nonzero(rows >= 0)
+        found[user, place] = offer.seen_since([users.ids[one] for one in at[user]], rows[user, place])
     return found
-
-
-_NOTHING = np.uint64(2**64 - 1)
-_SIGN = np.uint32(2**31)
-
-
-def _order_keys(
-    scores: Float32[np.ndarray, "users candidates"], rows: Int64[np.ndarray, "users candidates"]
-) -> UInt64[np.ndarray, "users candidates"]:
-    """Numbers that sort as (score descending, row ascending), so that a partial sort has one answer.
-
-    IEEE 754 floats of one sign sort as their bits do; flipping the bits of negative ones, and the sign of others, makes
-    all of them sort so.
-    """
-    bits = (scores + np.float32(0)).view(np.uint32)  # −0 becomes 0
-    ascending = np.where(bits & _SIGN, ~bits, bits | _SIGN)
-    return (~ascending).astype(np.uint64) << np.uint64(32) | rows.astype(np.uint32)
-
-
-def _read_keys(keys: UInt64[np.ndarray, "users k"]) -> tuple[np.ndarray, np.ndarray]:
-    """(rows, scores) of keys."""
-    ascending = ~(keys >> np.uint64(32)).astype(np.uint32)
-    bits = np.where(ascending & _SIGN, ascending & ~_SIGN, ~ascending)
-    return (keys & np.uint64(2**32 - 1)).astype(np.int64), bits.astype(np.uint32).view(np.float32)

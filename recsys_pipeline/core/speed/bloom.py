@@ -20,9 +20,8 @@ import numpy as np
 from jaxtyping import Bool, UInt64
 
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.hashing import GAMMA, mix
 
-GAMMA = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 over the golden ratio, odd: SplitMix64's step."""
 WORD = 64
 
 
@@ -80,14 +79,6 @@ def id_hashes(ids: Sequence[str] | np.ndarray) -> UInt64[np.ndarray, " n"]:
 def pair_keys(users: UInt64[np.ndarray, " n"], items: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
     """Keys of (user, item) pairs, row by row; (a, b) and (b, a) differ."""
     return mix(mix(users) + items)
-
-
-def mix(state: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
-    """SplitMix64's output function: a bijection of 64 bits in which each bit depends on all."""
-    mixed = state + GAMMA
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
 
 
 def _bits(keys: UInt64[np.ndarray, " n"], number: int, n_bits: int) -> UInt64[np.ndarray, " n"]:

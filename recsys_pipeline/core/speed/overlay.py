@@ -22,18 +22,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int64
-from safetensors.numpy import save_file
 
+from recsys_pipeline.core.arrays import map_arrays, save_arrays
 from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.serving.id_table import IdTable
-from recsys_pipeline.core.serving.mapped import map_arrays
 from recsys_pipeline.core.serving.release import CATALOGUE, HOUR_US, VECTORS, Release
 from recsys_pipeline.core.serving.release import DOCUMENT as RELEASE_DOCUMENT
 from recsys_pipeline.core.serving.sealed import seal, unseal
 from recsys_pipeline.core.speed.bloom import BloomFilter, id_hashes, pair_keys
 from recsys_pipeline.core.speed.config import OverlayConfig
 from recsys_pipeline.core.speed.popularity import decay
+from recsys_pipeline.core.topk import top_k
 
 FORMAT = 2
 DOCUMENT, ITEMS, POPULARITY, AVAILABILITY = (
@@ -84,12 +85,12 @@ def write_overlay(directory: Path, release: Release, parts: OverlayParts) -> Non
     item_ids = parts.items.column("item_id").to_numpy()
     for name, ids, vectors in (("users", parts.user_ids, parts.user_vectors), ("items", item_ids, parts.item_vectors)):
         IdTable.of(ids).save(directory / name)
-        save_file({"vectors": np.ascontiguousarray(vectors)}, directory / name / VECTORS)
+        save_arrays(directory / name / VECTORS, {"vectors": vectors})
     tables = {ITEMS: parts.items, POPULARITY: parts.popularity, AVAILABILITY: parts.availability}
     for name, table in tables.items():
         pq.write_table(table.cast(SCHEMAS[name]), directory / name, compression="zstd")
     filters = {"seen": parts.seen, "avoid": parts.avoid}
-    save_file({name: found.words for name, found in filters.items()}, directory / FILTERS)
+    save_arrays(directory / FILTERS, {name: found.words for name, found in filters.items()})
     document = {
         "format": FORMAT,
         "hour": parts.hour,
@@ -200,10 +201,11 @@ class Overlay:
 
     @property
     def trending(self) -> list[str]:
-        """Items that are taken more than their popularity lets expect, the strongest first."""
-        found = self.popularity_table.filter(pa.array(self.popularity_table["trend"].to_numpy() > 0))
-        ranked = found.sort_by([("trend", "descending"), ("item_id", "ascending")])
-        return ranked["item_id"].slice(0, self.config.n_trending).to_pylist()
+        """Items that are taken more than their popularity lets expect, the strongest first, equals by hash."""
+        ids, trend = self.popularity_table["item_id"].to_pylist(), self.popularity_table["trend"].to_numpy()
+        rising = np.where(trend > 0, trend, np.float32(-np.inf))
+        places, _ = top_k(rising[None], self.config.n_trending, text_hashes(ids))
+        return [ids[place] for place in places[0] if place >= 0]
 
 
 def _document(directory: Path, release: Release | None, verify: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 KINDS = {"optuna", "jax", "wandb"}
 
 
-@stage_asset(ALS.key, needs="interactions", kinds=KINDS, after=ALS.inputs)
+@stage_asset(ALS.key, needs=ALS.needs, kinds=KINDS, after=ALS.inputs)
 def als_sweep(
     context: dg.AssetExecutionContext, config: SweepConfig, store: StoreResource, tracker: TrackerResource
 ) -> dg.MaterializeResult:
@@ -24,7 +24,7 @@ def als_sweep(
     return sweep_result(context, config, store, tracker, ALS)
 
 
-@stage_asset(STL.key, needs="looks", kinds=KINDS, after=STL.inputs)
+@stage_asset(STL.key, needs=STL.needs, kinds=KINDS, after=STL.inputs)
 def stl_sweep(
     context: dg.AssetExecutionContext, config: StlSweepConfig, store: StoreResource, tracker: TrackerResource
 ) -> dg.MaterializeResult:

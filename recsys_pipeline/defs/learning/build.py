@@ -15,14 +15,23 @@ from recsys_pipeline.adapters.report_folder import publish_beside
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.learning.sweeps.known_points import end_of_space
 from recsys_pipeline.core.learning.sweeps.sweep import SweepResult, best_of, parse_sweep
 from recsys_pipeline.core.learning.sweeps.trials import FAILED, FINISHED, STOPPED, load_trials, save_trial
 from recsys_pipeline.core.reports.page import plots, sweep_plots
-from recsys_pipeline.core.reports.page.sweep_page import best_value, importance_of, render_sweep, scores_of, trial_rows
+from recsys_pipeline.core.reports.page.sweep_page import (
+    best_value,
+    importance_of,
+    n_best_of,
+    render_sweep,
+    scores_of,
+    trial_rows,
+    why_unknown_of,
+)
 from recsys_pipeline.defs.learning.engines import SweepTask, Swept, run_engine
 from recsys_pipeline.defs.learning.forms import SearchConfig
 from recsys_pipeline.defs.learning.tuned import Tuned
-from recsys_pipeline.defs.production import picture, produce
+from recsys_pipeline.defs.production import picture, produce, steps
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
 from recsys_pipeline.settings import settings
 
@@ -46,6 +55,8 @@ def sweep_result(
     def build(directory: Path, run: TrackedRun) -> Built:
         kept = progress_file(tuned, day, inputs, form)
         swept = run_engine(SweepTask(tuned, day, sweep, config, inputs, tracker.open(), kept))
+        if over := end_of_space(sweep, swept.result.trials):
+            steps.info("  %s", over)
         (directory / YAML).write_text(text)
         digest = _write(directory, swept, day, _data_digest(inputs))
         _track(run, swept.result)
@@ -107,6 +118,7 @@ def _track(run: TrackedRun, result: SweepResult) -> None:
             run.log({"trial": trial.number, result.sweep.metric: value, f"best {result.sweep.metric} so far": best})
     if shares := importance_of(result):
         run.log({f"importance of {name}": share for name, share in shares.items()})
+    run.log({f"trials with the best {result.sweep.metric}": n_best_of(result)})
     rows = trial_rows(result)
     columns = list(dict.fromkeys(name for row in rows for name in row))
     run.log_table("trials", columns, [[row.get(name) for name in columns] for row in rows])
@@ -119,11 +131,12 @@ def _pictures(result: SweepResult) -> dict[str, tuple[bytes, str]]:
     params = [{key: trial.params[key] for key in result.sweep.parameters} for trial in result.trials]
     progress = plots.sweep_progress(scores_of(result, finished=True), name, minimise)
     lines = sweep_plots.parallel_coordinates(params, scores_of(result), name, minimise)
-    bars = sweep_plots.importance_bars(importance_of(result))
+    unknown = why_unknown_of(result)
+    bars = sweep_plots.importance_bars(importance_of(result), unknown)
     return {
         "search": (plots.to_png(progress), f"{name} of each trial that was not stopped"),
         "parameters": (plots.to_png(lines), f"parameters of each trial and its {name}"),
-        "importance": (plots.to_png(bars), "importance of each parameter, by PED-ANOVA"),
+        "importance": (plots.to_png(bars), unknown or "importance of each parameter, by PED-ANOVA"),
     }
 
 
@@ -134,6 +147,7 @@ def _headline(swept: Swept) -> dict[str, Any]:
         "stopped": states.count(STOPPED),
         "failed": states.count(FAILED),
         f"best_{result.sweep.metric}": best_value(result),
+        "trials_with_the_best": n_best_of(result),
         "best_config": dataclasses.asdict(result.best_config),
         "engine": "wandb" if swept.url else "offline",
     }
@@ -153,7 +167,7 @@ def _describe(tuned: Tuned, artifact: Artifact) -> dict[str, Any]:
     page = publish_beside(artifact, PAGE, folder, f"{tuned.model}_sweep").absolute()
     result = stored_result(tuned, artifact)
     trials = pd.read_parquet(artifact.path / "trials.parquet")
-    best_first = trials.sort_values(result.sweep.metric, ascending=result.sweep.minimise)
+    best_first = trials.sort_values(result.sweep.metric, ascending=result.sweep.minimise, kind="stable")
     shown = {f"plot of the {name}": picture(*drawn) for name, drawn in _pictures(result).items()}
     return {
         "page": dg.MetadataValue.url(page.as_uri()),

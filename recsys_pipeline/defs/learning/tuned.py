@@ -24,6 +24,8 @@ class Tuned:
     """A sweep asset: `trials(inputs, form, metric)` gives what runs its trials."""
 
     model: str
+    needs: str
+    """What a source must have, as of an asset."""
     inputs: tuple[str, ...]
     form: type[SearchConfig]
     trials: Callable[[Sequence[Artifact], Any, str], RunTrials]
@@ -57,6 +59,6 @@ def _stl_trials(inputs: Sequence[Artifact], form: StlSweepConfig, metric: str) -
     return LookTrials(discover()["stl"].fit, train, form.seed, metric)
 
 
-ALS = Tuned("als", ("folds/prequential",), SweepConfig, _als_trials)
-STL = Tuned("stl", ("folds/triplets", "dataset/looks"), StlSweepConfig, _stl_trials)
+ALS = Tuned("als", "interactions", ("folds/prequential",), SweepConfig, _als_trials)
+STL = Tuned("stl", "looks", ("folds/triplets", "dataset/looks"), StlSweepConfig, _stl_trials)
 TUNED: Mapping[str, Tuned] = {tuned.key: tuned for tuned in (ALS, STL)}

@@ -14,6 +14,7 @@ from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.folds import PARTS, Fold
+from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.monitoring.drift import Drift, DriftLimits, DriftReport, breach_summary, drift_report
 from recsys_pipeline.core.reports.monitoring.drift_section import drift_headline, worst_plot
@@ -99,17 +100,19 @@ def _profile(store: ArtifactStore, inputs: Mapping[str, Artifact], window: Windo
     if "dataset/items" in inputs:
         ids, catalogue = read_catalogue(inputs["dataset/items"].path / "items.parquet", microseconds(window.end))
     day_file = inputs["dataset/interactions"].path / INTERACTIONS_FILE
-    events = read_events(day_file, snapshot.user_ids.tolist(), ids)
+    events = read_events(day_file, snapshot.user_ids.tolist(), ids, snapshot.events)
     day = window.start.date().isoformat()
     earlier = [store.local_root / entry.path for entry in snapshot.days if entry.day < day and entry.rows]
-    activity = activity_profile(events, catalogue, first_timers(day_file, earlier), config, seed)
+    new = first_timers(day_file, earlier, snapshot.events)
+    activity = activity_profile(events, catalogue, new, config, seed)
     vectors = inputs["neighbors/als_vectors"].path
     items, users = VectorTable.load(vectors / "items"), VectorTable.load(vectors / "users")
     rows = positions(np.array(items.ids, object), ids)
     seen_user, seen_item = (
         np.concatenate([getattr(getattr(fold, part), name) for part in PARTS]) for name in ("user", "item")
     )
-    retrieval = Retrieval(users.vectors, items.vectors, seen_user, seen_item, rows, np.unique(events.user))
+    active, tie_key = np.unique(events.user), text_hashes(items.ids)
+    retrieval = Retrieval(users.vectors, items.vectors, seen_user, seen_item, rows, active, tie_key)
     offer = catalogue_profile(catalogue, config, seed) if catalogue else Profile()
     return activity | offer | retrieval_profile(retrieval, catalogue, config, seed)
 

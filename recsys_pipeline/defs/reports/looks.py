@@ -16,6 +16,7 @@ from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.dataset.schema import ITEMS
 from recsys_pipeline.core.dataset.shelf import Shelf
 from recsys_pipeline.core.folds.triplets import LookFolds, LooksTrain
+from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.models.stl import StlModel, untrained
 from recsys_pipeline.core.reports.accuracy.resampling import headline_figures
 from recsys_pipeline.core.reports.looks.look_book import Recommend, make_look_book
@@ -100,8 +101,9 @@ def _judged(towers: TowerScorer, data: LookData, folds: LookFolds, config: Looks
 def _recommend(data: LookData, shelf: Shelf, config: LooksReportConfig) -> Recommend:
     def recommend(scores: np.ndarray, present: Sequence[int]) -> np.ndarray:
         look = recommend_look(
-            scores, data.product_category, shelf.prices, shelf.available, config.budget, present, config.n_products
-        )
+            scores, data.product_category, shelf.prices, shelf.available, config.budget, present, config.n_products,
+            text_hashes(data.product_ids),
+        )  # fmt: skip
         return look.products
 
     return recommend

@@ -12,11 +12,10 @@ from recsys_pipeline.core.dataset.schema import (
     LOOKS,
     TRACE,
     check_columns,
-    check_quarantine_share,
     validate_items,
     validate_looks,
 )
-from recsys_pipeline.core.errors import DataError, SourceError
+from recsys_pipeline.core.errors import SourceError
 
 AS_OF = datetime(2026, 3, 2, tzinfo=UTC)
 ITEM = {"item_id": "a", "title": "A chair", "categories": ["chair"], "available": True}
@@ -128,11 +127,3 @@ def test_times_that_are_not_microseconds_utc_are_refused(kind: pa.DataType) -> N
     found = INTERACTIONS.set(4, pa.field("timestamp", kind))
     with pytest.raises(SourceError, match="timestamp is timestamp"):
         check_columns(found, INTERACTIONS, "interactions")
-
-
-def test_share_above_the_limit_fails_and_names_the_first_row() -> None:
-    first = {"source_file": "ratings.csv", "source_row": 7, "reason": "timestamp 'abc' is not an epoch in seconds"}
-    check_quarantine_share(1, 100, first, 0.01)
-    check_quarantine_share(0, 0, None, 0.0)
-    with pytest.raises(DataError, match=r"2 of 100 .* row 7 of ratings\.csv: timestamp 'abc'"):
-        check_quarantine_share(2, 100, first, 0.01)

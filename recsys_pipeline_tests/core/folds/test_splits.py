@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.folds import Fold, Split, divide
+from recsys_pipeline.core.folds import Fold, Split, divide, users_cut_in_a_tie
 from recsys_pipeline.core.folds.k_fold import k_fold
 from recsys_pipeline.core.folds.leave_last_out import leave_last_out
-from recsys_pipeline.core.folds.prequential import prequential, prequential_by_draws, time_order
+from recsys_pipeline.core.folds.prequential import prequential, prequential_by_draws
 from recsys_pipeline.core.folds.time_window import sliding_windows, time_window
+from recsys_pipeline.core.time_order import time_order
 from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.strategies import ratings
 
@@ -114,9 +115,35 @@ def test_prequential_names_a_bad_share(share: float) -> None:
 def test_leave_last_out_golden() -> None:
     user = np.array([0, 0, 0, 1, 2, 2], np.int32)
     item = np.array([0, 1, 2, 0, 1, 0], np.int32)
-    at = np.array([3, 1, 2, 9, 5, 5], np.int64)
+    at = np.array([3, 1, 2, 9, 5, 6], np.int64)
     split = leave_last_out(Ratings(user, item, np.ones(6, np.float32), at, 3, 3))
-    assert split.test.tolist() == [0, 4]  # user 1 has one row and keeps it; user 2 ties, the higher item wins
+    assert split.test.tolist() == [0, 5]  # user 1 has one row and keeps it
+
+
+def test_of_rows_of_one_instant_any_may_be_last_and_a_seed_says_which() -> None:
+    """Rows of one second were ordered by item: whoever had the highest number was tested, whatever it was."""
+    n_users, n_items = 400, 5
+    user, item = (ids.ravel().astype(np.int32) for ids in np.indices((n_users, n_items)))
+    data = Ratings(user, item, np.ones(len(user), np.float32), np.full(len(user), 7, np.int64), n_users, n_items)
+    drawn = [data.item[leave_last_out(data, tie_seed).test] for tie_seed in (0, 1)]
+    for tested in drawn:
+        assert np.bincount(tested, minlength=n_items).min() > 50, "80 of each are expected"
+    assert (drawn[0] != drawn[1]).mean() == pytest.approx(0.8, abs=0.1)
+
+
+@given(data=ratings())
+def test_rows_of_one_instant_keep_their_order_as_days_are_added(data: Ratings) -> None:
+    early = np.flatnonzero(data.timestamp_us < 10 * 3_600_000_000)
+    whole = [row for row in time_order(data) if row in set(early)]
+    assert whole == early[time_order(data.take(early))].tolist()
+
+
+def test_users_who_are_cut_among_rows_of_one_instant_are_counted() -> None:
+    user, item = np.array([0, 0, 1, 1, 2], np.int32), np.arange(5, dtype=np.int32)
+    at = np.array([1, 1, 1, 2, 1], np.int64)
+    data = Ratings(user, item, np.ones(5, np.float32), at, 3, 5)
+    split = leave_last_out(data)
+    assert users_cut_in_a_tie(data.take(split.train), data.take(split.test)) == 1
 
 
 @given(data=ratings(), cut=st.integers(0, 20), delay=st.integers(0, 5))

@@ -88,11 +88,12 @@ def test_fold_in_refuses_another_id_space() -> None:
         model.fold_in(dataclasses.replace(train, n_items=41))
 
 
-def test_values_are_fitted_without_gravity() -> None:
+def test_values_are_fitted_with_gravity_or_without() -> None:
     train = planted_blocks()[0]
     model = als.fit(train, VALUES, seed=0)
     assert model.predicts_values
     assert not als.fit(train, RANKING, seed=0).predicts_values
+    assert als.fit(train, dataclasses.replace(VALUES, gravity=0.5), seed=0).predicts_values
     error = model.scores(train.user)[np.arange(len(train)), train.item] - train.value
     assert np.sqrt((error**2).mean()) < 0.7 < train.value.std()
 

@@ -178,7 +178,7 @@ def test_broken_files_and_wrong_images_say_so(model: StlModel, tmp_path: Path) -
             StlModel.load(tmp_path)
     model.save(tmp_path)
     (tmp_path / ARRAYS).write_bytes(b"half")
-    with pytest.raises(ArtifactError, match="fit and save it again"):
+    with pytest.raises(ArtifactError, match="holds no readable arrays"):
         StlModel.load(tmp_path)
     with pytest.raises(ModelError, match="resize them"):
         model.embed_products(np.zeros((2, 8, 8, 3), np.uint8))

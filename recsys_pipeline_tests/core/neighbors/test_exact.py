@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from recsys_pipeline.core.errors import ModelError, SettingError
 from recsys_pipeline.core.neighbors.exact import exact_top_k, exact_top_k_numpy
+from recsys_pipeline.core.topk import top_k_plainly
 
 
 @settings(max_examples=20, deadline=None)
@@ -17,6 +18,9 @@ def test_equals_the_numpy_twin_with_many_ties(seed: int, k: int, batch: int) -> 
     ours, theirs = exact_top_k(queries, vectors, k, batch), exact_top_k_numpy(queries, vectors, k)
     np.testing.assert_array_equal(ours[0], theirs[0])
     np.testing.assert_array_equal(ours[1], theirs[1])
+    key = rng.integers(0, 9, 12).astype(np.uint64)
+    keyed, _ = exact_top_k(queries, vectors, k, batch, key)
+    assert keyed.tolist() == top_k_plainly(queries @ vectors.T, k, key)[0]
 
 
 def test_negative_zero_ties_with_zero() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
 from recsys_pipeline.core.learning.configs import parse_config
+from recsys_pipeline.core.neighbors import tuning
 from recsys_pipeline.core.neighbors.exact import exact_top_k
 from recsys_pipeline.core.neighbors.hubness import fit_correction
 from recsys_pipeline.core.neighbors.index import IndexConfig, SearchIndex, build_index
@@ -70,6 +71,39 @@ def test_equal_scores_are_ordered_by_row(queries: np.ndarray) -> None:
     same = VectorTable(["a", "b", "c"], np.ones((3, 16), np.float32))
     ids, _ = build_index(same, queries, IndexConfig(), seed=0).search(queries, 3)
     assert (ids == ["a", "b", "c"]).all()
+
+
+def test_a_tie_at_the_cut_goes_to_the_lower_row() -> None:
+    """faiss alone gives rows 3 and 1: as a better vector comes, it drops the lowest row of the tie."""
+    vectors = np.array([[1, 0], [1, 0], [1, 0], [2, 0]], np.float32)
+    query = np.array([[1, 0]], np.float32)
+    index = build_index(VectorTable(list("abcd"), vectors), np.repeat(query, 2, axis=0), IndexConfig(), seed=0)
+    assert index.search_rows(query, 2)[0].tolist() == [[3, 0]]
+    assert index.search(query, 2)[0].tolist() == [["d", "a"]]
+    assert exact_top_k(query, vectors, 2)[0].tolist() == [[3, 0]]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("n_values", [1, 3, 20])
+def test_every_family_cuts_thousands_of_equals_as_the_oracle_does(
+    family: str, n_values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it finds everything: an approximate index that looks everywhere must give the lists of the exact one."""
+    monkeypatch.setattr(tuning, "FOUND_AT_ONCE", 3000)  # parts of a few queries
+    rng = np.random.default_rng(n_values)
+    vectors = rng.integers(-3, 4, (n_values, 8)).astype(np.float32)[rng.integers(0, n_values, 600)]
+    queries = rng.integers(-3, 4, (40, 8)).astype(np.float32)
+    index = tuning.build(family, vectors, seed=0)
+    tuning.set_parameter(index, {"hnsw": "efSearch", "flat": ""}.get(family, "nprobe"), 4096)
+    for k in (1, 7, 600):
+        rows, scores = tuning.search(index, queries, k)
+        if family == "hnsw":  # a graph may not reach all of its equals: those that it finds stand in order
+            order = np.lexsort((rows, -scores), axis=1)
+            np.testing.assert_array_equal(rows, np.take_along_axis(rows, order, axis=1))
+        else:
+            truth, best = exact_top_k(queries, vectors, k)
+            np.testing.assert_array_equal(rows, truth)
+            np.testing.assert_allclose(scores, best, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -41,7 +41,19 @@ def test_length_says_nothing_and_equals_go_by_row() -> None:
     rows, cosines = nearest_by_cosine(np.array([[2, 0]], np.float32), vectors, 4)
     assert rows.tolist() == [[0, 1, 2, 3]]
     assert cosines[0] == pytest.approx([1, 1, 1, 0])
+    keyed, _ = nearest_by_cosine(np.array([[2, 0]], np.float32), vectors, 2, tie_key=np.array([7, 8, 3, 0], np.uint64))
+    assert keyed.tolist() == [[2, 0]]
     assert similar_products(vectors, np.array([], np.int64), 2)[0].shape == (0, 2)
+
+
+@pytest.mark.parametrize("n_queries", [1, 5])
+def test_many_equal_products_go_by_row_wherever_they_stand(n_queries: int) -> None:
+    """A product of matrices gives equal vectors several scores, which differ in the last digit."""
+    rng = np.random.default_rng(0)
+    vectors = np.repeat(rng.normal(size=(1, 64)), 1003, axis=0).astype(np.float32)
+    rows, cosines = nearest_by_cosine(rng.normal(size=(n_queries, 64)).astype(np.float32), vectors, 900)
+    np.testing.assert_array_equal(rows, np.tile(np.arange(900), (n_queries, 1)))
+    assert (cosines == cosines[:, :1]).all()
 
 
 def test_bad_arguments_say_so() -> None:

@@ -12,6 +12,8 @@ from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.models.popularity import PopularityConfig, PopularityModel
 from recsys_pipeline.core.reports.monitoring.priors import Profile, draw
+from recsys_pipeline.core.serving import gate_figures
+from recsys_pipeline.core.serving.calibration import REFERENCE_MS
 from recsys_pipeline.core.serving.gate import (
     CHECKS,
     DECISION,
@@ -26,6 +28,7 @@ from recsys_pipeline.core.serving.gate_figures import (
     Trial,
     as_it_would_serve,
     largest_share,
+    latency_p99_ms,
     measure,
     shifts,
     without_fitted,
@@ -137,6 +140,12 @@ def test_a_decision_is_read_as_it_was_written(tmp_path: Path) -> None:
     before = (tmp_path / DECISION).read_bytes()
     same.save(tmp_path)
     assert (tmp_path / DECISION).read_bytes() == before, "how fast lists were is stored apart"
+    for slow_ms in (105.0, 240.0):
+        slow = judge(dataclasses.replace(GOOD, latency_p99_ms=slow_ms), CHAMPION, LIMITS)
+        slow.save(tmp_path)
+        assert Decision.load(tmp_path) == slow
+        assert (tmp_path / DECISION).read_bytes() != before, "another verdict must never pass for the same decision"
+        before = (tmp_path / DECISION).read_bytes()
     (tmp_path / DECISION).write_text('{"figures": {}}')
     with pytest.raises(ArtifactError, match=r"decision\.json is of another version"):
         Decision.load(tmp_path)
@@ -175,8 +184,49 @@ def test_figures_of_a_first_release(release: Release) -> None:
     assert found.one_list <= found.coverage <= 1
     assert (found.events_share, found.events_of_user) == (0.5, 2)
     assert (found.test_share, found.test_rows_of_user) == (0.25, 1)
-    assert found.latency_p99_ms == pytest.approx(2.0)
+    assert found.latency_p99_ms == pytest.approx(REFERENCE_MS), "each list took as long as the work beside it"
     assert found.item_norm_max >= found.item_norm_median > 0
+
+
+class Machine:
+    """A stopwatch, and how long a list and the work beside it take: milliseconds each, the first lists longer."""
+
+    def __init__(self, list_ms: float, work_ms: float, first_ms: float = 0.0, n_first: int = 0) -> None:
+        self.now_ms, self.list_ms, self.work_ms = 0.0, list_ms, work_ms
+        self.first_ms, self.n_left = first_ms, n_first + 1  # and one that is not timed
+
+    def clock(self) -> float:
+        """Seconds."""
+        return self.now_ms / 1000
+
+    def make_list(self, *_: Any) -> None:
+        """Some lists first, and all others."""
+        self.now_ms += self.first_ms if self.n_left > 0 else self.list_ms
+        self.n_left -= 1
+
+    def work(self) -> None:
+        """The fixed work."""
+        self.now_ms += self.work_ms
+
+
+@pytest.mark.parametrize(
+    ("machine", "found_ms"),
+    [
+        (Machine(5.0, REFERENCE_MS), 5.0),
+        (Machine(50.0, 10 * REFERENCE_MS), 5.0),
+        (Machine(5.0, REFERENCE_MS, first_ms=900.0, n_first=20), 5.0),
+        (Machine(150.0, REFERENCE_MS), 150.0),
+        (Machine(1500.0, 10 * REFERENCE_MS), 150.0),
+        (Machine(150.0, REFERENCE_MS, first_ms=900.0, n_first=1), 150.0),
+    ],
+    ids=["idle", "busy", "busy at first", "slow lists", "slow lists on a busy machine", "slow lists, busy at first"],
+)
+def test_the_machine_s_load_is_told_from_a_slow_release(
+    release: Release, monkeypatch: pytest.MonkeyPatch, machine: Machine, found_ms: float
+) -> None:
+    monkeypatch.setattr(gate_figures, "recommend", machine.make_list)
+    monkeypatch.setattr(gate_figures, "calibration_work", machine.work)
+    assert latency_p99_ms(release, 20, 0, machine.clock) == pytest.approx(found_ms)
 
 
 def test_a_release_against_itself_is_no_better_and_no_worse(release: Release) -> None:

@@ -56,6 +56,19 @@ def test_the_knapsack_finds_what_trying_every_choice_finds(shop: dict[str, Any],
 
 
 @settings(max_examples=100, deadline=None)
+@given(shops(), st.none() | st.sampled_from([0.3, 2.3, 100.0]), st.randoms(use_true_random=False))
+def test_equals_go_by_their_key_whatever_their_rows(shop: dict[str, Any], budget: float | None, lots: Any) -> None:
+    """Products that stand in other rows, and keep their keys, give the same look."""
+    n = len(shop["scores"])
+    order, key = np.array(lots.sample(range(n), n), int), np.array(lots.sample(range(99), n), np.uint64)
+    moved = shop | {name: shop[name][order] for name in ("scores", "categories", "prices", "available")}
+    look, other = (
+        recommend_look(**one, budget=budget, tie_key=keys) for one, keys in ((shop, key), (moved, key[order]))
+    )
+    assert order[other.products].tolist() == look.products.tolist()
+
+
+@settings(max_examples=100, deadline=None)
 @given(shops())
 def test_a_budget_that_buys_everything_changes_nothing(shop: dict[str, Any]) -> None:
     shop["prices"] = np.nan_to_num(shop["prices"])

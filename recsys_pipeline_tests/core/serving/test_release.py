@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys_pipeline.core.arrays import map_arrays
 from recsys_pipeline.core.errors import ArtifactError, DataError
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.serving import id_table
 from recsys_pipeline.core.serving.assemble import all_pairs, served_catalogue, served_items
 from recsys_pipeline.core.serving.histories import Histories
 from recsys_pipeline.core.serving.id_table import IdTable
-from recsys_pipeline.core.serving.mapped import map_arrays
 from recsys_pipeline.core.serving.release import (
     CATALOGUE,
     FOLDED_IN,
@@ -259,7 +259,7 @@ def test_ids_are_found_as_in_a_dictionary(ids: list[str], asked: list[str]) -> N
 
 
 def test_ids_of_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(id_table, "_hashes", lambda ids: np.array([len(name) for name in ids], np.uint64))
+    monkeypatch.setattr(id_table, "text_hashes", lambda ids: np.array([len(name) for name in ids], np.uint64))
     table = IdTable.of(["aa", "b", "cc", "dd"])
     assert table.rows(["dd", "aa", "xx", "b", "long"]).tolist() == [3, 0, -1, 1, -1]
 

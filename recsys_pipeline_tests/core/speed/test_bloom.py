@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.speed.bloom import BloomFilter, id_hashes, mix, pair_keys
+from recsys_pipeline.core.hashing import mix
+from recsys_pipeline.core.speed.bloom import BloomFilter, id_hashes, pair_keys
 
 RATES = st.floats(1e-6, 0.5)
 IDS = st.text(max_size=8)
-MASK = 2**64 - 1
 
 
 def keys_of(pairs: list[tuple[str, str]]) -> np.ndarray:
@@ -55,13 +55,7 @@ def test_an_empty_filter_holds_nothing() -> None:
     assert found.false_positive_rate == 0
 
 
-def test_hashes_are_those_that_the_module_documents() -> None:
-    """SplitMix64 from seed 1234567 gives the first outputs of its public test vectors; BLAKE2b of no bytes is known."""
-    state, outputs = 1234567, []
-    for _ in range(3):
-        outputs.append(int(mix(np.array([state], np.uint64))[0]))
-        state = (state + 0x9E3779B97F4A7C15) & MASK
-    assert outputs == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+def test_hashes_of_ids_are_those_that_the_module_documents() -> None:
     assert hex(int(id_hashes([""])[0])) == "0x" + bytes.fromhex("e4a6a0577479b2b4")[::-1].hex()
 
 

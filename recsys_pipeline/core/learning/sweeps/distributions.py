@@ -24,6 +24,30 @@ class Parameter:
     choices: tuple[Any, ...] = ()
     probabilities: tuple[float, ...] | None = None
     quantile: Quantile | None = None
+    steps: tuple[int, int, float | int] | None = None
+    """First and last multiple, and the step, of a distribution of steps; None where it is continuous or has no end."""
+
+    @property
+    def possible(self) -> tuple[tuple[Any, float], ...] | None:
+        """(choice, weight) of each that can be drawn; None of a distribution."""
+        if self.quantile is not None:
+            return None
+        weights = self.probabilities or (1 / len(self.choices),) * len(self.choices)
+        return tuple((choice, weight) for choice, weight in zip(self.choices, weights, strict=True) if weight > 0)
+
+    @property
+    def size(self) -> float | int:
+        """How many different values can be drawn; infinite where nobody can count them."""
+        if self.possible is not None:
+            return len(self.possible)
+        return math.inf if self.steps is None else self.steps[1] - self.steps[0] + 1
+
+    def values(self) -> list[Any]:
+        """All that can be drawn, where `size` is finite."""
+        if self.possible is not None:
+            return [choice for choice, _ in self.possible]
+        first, last, step = self.steps or (0, -1, 1)
+        return [at * step for at in range(first, last + 1)]
 
 
 def parse_parameter(body: Mapping[str, Any], path: str) -> Parameter:
@@ -40,7 +64,7 @@ def parse_parameter(body: Mapping[str, Any], path: str) -> Parameter:
         return Parameter(choices=(body["value"],))
     if "values" in body:
         return _categorical(body, path)
-    return Parameter(quantile=_quantile(body, path))
+    return _drawn(body, path)
 
 
 def _categorical(body: Mapping[str, Any], path: str) -> Parameter:
@@ -65,7 +89,7 @@ def _named(body: Mapping[str, Any], name: str, path: str) -> None:
         raise SettingError(f"{path}.distribution must be {name} with {there}, got {given!r}")
 
 
-def _quantile(body: Mapping[str, Any], path: str) -> Quantile:
+def _drawn(body: Mapping[str, Any], path: str) -> Parameter:
     name = body["distribution"] if "distribution" in body else default_distribution(body, path)
     family = str(name).removeprefix("q_")
     if name not in DISTRIBUTIONS:
@@ -80,11 +104,21 @@ def _quantile(body: Mapping[str, Any], path: str) -> Quantile:
     _check_arguments(family, needed, arguments, path)
     quantile = build(*arguments)
     if not quantised:
-        return quantile
+        whole = (int(arguments[0]), int(arguments[1]), 1) if family == "int_uniform" else None
+        return Parameter(quantile=quantile, steps=whole)
     step = number(body.get("q", 1), f"{path}.q")
     if step <= 0:
         raise SettingError(f"{path}.q must be above 0, got {step}")
-    return lambda share: round(quantile(share) / step) * step
+    steps = None if "mu" in needed else _steps(quantile, step, path)
+    return Parameter(quantile=lambda share: round(quantile(share) / step) * step, steps=steps)
+
+
+def _steps(quantile: Quantile, step: float, path: str) -> tuple[int, int, float]:
+    """Of a distribution with two ends."""
+    try:
+        return round(quantile(0.0) / step), round(quantile(1.0) / step), step
+    except (OverflowError, ValueError) as error:
+        raise SettingError(f"{path} cannot be drawn from: {error}") from error
 
 
 def _check_arguments(family: str, needed: tuple[str, ...], arguments: list[float], path: str) -> None:

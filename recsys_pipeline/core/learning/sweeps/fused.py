@@ -237,7 +237,7 @@ class _Group:
                 raise ModelError(
                     f"als did not stay finite with reg {config.reg} and bias_reg {config.bias_reg}: raise them"
                 )
-            model = FactorModel(left, right, predicts_values=float(fit.lane.objective.gravity) == 0)
+            model = FactorModel(left, right, predicts_values=proposal.config.target == "value")
             metrics.append(self.trials.judge(model, *self.folds.parts[fit.fold]))
         return over_folds(metrics)
 

@@ -4,6 +4,7 @@ Watanabe, Bansal & Hutter, "PED-ANOVA: Efficiently Quantifying Hyperparameter Im
 2023, as Optuna implements it. fANOVA would need a random forest, and with it scikit-learn.
 """
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,10 +17,12 @@ takes a tenth; of the 20 trials of a small sweep that would be 2."""
 
 LEAST_TRIALS = 8
 """Below this the best quarter is one trial or none."""
+EQUAL_WITHIN = 1e-6
+"""Relative difference up to which two values are the same: trials that train together add up in another order."""
 
 
 def importance(params: Sequence[Mapping[str, Any]], values: Sequence[float], minimise: bool) -> dict[str, float]:
-    """The importance of each parameter that varies, largest first, 1 together; empty with too few trials to say.
+    """The importance of each parameter that varies, largest first, 1 together; empty where `why_unknown` says why.
 
     `params` and `values` are those of the trials whose value is known. Numbers are spread by their rank, so that it
     does not matter on which scale they were drawn.
@@ -28,11 +31,8 @@ def importance(params: Sequence[Mapping[str, Any]], values: Sequence[float], min
     >>> list(importance(rows, [abs(row["reg"] - 0.3) for row in rows], minimise=True))
     ['reg', 'bias']
     """
-    if len(params) < LEAST_TRIALS:
-        return {}
-    columns = {name: [row[name] for row in params] for name in params[0]}
-    varied = {name: column for name, column in columns.items() if len(set(map(str, column))) > 1}
-    if not varied:
+    varied = _varied(params)
+    if why_unknown(params, values, minimise) or not varied:
         return {}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="minimize" if minimise else "maximize")
@@ -50,6 +50,38 @@ def importance(params: Sequence[Mapping[str, Any]], values: Sequence[float], min
         evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE)
     found = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return {name: float(share) for name, share in sorted(found.items(), key=lambda pair: -pair[1])}
+
+
+def why_unknown(params: Sequence[Mapping[str, Any]], values: Sequence[float], minimise: bool) -> str:
+    """Why nothing can be said of importance; empty where something can.
+
+    The best quarter must differ from as many others: where trials tie, it is any of them, and the shares that come out
+    of it are equal, or noise.
+    """
+    if len(params) < LEAST_TRIALS:
+        return "too few trials to tell parameters apart"
+    best_first = sorted(values, reverse=not minimise)
+    n_top = math.ceil(TOP_SHARE * len(values))
+    tied = n_equal(values, best_first[n_top - 1])
+    n_behind = sum(not is_equal(value, best_first[n_top - 1]) for value in best_first[n_top:])
+    if n_behind < n_top:
+        return f"the best trials cannot be told apart: {tied} of {len(values)} come to the same"
+    return ""
+
+
+def is_equal(value: float, other: float) -> bool:
+    """Whether two results are the same but for rounding."""
+    return math.isclose(value, other, rel_tol=EQUAL_WITHIN)
+
+
+def n_equal(values: Sequence[float], value: float) -> int:
+    """How many results are the same as one."""
+    return sum(is_equal(one, value) for one in values)
+
+
+def _varied(params: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    columns = {name: [row[name] for row in params] for name in (params[0] if params else {})}
+    return {name: column for name, column in columns.items() if len(set(map(str, column))) > 1}
 
 
 def is_numeric(column: Sequence[Any]) -> bool:

@@ -1,7 +1,7 @@
 """How a sweep proposes params: over a grid, at random, or by Bayesian search; or as somebody else's server says."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +11,14 @@ import optuna
 from recsys_pipeline.core.learning.sweeps.distributions import Parameter
 from recsys_pipeline.core.learning.sweeps.space import Sweep
 from recsys_pipeline.core.learning.sweeps.trials import FINISHED, STOPPED, Trial
+
+DRAWS = 100
+"""Draws after which a new point is looked for among those that are left, and not drawn."""
+BAYES_DRAWS = 20
+"""The same for draws that take a thousand times as long."""
+MOST_LEFT = 10_000
+BISECTIONS = 100
+"""More than a float has digits."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,35 @@ class _Listed:
         """Forget it."""
 
 
+class _Tried:
+    """The points that were proposed, so that none is proposed twice while others are left: trials are deterministic."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._sweep = sweep
+        self._points: set[tuple[Any, ...]] = set()
+
+    def add(self, params: Mapping[str, Any]) -> bool:
+        """Count a point as proposed; whether nothing equal was before."""
+        point = self._sweep.point(params)
+        if point in self._points:
+            return False
+        self._points.add(point)
+        return True
+
+    @property
+    def has_all(self) -> bool:
+        """Whether every point of a space that has an end was proposed."""
+        return len(self._points) >= self._sweep.size
+
+    def left(self) -> list[dict[str, Any]]:
+        """Points that were not proposed, up to `MOST_LEFT` of them; none of a space that nobody can list."""
+        if any(parameter.size > MOST_LEFT for parameter in self._sweep.parameters.values()):
+            return []
+        columns = {name: parameter.values() for name, parameter in self._sweep.parameters.items()}
+        every = (dict(zip(columns, values, strict=True)) for values in itertools.product(*columns.values()))
+        return list(itertools.islice((one for one in every if self._sweep.point(one) not in self._points), MOST_LEFT))
+
+
 def _grid(sweep: Sweep) -> Iterator[dict[str, Any]]:
     names = list(sweep.parameters)
     for values in itertools.product(*(sweep.parameters[name].choices for name in names)):
@@ -61,9 +98,20 @@ def _grid(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 
 def _random(sweep: Sweep, seed: int) -> Iterator[dict[str, Any]]:
-    generator = np.random.default_rng(seed)
-    while True:
-        yield {name: _draw(parameter, float(generator.random())) for name, parameter in sweep.parameters.items()}
+    generator, tried = np.random.default_rng(seed), _Tried(sweep)
+    draws = (
+        {name: _draw(parameter, float(generator.random())) for name, parameter in sweep.parameters.items()}
+        for _ in itertools.count()
+    )
+    while not tried.has_all:
+        found = next((params for params in itertools.islice(draws, DRAWS) if tried.add(params)), None)
+        if found is None:
+            left = tried.left()
+            if not left:
+                return
+            found = left[int(generator.integers(len(left)))]
+            tried.add(found)
+        yield found
 
 
 def _draw(parameter: Parameter, share: float) -> Any:
@@ -79,6 +127,7 @@ class Bayes:
 
     Trials that are asked for together are told apart by a constant lie: until its result is known, a trial counts as a
     bad one, so that the next is drawn elsewhere. A trial that was stopped early counts with the value that it had.
+    What is drawn a second time is dropped: after `BAYES_DRAWS` of them one of the points that are left is taken.
     """
 
     repeats = True
@@ -88,17 +137,36 @@ class Bayes:
         sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=at_once > 1)
         self._sweep = sweep
         self._study = optuna.create_study(direction=sweep.goal, sampler=sampler)
-        self._asked: dict[int, optuna.Trial] = {}
+        self._asked: list[optuna.Trial] = []
+        self._tried = _Tried(sweep)
+        self._generator = np.random.default_rng(seed)
 
     def ask(self) -> Asked | None:
-        """The next trial."""
+        """The next trial; None where every point was tried."""
+        for _ in range(0 if self._tried.has_all else BAYES_DRAWS):
+            if (found := self._new()) is not None:
+                return found
+        left = self._tried.left()
+        if not left:
+            return None
+        chosen = left[int(self._generator.integers(len(left)))]
+        parameters = self._sweep.parameters
+        self._study.enqueue_trial({name: _place(parameters[name], value) for name, value in chosen.items()})
+        return self._new()
+
+    def _new(self) -> Asked | None:
+        """What the sampler draws next; None where that was drawn before."""
         asked = self._study.ask()
-        self._asked[asked.number] = asked
-        return Asked({name: _suggest(asked, name, parameter) for name, parameter in self._sweep.parameters.items()})
+        params = {name: _suggest(asked, name, parameter) for name, parameter in self._sweep.parameters.items()}
+        if not self._tried.add(params):
+            self._study.tell(asked, state=optuna.trial.TrialState.FAIL)
+            return None
+        self._asked.append(asked)
+        return Asked(params)
 
     def tell(self, trial: Trial) -> None:
         """Learn from a trial's value, from where it stood when it was stopped, or from the fact that it failed."""
-        asked = self._asked.pop(trial.number)
+        asked = self._asked[trial.number]
         if trial.state == FINISHED:
             self._study.tell(asked, trial.metrics[self._sweep.metric])
         elif trial.state == STOPPED:
@@ -112,7 +180,19 @@ def _suggest(asked: optuna.Trial, name: str, parameter: Parameter) -> Any:
     if parameter.quantile is not None:
         return parameter.quantile(asked.suggest_float(name, 0.0, 1.0))
     # Indices, because Optuna accepts only scalars as choices.
-    return parameter.choices[asked.suggest_categorical(name, range(len(parameter.choices)))]
+    possible = parameter.possible or ()
+    return possible[asked.suggest_categorical(name, range(len(possible)))][0]
+
+
+def _place(parameter: Parameter, value: Any) -> Any:
+    """What Optuna must suggest so that this value comes out."""
+    if parameter.quantile is None:
+        return parameter.values().index(value)
+    low, high = 0.0, 1.0
+    for _ in range(BISECTIONS):  # the quantile rises with the share
+        middle = (low + high) / 2
+        low, high = (middle, high) if parameter.quantile(middle) <= value else (low, middle)
+    return low if parameter.quantile(low) == value else high
 
 
 def open_search(sweep: Sweep, seed: int, at_once: int) -> Search:

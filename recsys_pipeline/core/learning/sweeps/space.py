@@ -5,9 +5,10 @@ anything runs, with the path of the bad field; what only W&B can do (multi-objec
 is refused with that reason.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import yaml
@@ -15,7 +16,16 @@ import yaml
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.learning.sweeps.distributions import Parameter, default_distribution, parse_parameter
 from recsys_pipeline.core.learning.sweeps.successive_halving import EarlyTermination, parse_early_termination
-from recsys_pipeline.core.learning.sweeps.yaml_fields import known, mapping, number, one_of, required, whole
+from recsys_pipeline.core.learning.sweeps.yaml_fields import (
+    NUMBERS_HINT,
+    known,
+    looks_like_a_number,
+    mapping,
+    number,
+    one_of,
+    required,
+    whole,
+)
 from recsys_pipeline.core.types import check_setting
 
 KEYS = frozenset(
@@ -52,6 +62,23 @@ class Sweep:
     def minimise(self) -> bool:
         """Whether less is better."""
         return self.goal == "minimize"
+
+    @property
+    def size(self) -> float | int:
+        """How many different points the space has; infinite where one parameter is continuous."""
+        if self.method == "grid":
+            return math.prod(len(parameter.choices) for parameter in self.parameters.values())
+        return math.prod(parameter.size for parameter in self.parameters.values())
+
+    def point(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Params as the config takes them: what is equal here gives the same trial."""
+        return tuple(self._taken(name, params[name]) for name in self.parameters)
+
+    def _taken(self, name: str, value: Any) -> Any:
+        try:
+            return check_setting(self.config, name, value)
+        except SettingError:  # a distribution without an end may go beyond the field's bounds: that trial fails
+            return repr(value)
 
     def reaches_target(self, value: float) -> bool:
         """Whether a value is as good as `metric.target` asks for; never, where the sweep has none."""
@@ -146,10 +173,36 @@ def _parameters(definition: Mapping[str, Any], config: type, source: str) -> dic
         paths[name] = path
         parameters[name] = parse_parameter(body, path)
         for key, value in _samples(parameters[name], body, path):
-            check_setting(config, name, value, f"{path}.{key}")
+            _check(config, name, value, f"{path}.{key}")
+        parameters[name] = _distinct(parameters[name], config, name)
         if definition["method"] == "grid" and not parameters[name].choices:
             raise SettingError(f"{path} has no end: method grid needs `value` or `values`")
     return parameters
+
+
+def _check(config: type, name: str, value: Any, path: str) -> None:
+    try:
+        check_setting(config, name, value, path)
+    except SettingError as error:
+        if looks_like_a_number(value):
+            raise SettingError(f"{error} {NUMBERS_HINT}") from error
+        raise
+
+
+def _distinct(parameter: Parameter, config: type, name: str) -> Parameter:
+    """A parameter whose choices are as many as they differ: 0.1 and 0.10 are one, with the weight of both."""
+    if parameter.quantile is not None:
+        return parameter
+    weights = parameter.probabilities or (1 / len(parameter.choices),) * len(parameter.choices)
+    choices: dict[Any, Any] = {}
+    shares: dict[Any, float] = {}
+    for choice, weight in zip(parameter.choices, weights, strict=True):
+        value = check_setting(config, name, choice)
+        choices.setdefault(value, choice)
+        shares[value] = shares.get(value, 0.0) + weight
+    if len(choices) == len(parameter.choices):
+        return parameter
+    return replace(parameter, choices=tuple(choices.values()), probabilities=tuple(shares.values()))
 
 
 def _leaves(group: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:

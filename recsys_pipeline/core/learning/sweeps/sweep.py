@@ -8,6 +8,7 @@ from typing import Any
 
 from recsys_pipeline.core.errors import ModelError
 from recsys_pipeline.core.learning.configs import parse_config
+from recsys_pipeline.core.learning.sweeps.known_points import KnownPoints
 from recsys_pipeline.core.learning.sweeps.search import Asked, Search, open_search
 from recsys_pipeline.core.learning.sweeps.space import Sweep, parse_sweep
 from recsys_pipeline.core.learning.sweeps.successive_halving import Halving
@@ -124,8 +125,9 @@ def run_batches(
 
     `earlier` are trials of the same sweep that was interrupted: those that would be tried again, with the same number
     and params, are taken as they are and not run. The result is the same as that of a sweep without interruption.
-    A `search` that does not repeat itself goes on after them. Raises `ModelError` where no trial finishes, and after
-    the first trial where the sweep's metric is none of those that it has.
+    A `search` that does not repeat itself goes on after them; a point that it proposes again gets the same result.
+    Raises `ModelError` where no trial finishes, and after the first trial where the sweep's metric is none of those
+    that it has.
     """
     trials = try_batches(sweep, run, n_trials, seed, at_once, earlier, watch, limits, search, timer)
     return best_of(sweep, trials)
@@ -149,17 +151,24 @@ def try_batches(
     halving = Halving(sweep.early_terminate, sweep.minimise) if sweep.early_terminate else None
     trials: list[Trial] = [] if search.repeats else list(earlier)
     _record_rungs(halving, trials)
-    limit = min(n_trials, sweep.run_cap or n_trials)
+    limit, known = min(n_trials, sweep.run_cap or n_trials), KnownPoints(sweep, trials)
     while len(trials) < limit and not _is_over(sweep, trials, limits, timer() - begin):
         asked = _ask(search, len(trials), min(at_once, limit - len(trials)))
         if not asked:
             break
         done = _taken(asked, earlier if search.repeats else (), halving)
-        for trial in _run(sweep, run, {n: asked[n] for n in asked if n not in done}, halving, watch, timer):
-            done[trial.number] = trial
-            watch.ended(trial)
-            if not any(sweep.metric in one.metrics for one in [*trials, *done.values()]):
-                _check_logged(sweep, trial)
+        while waiting := {number: one for number, one in asked.items() if number not in done}:
+            if again := known.again(waiting):
+                done |= {trial.number: trial for trial in again}
+                for trial in again:
+                    watch.ended(trial)
+                continue
+            for trial in _run(sweep, run, known.first_of_each(waiting), halving, watch, timer):
+                done[trial.number] = trial
+                known.add(trial)
+                watch.ended(trial)
+                if not any(sweep.metric in one.metrics for one in [*trials, *done.values()]):
+                    _check_logged(sweep, trial)
         for number in asked:
             trials.append(done[number])
             search.tell(done[number])

@@ -1,9 +1,13 @@
 """Checks of single fields of a sweep YAML; each raises `SettingError` with the path of the field."""
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from recsys_pipeline.core.errors import SettingError
+
+NUMBERS_HINT = "(YAML reads 1e-3 as text: write 1.0e-3 or 0.001)"
+"""W&B reads the same file with the same YAML, so that ours must not read it otherwise."""
 
 
 def mapping(value: Any, path: str) -> Mapping[str, Any]:
@@ -37,7 +41,7 @@ def one_of(value: Any, choices: tuple[str, ...], path: str) -> str:
 def number(value: Any, path: str) -> float:
     """The value, which must be a number, as a float."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SettingError(f"{path} must be a number, got {value!r} (YAML reads 1e-3 as text: write 1.0e-3 or 0.001)")
+        raise SettingError(f"{path} must be a number, got {value!r} {NUMBERS_HINT}")
     return float(value)
 
 
@@ -46,3 +50,11 @@ def whole(value: Any, path: str) -> int:
     if type(value) is not int or value < 1:
         raise SettingError(f"{path} must be a whole number ≥ 1, got {value!r}")
     return value
+
+
+def looks_like_a_number(value: Any) -> bool:
+    """Whether it is a text that its author takes for a number."""
+    try:
+        return isinstance(value, str) and math.isfinite(float(value))
+    except ValueError:
+        return False

@@ -47,7 +47,7 @@ def hit_rates_by_value(result: RankingResult, k: int, seed: int, n_resamples: in
     counts = np.zeros((2, result.n_users, len(levels)))  # rows, hits
     at = np.searchsorted(result.users, rows.user)
     np.add.at(counts[0], (at, level), 1)
-    np.add.at(counts[1], (at, level), rows.place <= k)
+    np.add.at(counts[1], (at, level), rows.places.chance_within(k))
     above = np.cumsum(counts[:, :, ::-1], axis=2)[:, :, ::-1]
     return [
         *_rates(result.model, levels, counts, False, k, seed, n_resamples),

@@ -4,18 +4,15 @@ A mean over users is a mean over what is popular. Averaged over items, every sel
 averaging; Manning, Raghavan and Schütze, "Introduction to Information Retrieval", 2008, section 13.6).
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from jaxtyping import Float64, Int32
 
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
 from recsys_pipeline.core.reports.accuracy.ratios import mean_estimates
 from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES, Estimate
+from recsys_pipeline.core.reports.accuracy.tied_places import PlaceGain, TiedPlaces
 
-RowMetric = Callable[[np.ndarray], np.ndarray]
-
-ROW_METRICS: dict[str, RowMetric] = {
+ROW_METRICS: dict[str, PlaceGain] = {
     "item_recall": lambda place: np.ones(len(place)),
     "item_mrr": lambda place: 1.0 / place,
     "item_ndcg": lambda place: 1.0 / np.log2(place + 1.0),
@@ -25,15 +22,13 @@ ROW_METRICS: dict[str, RowMetric] = {
 
 
 def item_values(
-    item: Int32[np.ndarray, " rows"], place: Int32[np.ndarray, " rows"], ks: tuple[int, ...]
+    item: Int32[np.ndarray, " rows"], places: TiedPlaces, ks: tuple[int, ...]
 ) -> tuple[Int32[np.ndarray, " items"], Float64[np.ndarray, "items columns"]]:
     """Items with relevant rows, ascending, and their rows' mean gains: a column per metric and k."""
     items, at = np.unique(item, return_inverse=True)
     n_rows = np.bincount(at, minlength=len(items))
     columns = [
-        np.bincount(at, np.where(place <= k, gain(place), 0.0), len(items)) / n_rows
-        for gain in ROW_METRICS.values()
-        for k in ks
+        np.bincount(at, places.mean_gain(gain, k), len(items)) / n_rows for gain in ROW_METRICS.values() for k in ks
     ]
     return items.astype(np.int32), np.stack(columns, axis=1)
 
@@ -42,6 +37,6 @@ def item_estimates(result: RankingResult, seed: int, n_resamples: int = N_RESAMP
     """Each row metric at each k as a mean over items, with its bootstrap interval over items; none without rows."""
     if not len(result.rows.item):
         return []
-    _, values = item_values(result.rows.item, result.rows.place, result.ks)
+    _, values = item_values(result.rows.item, result.rows.places, result.ks)
     columns = [(result.model, metric, k) for metric in ROW_METRICS for k in result.ks]
     return mean_estimates(columns, values, seed, n_resamples)

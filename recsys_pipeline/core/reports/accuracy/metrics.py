@@ -1,48 +1,22 @@
 """Ranking metrics per user, one registered function each, computed for all users and cut-offs in one pass.
 
-A recommended list is ordered by score, highest first; equal scores are ordered by the lower item index, so that every
-figure is reproducible to the last digit. `k` is never shortened: where a catalogue has fewer than `k` items, or a user
-has fewer than `k` unseen ones, the empty places count as misses. What is not defined for a user is NaN.
+A recommended list is ordered by score, highest first. Where scores are equal, every figure is its mean over all orders
+of the tied items, each as likely (McSherry and Najork, ECIR 2008), in closed form: no figure depends on how items are
+numbered. `k` is never shortened: where a catalogue has fewer than `k` items, or a user has fewer than `k` unseen ones,
+the empty places count as misses. What is not defined for a user is NaN. `docs/metrics.md` has all definitions.
 
 `list_metrics` is the readable twin: one user, one list, plain Python.
 """
 
-import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32, Int64, Integer
+from jaxtyping import Float64, Integer
 
 from recsys_pipeline.core.errors import SettingError
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Users' lists against what they went on to choose: all that a ranking metric may look at.
-
-    `rows` are relevant items, grouped by user; every user has at least one.
-    """
-
-    hits: Bool[np.ndarray, "users places"]
-    """Whether the item at each place is relevant."""
-    gains: Float64[np.ndarray, "users places"]
-    """The value of the item at each place where it is relevant and positive, else 0."""
-    ideal_gains: Float64[np.ndarray, "users places"]
-    """The values of the relevant items, highest first, cut at the last place."""
-    n_relevant: Int64[np.ndarray, " users"]
-    """Relevant items, found or not."""
-    n_candidates: Int64[np.ndarray, " users"]
-    """Items that competed."""
-    row_user: Int64[np.ndarray, " rows"]
-    """Position of each relevant item's user among `users`."""
-    place: Int32[np.ndarray, " rows"]
-    """1 + the candidates ranked above the relevant item."""
-    mid_place: Float64[np.ndarray, " rows"]
-    """As `place`, with equal scores sharing their mean place."""
-
+from recsys_pipeline.core.reports.accuracy.judged import Judged
 
 Function = Callable[[Judged, tuple[int, ...]], np.ndarray]
 """`f(lists, ks) -> [users, len(ks)]`, or `[users, 1]` for a metric without a cut-off."""
@@ -111,8 +85,7 @@ def average_precision(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray,
     AP@k = Σ_{r≤k} hit_r · precision@r / min(n_relevant, k), so that a perfect list scores 1 at every k.
     Manning, Raghavan and Schütze, "Introduction to Information Retrieval", 2008, equation 8.8, cut at k.
     """
-    places = np.arange(1, lists.hits.shape[1] + 1)
-    sums = _at(np.cumsum(lists.hits * np.cumsum(lists.hits, axis=1) / places, axis=1), ks)
+    sums = _at(np.cumsum(lists.hits_so_far / _places(lists), axis=1), ks)
     return sums / np.minimum(lists.n_relevant[:, None], np.asarray(ks))
 
 
@@ -122,9 +95,8 @@ def reciprocal_rank(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "
 
     Voorhees, "The TREC-8 question answering track report", 1999.
     """
-    first = np.full(len(lists.n_relevant), np.iinfo(np.int32).max)
-    np.minimum.at(first, lists.row_user, lists.place)
-    return np.where(first[:, None] <= np.asarray(ks), 1.0 / first[:, None], 0.0)
+    before = np.concatenate([np.ones((len(lists.hits), 1)), lists.nothing_yet], axis=1)
+    return _at(np.cumsum((before[:, :-1] - lists.nothing_yet) / _places(lists), axis=1), ks)
 
 
 @ranking_metric("hit_rate")
@@ -133,7 +105,7 @@ def hit_rate(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "users k
 
     Deshpande and Karypis, "Item-based top-N recommendation algorithms", TOIS 2004.
     """
-    return (_hits_at(lists, ks) > 0).astype(np.float64)
+    return _at(1.0 - lists.nothing_yet, ks)
 
 
 @ranking_metric("arhr")
@@ -143,7 +115,7 @@ def reciprocal_hit_rank(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarra
     With one relevant item per user it is the reciprocal rank; with more it may exceed 1.
     Deshpande and Karypis, "Item-based top-N recommendation algorithms", TOIS 2004, equation 10.
     """
-    return _at(np.cumsum(lists.hits / np.arange(1, lists.hits.shape[1] + 1), axis=1), ks)
+    return _at(np.cumsum(lists.hits / _places(lists), axis=1), ks)
 
 
 @ranking_metric("graded_ndcg")
@@ -166,14 +138,15 @@ def limited_auc(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "user
     candidates are relevant. Schröder, Thiele and Lehner, "Setting goals and choosing metrics for recommender system
     evaluations", UCERSTI 2011.
     """
-    hits = np.cumsum(lists.hits, axis=1)
-    places = np.minimum(np.arange(1, lists.hits.shape[1] + 1), lists.n_candidates[:, None])
-    found, shown = _at(hits, ks), _at(places, ks)
-    area_on_list = _at(np.cumsum(hits * ~lists.hits * (np.arange(lists.hits.shape[1]) < lists.n_candidates[:, None]),
-                                 axis=1), ks)  # fmt: skip
+    found = _hits_at(lists, ks)
+    depths = _at(np.cumsum(lists.hits * _places(lists), axis=1), ks)
+    shown = np.minimum(np.minimum(ks, lists.hits.shape[1]), lists.n_candidates[:, None])
     relevant = lists.n_relevant[:, None].astype(np.float64)
     others = lists.n_candidates[:, None] - relevant
-    area = area_on_list + (others - (shown - found)) * (found + relevant) / 2
+    # Each hit at place r wins over what is shown below it, less the hits there: Σ (shown − r) − found (found − 1) / 2.
+    # With the part below the list, (others − shown + found) (found + relevant) / 2, the squares of `found` cancel, so
+    # that the mean over orders of ties needs the means of `found` and of `depths` only.
+    area = shown * found - depths + found / 2 + (others - shown) * (found + relevant) / 2 + found * relevant / 2
     return np.divide(area, relevant * others, out=np.full(area.shape, np.nan), where=others > 0)
 
 
@@ -183,20 +156,22 @@ def r_precision(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "user
 
     Manning, Raghavan and Schütze, "Introduction to Information Retrieval", 2008, section 8.4.
     """
-    hits = np.bincount(lists.row_user, lists.place <= lists.n_relevant[lists.row_user], len(lists.n_relevant))
+    found = lists.places.chance_within(lists.n_relevant[lists.row_user])
+    hits = np.bincount(lists.row_user, found, len(lists.n_relevant))
     return (hits / lists.n_relevant)[:, None]
 
 
 @ranking_metric("auc", has_cutoff=False)
 def auc(lists: Judged, ks: tuple[int, ...]) -> Float64[np.ndarray, "users one"]:  # noqa: ARG001 - no cut-off
-    """The chance that a relevant item is ranked above one that is not, over all candidates; ties count half.
+    """The chance that a relevant item is ranked above one that is not, over all candidates; ties count half, as in
+    the mean over their orders.
 
     1 − (Σ mean place − R(R + 1)/2) / (R · N) with R relevant items and N others (Mann and Whitney 1947). NaN for a
     user all of whose candidates are relevant.
     """
     relevant = lists.n_relevant.astype(np.float64)
     others = lists.n_candidates - relevant
-    above = np.bincount(lists.row_user, lists.mid_place, len(relevant)) - relevant * (relevant + 1) / 2
+    above = np.bincount(lists.row_user, lists.places.middle, len(relevant)) - relevant * (relevant + 1) / 2
     ratio = np.divide(above, relevant * others, out=np.full(len(relevant), np.nan), where=others > 0)
     return (1 - ratio)[:, None]
 
@@ -219,40 +194,6 @@ def user_metrics(lists: Judged, ks: Sequence[int]) -> Float64[np.ndarray, "users
     return np.concatenate([metric.function(lists, cutoffs) for metric in RANKING_METRICS.values()], axis=1)
 
 
-def list_metrics(ranking: Sequence[int], relevant: Mapping[int, float], k: int) -> dict[str, float]:
-    """The readable twin of `user_metrics`: all candidates of one user, best first, against relevant items and values.
-
-    Scores are taken to differ: `auc` of equal scores is not seen here.
-
-    >>> list_metrics([7, 3, 5, 9], {3: 4.0, 9: 5.0}, k=3)["recall"]
-    0.5
-    """
-    top = list(ranking)[:k]
-    hit_places = [place for place, item in enumerate(top, start=1) if item in relevant]
-    best_possible = min(len(relevant), k)
-    precisions = [(index + 1) / place for index, place in enumerate(hit_places)]
-    ideal = sorted((max(value, 0.0) for value in relevant.values()), reverse=True)
-    gained = sum(max(relevant[top[place - 1]], 0) / math.log2(place + 1) for place in hit_places)
-    found_above = [sum(item in relevant for item in ranking[:at]) for at in range(len(ranking))]
-    wins = [0 if item in relevant else found for item, found in zip(ranking, found_above, strict=True)]
-    others = len(ranking) - len(relevant)
-    pairs = others * len(relevant)
-    below = others - (len(top) - len(hit_places))
-    return {
-        "ndcg": sum(1 / math.log2(place + 1) for place in hit_places) / _ideal_dcg([1.0] * best_possible, k),
-        "recall": len(hit_places) / len(relevant),
-        "precision": len(hit_places) / k,
-        "map": sum(precisions) / best_possible,
-        "mrr": 1 / hit_places[0] if hit_places else 0.0,
-        "hit_rate": float(bool(hit_places)),
-        "arhr": sum(1 / place for place in hit_places),
-        "graded_ndcg": gained / _ideal_dcg(ideal, k) if max(ideal) > 0 else math.nan,
-        "limited_auc": (sum(wins[:k]) + below * (len(hit_places) + len(relevant)) / 2) / pairs if pairs else math.nan,
-        "r_precision": sum(item in relevant for item in ranking[: len(relevant)]) / len(relevant),
-        "auc": sum(wins) / pairs if pairs else math.nan,
-    }
-
-
 def catalogue_coverage(
     top: Integer[np.ndarray, "users places"], n_items: int, ks: Sequence[int]
 ) -> Float64[np.ndarray, " ks"]:
@@ -268,12 +209,12 @@ def catalogue_coverage(
     return np.asarray([(items >= 0).sum() / n_items for items in shown], dtype=np.float64)
 
 
-def _ideal_dcg(gains: Sequence[float], k: int) -> float:
-    return sum(gain / math.log2(place + 1) for place, gain in enumerate(gains[:k], start=1))
-
-
 def _discounts(n_places: int) -> Float64[np.ndarray, " places"]:
     return 1.0 / np.log2(np.arange(n_places) + 2.0)
+
+
+def _places(lists: Judged) -> Float64[np.ndarray, " places"]:
+    return np.arange(1.0, lists.hits.shape[1] + 1)
 
 
 def _hits_at(lists: Judged, ks: tuple[int, ...]) -> np.ndarray:

@@ -4,18 +4,29 @@ Sampled metrics can reverse the order of models (Krichene and Rendle, "On sample
 KDD 2020), so reports rank in full. Given negatives are for comparison with papers that used them, and are marked.
 """
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32, Int64
+from jaxtyping import Float64, Int32, Int64
 
 from recsys_pipeline.core.errors import DataError, ModelError, SettingError
 from recsys_pipeline.core.models import Scorer
-from recsys_pipeline.core.reports.accuracy.metrics import Judged, catalogue_coverage, metric_columns, user_metrics
-from recsys_pipeline.core.reports.accuracy.ranking_kernels import Grouped, Places, device_ranker, first_row_not_finite
+from recsys_pipeline.core.reports.accuracy.judged import judge
+from recsys_pipeline.core.reports.accuracy.list_ties import Competition, TieTally
+from recsys_pipeline.core.reports.accuracy.metrics import metric_columns, user_metrics
+from recsys_pipeline.core.reports.accuracy.ranking_kernels import (
+    Grouped,
+    Places,
+    device_ranker,
+    first_row_not_finite,
+    tie_ranks,
+)
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult, RelevantRows
+from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
+from recsys_pipeline.core.reports.accuracy.user_rows import UserRows, starts_of
 from recsys_pipeline.core.types import Ratings
 
 DEFAULT_KS = (10, 20, 100)
@@ -34,7 +45,7 @@ def evaluate_ranking(
     name: str | None = None,
     negatives: Ratings | None = None,
 ) -> RankingResult:
-    """Rank all items that a user has not seen, for each user with relevant test rows.
+    """Rank all items that a user has not seen, for each user with relevant test rows; equal scores in expectation.
 
     Seen means in `train`: hand in the validation rows with it. A test row is relevant where its value is at least
     `relevant_min_value` (every row where that is None); a pair that is tested twice counts once, with its highest
@@ -52,77 +63,18 @@ def evaluate_ranking(
     name = name or type(model).__name__
     for other in [test] if negatives is None else [test, negatives]:
         _check_sizes(train, other)
-    seen = _Rows.of(train)
-    relevant = _Rows.of(test, relevant_min_value)
+    seen = UserRows.of(train)
+    relevant = UserRows.of(test, relevant_min_value)
     n_seen_again = 0
     if negatives is None:
         relevant, n_seen_again = relevant.without(seen)
-    task = _Task(name, ks, test, seen, relevant, _by_user(test), None if negatives is None else _Rows.of(negatives))
+    given, ranks = None if negatives is None else UserRows.of(negatives), tie_ranks(test.n_items)
+    task = _Task(name, ks, test, seen, relevant, UserRows.with_repeats(test), given, ranks)
     users = np.flatnonzero(task.tested.counts if model.predicts_values else relevant.counts).astype(np.int32)
     batch = batch_users or max(1, BATCH_SCORES // max(1, test.n_items))
-    parts = [_rank_batch(model, users[start : start + batch], task) for start in range(0, len(users), batch)]
-    return _result(task, users, parts, n_seen_again)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Rows grouped by user (compressed sparse rows): those of user u are `starts[u]` to `starts[u + 1]`."""
-
-    starts: Int64[np.ndarray, " users_and_end"]
-    items: Int32[np.ndarray, " rows"]
-    values: Float32[np.ndarray, " rows"]
-    n_items: int
-
-    @classmethod
-    def of(cls, ratings: Ratings, min_value: float | None = None) -> "_Rows":
-        """Distinct pairs by user and item, each with its highest value; values below `min_value` are left out."""
-        keep = np.arange(len(ratings)) if min_value is None else np.flatnonzero(ratings.value >= min_value)
-        pairs = ratings.user[keep].astype(np.int64) * ratings.n_items + ratings.item[keep]
-        order = np.lexsort((-ratings.value[keep], pairs))
-        pairs, first = np.unique(pairs[order], return_index=True)
-        return cls._of_pairs(pairs, ratings.value[keep][order][first], ratings.n_users, ratings.n_items)
-
-    @classmethod
-    def _of_pairs(cls, pairs: np.ndarray, values: np.ndarray, n_users: int, n_items: int) -> "_Rows":
-        user, item = np.divmod(pairs, max(n_items, 1))
-        return cls(_starts(user, n_users), item.astype(np.int32), values, n_items)
-
-    @property
-    def counts(self) -> Int64[np.ndarray, " users"]:
-        return np.diff(self.starts)
-
-    @property
-    def pairs(self) -> Int64[np.ndarray, " rows"]:
-        """One number per (user, item), ascending."""
-        return np.repeat(np.arange(len(self.counts)), self.counts) * self.n_items + self.items
-
-    def without(self, others: "_Rows") -> tuple["_Rows", int]:
-        """The pairs that are not among `others`, and how many that took away."""
-        left = ~np.isin(self.pairs, others.pairs, assume_unique=True)
-        rest = self._of_pairs(self.pairs[left], self.values[left], len(self.counts), self.n_items)
-        return rest, int((~left).sum())
-
-    def of_users(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(position of the user in `users`, row) of every row of these users."""
-        counts = self.counts[users]
-        at = np.repeat(np.arange(len(users)), counts)
-        within = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return at, np.repeat(self.starts[users], counts) + within
-
-    def grouped(self, users: np.ndarray) -> Grouped:
-        """The items of these users alone."""
-        at, rows = self.of_users(users)
-        return Grouped(_starts(at, len(users)), self.items[rows])
-
-
-def _starts(user: np.ndarray, n_users: int) -> Int64[np.ndarray, " users_and_end"]:
-    return np.concatenate([[0], np.cumsum(np.bincount(user, minlength=n_users))]).astype(np.int64)
-
-
-def _by_user(test: Ratings) -> _Rows:
-    """All test rows by user, repeated pairs included: each is predicted."""
-    order = np.argsort(test.user, kind="stable")
-    return _Rows(_starts(test.user, test.n_users), test.item[order], test.value[order], test.n_items)
+    tally = TieTally(task.ks, test.n_items)
+    parts = [_rank_batch(model, users[start : start + batch], task, tally) for start in range(0, len(users), batch)]
+    return _result(task, users, parts, tally, n_seen_again)
 
 
 def _check_sizes(train: Ratings, other: Ratings) -> None:
@@ -140,14 +92,21 @@ class _Task:
     name: str
     ks: tuple[int, ...]
     test: Ratings
-    seen: _Rows
-    relevant: _Rows
-    tested: _Rows
-    negatives: _Rows | None
+    seen: UserRows
+    relevant: UserRows
+    tested: UserRows
+    negatives: UserRows | None
+    ranks: Int32[np.ndarray, " items"]
+    """Which of equal scores comes first in a list that is shown."""
 
     @property
     def n_places(self) -> int:
         return min(max(self.ks), self.test.n_items)
+
+    @property
+    def n_ranked(self) -> int:
+        """A place more than the lists have, where there is one: it tells whether a tie goes on below them."""
+        return min(max(self.ks) + 1, self.test.n_items)
 
 
 @dataclass(frozen=True)
@@ -158,7 +117,7 @@ class _Batch:
     errors: Float64[np.ndarray, " errors"]
 
 
-def _rank_batch(model: Scorer, users: np.ndarray, task: _Task) -> _Batch:
+def _rank_batch(model: Scorer, users: np.ndarray, task: _Task, tally: TieTally) -> _Batch:
     scores = np.ascontiguousarray(model.scores(users))
     if scores.shape != (len(users), task.test.n_items):
         raise ModelError(
@@ -173,34 +132,41 @@ def _rank_batch(model: Scorer, users: np.ndarray, task: _Task) -> _Batch:
         at, rows = task.tested.of_users(users)
         errors = scores[at, task.tested.items[rows]].astype(np.float64) - task.tested.values[rows]
         error_users = users[at]
-    if task.negatives is not None:
-        return _Batch(*_rank_given(scores, users, task, task.negatives), error_users, errors)
-    seen = task.seen.grouped(users)
-    places = device_ranker()(scores, seen, task.relevant.grouped(users), task.n_places)
-    return _Batch(places, task.test.n_items - np.diff(seen.starts), error_users, errors)
+    among = _all_unseen(scores, users, task) if task.negatives is None else _given(scores, users, task, task.negatives)
+    places = device_ranker()(among.scores, among.seen, among.relevant, among.ranks, task.n_ranked)
+    judged = np.flatnonzero(task.relevant.counts[users])
+    tally.add(among, places, judged)
+    return _Batch(places._replace(top=among.items_of(places.top)), among.n_candidates, error_users, errors)
 
 
-def _rank_given(scores: np.ndarray, users: np.ndarray, task: _Task, negatives: _Rows) -> tuple[Places, np.ndarray]:
-    """Rank the relevant items among the given negatives: a narrow matrix of candidates, by item, takes all scores."""
+def _all_unseen(scores: np.ndarray, users: np.ndarray, task: _Task) -> Competition:
+    seen, n_items = task.seen.grouped(users), task.test.n_items
+    n_candidates = n_items - np.diff(seen.starts)
+    items = np.arange(n_items, dtype=np.int32)[None]
+    return Competition(scores, seen, task.relevant.grouped(users), task.ranks, items, n_candidates)
+
+
+def _given(scores: np.ndarray, users: np.ndarray, task: _Task, negatives: UserRows) -> Competition:
+    """The relevant items and the given negatives: a narrow matrix takes their scores, by rank among ties."""
     (at, rows), (negative_at, negative_rows) = task.relevant.of_users(users), negatives.of_users(users)
     n_items = task.test.n_items
-    relevant = at * n_items + task.relevant.items[rows]
-    candidates = np.union1d(relevant, negative_at * n_items + negatives.items[negative_rows])
-    user, item = np.divmod(candidates, n_items)
+    relevant = at * n_items + task.ranks[task.relevant.items[rows]]
+    candidates = np.union1d(relevant, negative_at * n_items + task.ranks[negatives.items[negative_rows]])
+    user, rank = np.divmod(candidates, n_items)
+    item = np.argsort(task.ranks)[rank].astype(np.int32)
     n_candidates = np.bincount(user, minlength=len(users))
     column = np.arange(len(user)) - np.repeat(np.cumsum(n_candidates) - n_candidates, n_candidates)
-    width = max(int(n_candidates.max(initial=0)), task.n_places)
+    width = max(int(n_candidates.max(initial=0)), task.n_ranked)
     items = np.full((len(users), width), -1, np.int32)
     narrow = np.full((len(users), width), -np.inf, np.float32)
     items[user, column], narrow[user, column] = item, scores[user, item]
     where = column[np.searchsorted(candidates, relevant)].astype(np.int32)
     none_seen = Grouped(np.zeros(len(users) + 1, np.int64), np.empty(0, np.int32))
-    places = device_ranker()(narrow, none_seen, Grouped(_starts(at, len(users)), where), task.n_places)
-    top = np.where(places.top >= 0, np.take_along_axis(items, np.maximum(places.top, 0), axis=1), np.int32(-1))
-    return places._replace(top=top), n_candidates
+    asked = Grouped(starts_of(at, len(users)), where)
+    return Competition(narrow, none_seen, asked, np.arange(width, dtype=np.int32), items, n_candidates)
 
 
-def _result(task: _Task, users: np.ndarray, parts: list[_Batch], n_seen_again: int) -> RankingResult:
+def _result(task: _Task, users: np.ndarray, parts: list[_Batch], tally: TieTally, n_seen_again: int) -> RankingResult:
     relevant, n_places = task.relevant, task.n_places
     keep = relevant.counts[users] > 0
     if not keep.any():
@@ -210,47 +176,40 @@ def _result(task: _Task, users: np.ndarray, parts: list[_Batch], n_seen_again: i
         return np.concatenate([empty, *arrays])
 
     at, rows = relevant.of_users(users[keep])
-    found = RelevantRows(
-        user=users[keep][at],
-        item=relevant.items[rows],
-        value=relevant.values[rows],
-        place=joined(np.empty(0, np.int32), (part.places.place for part in parts)),
-        mid_place=joined(np.empty(0), (part.places.mid_place for part in parts)),
+    places = TiedPlaces(
+        joined(np.empty(0, np.int32), (part.places.above for part in parts)),
+        joined(np.empty(0, np.int32), (part.places.tied for part in parts)),
     )
-    n_relevant = relevant.counts[users[keep]].astype(np.int64)
+    found = RelevantRows(users[keep][at], relevant.items[rows], relevant.values[rows], places)
     n_candidates = joined(np.empty(0, np.int64), (part.n_candidates for part in parts))[keep]
-    top = joined(np.empty((0, n_places), np.int32), (part.places.top for part in parts))[keep]
+    lists = judge(at, found.value, places, n_candidates, n_places)
+    no_lists = np.empty((0, task.n_ranked))
     return RankingResult(
         model=task.name,
         ks=task.ks,
         n_items=task.test.n_items,
         columns=metric_columns(task.ks),
         users=users[keep],
-        values=user_metrics(_judged(found, at, n_relevant, n_candidates, n_places), task.ks),
-        n_relevant=n_relevant,
+        values=user_metrics(lists, task.ks),
+        n_relevant=lists.n_relevant,
         n_candidates=n_candidates,
         rows=found,
-        top=top,
-        top_scores=joined(np.empty((0, n_places), np.float32), (part.places.top_scores for part in parts))[keep],
-        coverage=catalogue_coverage(top, task.test.n_items, task.ks) if keep.any() else np.full(len(task.ks), np.nan),
+        top=joined(no_lists.astype(np.int32), (part.places.top for part in parts))[keep, :n_places],
+        top_scores=joined(no_lists.astype(np.float32), (part.places.top_scores for part in parts))[keep, :n_places],
+        coverage=tally.coverage(),
+        tied_places=tally.tied_places(),
+        n_silent=tally.n_silent,
         error_users=joined(np.empty(0, np.int32), (part.error_users for part in parts)),
         errors=joined(np.empty(0), (part.errors for part in parts)),
         n_test_users=int((task.tested.counts > 0).sum()),
         n_seen_again=n_seen_again,
         is_sampled=task.negatives is not None,
+        prediction_coverage=_prediction_coverage(task),
     )
 
 
-def _judged(
-    rows: RelevantRows, at: np.ndarray, n_relevant: np.ndarray, n_candidates: np.ndarray, n_places: int
-) -> Judged:
-    """Hits and gains by place, from the places of the relevant rows; `at` is each row's position among the users."""
-    gains, hits, ideal = (np.zeros((len(n_relevant), n_places), kind) for kind in (np.float64, bool, np.float64))
-    shown = rows.place <= n_places
-    hits[at[shown], rows.place[shown] - 1] = True
-    gains[at[shown], rows.place[shown] - 1] = np.maximum(rows.value[shown], 0)
-    order = np.lexsort((-rows.value, at))
-    rank = np.arange(len(at)) - np.repeat(np.cumsum(n_relevant) - n_relevant, n_relevant)
-    best = order[rank < n_places]
-    ideal[at[best], rank[rank < n_places]] = np.maximum(rows.value[best], 0)
-    return Judged(hits, gains, ideal, n_relevant, n_candidates, at, rows.place, rows.mid_place)
+def _prediction_coverage(task: _Task) -> float:
+    """NaN without a test row."""
+    known_items = np.bincount(task.seen.items, minlength=task.test.n_items) > 0
+    known = (task.seen.counts[task.test.user] > 0) & known_items[task.test.item]
+    return float(known.mean()) if len(known) else math.nan

@@ -8,6 +8,7 @@ from jaxtyping import Float32, Float64, Int32, Int64
 
 from recsys_pipeline.core.errors import DataError, SettingError
 from recsys_pipeline.core.reports.accuracy.rating_metrics import rmse
+from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,8 @@ class RelevantRows:
     user: Int32[np.ndarray, " rows"]
     item: Int32[np.ndarray, " rows"]
     value: Float32[np.ndarray, " rows"]
-    place: Int32[np.ndarray, " rows"]
-    """1 + the candidates ranked above it; equal scores are ordered by the lower item."""
-    mid_place: Float64[np.ndarray, " rows"]
-    """As `place`, with equal scores sharing their mean place."""
+    places: TiedPlaces
+    """Where it stands: at any of several places where its score is tied."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,17 @@ class RankingResult:
     """Items that competed for the user: all that were not seen, or the relevant and the given negative ones."""
     rows: RelevantRows
     top: Int32[np.ndarray, "users places"]
-    """Recommended items, best first; −1 where a user has fewer candidates than places."""
+    """The list that is shown, best first, equal scores in the order of a hash of the item; −1 where a user has fewer
+    candidates than places. Figures do not follow from it but from `rows`."""
     top_scores: Float32[np.ndarray, "users places"]
     """Scores of `top`; −inf where it is −1."""
     coverage: Float64[np.ndarray, " ks"]
-    """Share of the catalogue that is shown to at least one evaluated user, per k."""
+    """Share of the catalogue that is shown to at least one evaluated user, per k: the mean over all orders of equal
+    scores, each user's drawn apart."""
+    tied_places: Float64[np.ndarray, " ks"]
+    """Share of a user's first k places whose score another candidate has too, mean over users."""
+    n_silent: int
+    """Evaluated users of whom the model says nothing: two candidates or more, all with one score."""
     error_users: Int32[np.ndarray, " errors"]
     """User of each test row whose value was predicted; empty where the model does not predict values."""
     errors: Float64[np.ndarray, " errors"]
@@ -56,6 +61,8 @@ class RankingResult:
     """Relevant test rows left out because the item was excluded for that user: no list could have held it."""
     is_sampled: bool = False
     """Whether only given negatives competed: such figures do not compare with those of a full ranking."""
+    prediction_coverage: float = math.nan
+    """Share of the test rows whose user and item are both in train, so that more than a mean can be predicted."""
 
     @property
     def n_users(self) -> int:

@@ -109,12 +109,20 @@ def ranking_estimates(result: RankingResult, seed: int, n_resamples: int = N_RES
         for (metric, k), figures in zip(result.columns, _means(result.values, seed, n_resamples), strict=True)
     ]
     rows += [
-        Estimate(result.model, "coverage", k, float(share), math.nan, math.nan, result.n_users)
-        for k, share in zip(result.ks, result.coverage, strict=True)
+        Estimate(result.model, metric, k, float(share), math.nan, math.nan, result.n_users)
+        for metric, shares in (("coverage", result.coverage), ("tied_places", result.tied_places))
+        for k, share in zip(result.ks, shares, strict=True)
     ]
+    silent = result.n_silent / result.n_users if result.n_users else math.nan
+    rows.append(Estimate(result.model, "silent_users", 0, silent, math.nan, math.nan, result.n_users))
     if len(result.errors):
         rows += _error_estimates(result, seed, n_resamples)
     return rows
+
+
+def silent_models(estimates: Sequence[Estimate]) -> set[str]:
+    """Models that tell no two items apart, for any user: theirs are the figures of a random order."""
+    return {row.model for row in estimates if row.metric == "silent_users" and row.value == 1.0}
 
 
 def headline_figures(estimates: Sequence[Estimate], metric: str, k: int, name: str = "") -> dict[str, float]:
@@ -194,7 +202,8 @@ def _error_estimates(result: RankingResult, seed: int, n_resamples: int) -> list
     for metric, (value, resampled) in figures.items():
         low, high = np.quantile(resampled, INTERVAL)
         rows.append(Estimate(result.model, metric, 0, value, float(low), float(high), len(result.errors)))
-    return rows
+    share = result.prediction_coverage
+    return [*rows, Estimate(result.model, "prediction_coverage", 0, share, math.nan, math.nan, len(result.errors))]
 
 
 def _counts(n_users: int, seed: int, n_resamples: int) -> Iterator[Int[np.ndarray, "resamples users"]]:

@@ -10,7 +10,10 @@ VALIDATION_K = 10
 
 
 def validation_metrics(model: Scorer, train: Ratings, validation: Ratings) -> dict[str, float]:
-    """`ndcg@10` and `recall@10` over all unseen items, and `rmse` where the model predicts values."""
+    """`ndcg@10` and `recall@10` over all unseen items; where the model predicts values `rmse` over all validation rows,
+    and `coverage`, the share of them whose user and item it has learned of."""
     result = evaluate_ranking(model, train, validation, ks=(VALIDATION_K,))
     figures = {f"{metric}@{VALIDATION_K}": result.mean(metric, VALIDATION_K) for metric in ("ndcg", "recall")}
-    return figures if math.isnan(result.rmse) else {**figures, "rmse": result.rmse}
+    if math.isnan(result.rmse):
+        return figures
+    return {**figures, "rmse": result.rmse, "coverage": result.prediction_coverage}

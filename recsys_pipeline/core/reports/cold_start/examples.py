@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from recsys_pipeline.core.dataset.looks import LookData
+from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.neighbors.exact import exact_top_k
 from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.page.page import UserSample
@@ -28,7 +29,12 @@ def new_item_examples(
         return ()
     known = learned.vectors[rows]
     centre = known.mean(axis=0, dtype=np.float64).astype(np.float32)
-    found, scores = exact_top_k(_unit(new.vectors[shown] - centre), _unit(known - centre), min(N_NEIGHBOURS, len(rows)))
+    found, scores = exact_top_k(
+        _unit(new.vectors[shown] - centre),
+        _unit(known - centre),
+        min(N_NEIGHBOURS, len(rows)),
+        tie_key=text_hashes([learned.ids[row] for row in rows]),
+    )
     cards = ItemCards([*(learned.ids[row] for row in rows), *new.ids], titles, looks)
     samples = []
     for at, near, cosines in zip(shown, found.tolist(), scores.tolist(), strict=True):

@@ -11,7 +11,6 @@ from datetime import date, timedelta
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
-from scipy.stats import rankdata
 
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart, Factorisation, ItemSpace, fit_cold_start
@@ -85,21 +84,16 @@ class VectorScorer:
 
 
 class AmongNew:
-    """A scorer of the new items only, equal scores in an order that is drawn anew for each user.
-
-    A category's new items share one score, and popularity gives all of them 0: in the order of items, every user's list
-    would be the same one draw, and no interval over users would tell.
-    """
+    """A scorer of the new items only. Equal scores, as of a category's new items, are judged in expectation."""
 
     predicts_values = False
 
-    def __init__(self, scorer: Scorer, items: Int32[np.ndarray, " items"], draws: Scorer) -> None:
-        self.scorer, self.items, self.draws = scorer, items, draws
+    def __init__(self, scorer: Scorer, items: Int32[np.ndarray, " items"]) -> None:
+        self.scorer, self.items = scorer, items
 
     def scores(self, users: Int32[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch items"]:
-        """See `Scorer`; ranks instead of scores, which the draws, below 1, cannot change."""
-        ranks = rankdata(self.scorer.scores(users)[:, self.items], method="dense", axis=1)
-        return (ranks + self.draws.scores(users) / 2).astype(np.float32)
+        """See `Scorer`."""
+        return self.scorer.scores(users)[:, self.items]
 
 
 def placing(
@@ -125,13 +119,10 @@ def placing(
     return scorers, cold_start
 
 
-def judge(
-    scorers: Mapping[str, Scorer], day: NewItemsDay, ks: Sequence[int], seed: int
-) -> Iterator[tuple[str, RankingResult]]:
-    """The result of every scorer in both placements; the seed decides between equal scores of new items."""
+def judge(scorers: Mapping[str, Scorer], day: NewItemsDay, ks: Sequence[int]) -> Iterator[tuple[str, RankingResult]]:
+    """The result of every scorer in both placements."""
     narrow, items = day.among_new()
     nothing_seen, train = narrow.take(np.empty(0, np.int64)), day.train
-    draws = RandomModel(RandomConfig(), narrow.n_users, len(items), seed)
     for name, scorer in scorers.items():
-        yield AMONG_NEW, evaluate_ranking(AmongNew(scorer, items, draws), nothing_seen, narrow, ks, name=name)
+        yield AMONG_NEW, evaluate_ranking(AmongNew(scorer, items), nothing_seen, narrow, ks, name=name)
         yield FULL, evaluate_ranking(scorer, train, day.test, ks, name=name)

@@ -193,7 +193,7 @@ def _judge_day(
     if not reason:
         scorers, cold_start = placing(fit(tested.known), features, tested, mapping, seed)
         mapper, note, errors = cold_start.chosen, cold_start.note, list(cold_start.errors)
-        values = _values(day, judge(scorers, tested, sorted({k for _, k in METRICS if k}), seed))
+        values = _values(day, judge(scorers, tested, sorted({k for _, k in METRICS if k})))
     counts = (int(new.sum()), int((new & features.has_image).sum()), len(np.unique(tested.test.item)))
     sizes = (len(tested.test), len(np.unique(tested.test.user)))
     return values, NewItemsFacts(day.isoformat(), *counts, *sizes, mapper, reason, note), errors

@@ -249,7 +249,7 @@ def _running_sums(top: np.ndarray, matrix: np.ndarray, ks: tuple[int, ...]) -> I
     The sum is a sparse product, which never holds users × places × dimensions.
     """
     total, done = np.zeros((len(top), matrix.shape[1])), 0
-    for at in np.argsort(ks):
+    for at in np.argsort(ks, kind="stable"):
         part = top[:, done : ks[at]]
         if part.size and len(matrix):
             starts = np.arange(0, part.size + 1, part.shape[1])

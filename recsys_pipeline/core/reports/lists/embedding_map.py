@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int
 from matplotlib.figure import Figure
 
+from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.neighbors.exact import exact_top_k
 from recsys_pipeline.core.reports.page.page import Plot, Plots, Samples, Section, Text, UserSample
 from recsys_pipeline.core.reports.page.plots import MUTED, add_legend, model_styles, new_figure
@@ -77,7 +78,8 @@ def neighbours_section(
         f"{len(drawn):,} of {len(vectors):,} items; the two axes hold {100 * share:.0f}% of the variance.",
     )
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    found, scores = exact_top_k(unit[chosen], unit, min(n_neighbours + 1, len(vectors)))
+    tie_key = text_hashes(list(cards.item_ids)[: len(vectors)])
+    found, scores = exact_top_k(unit[chosen], unit, min(n_neighbours + 1, len(vectors)), tie_key=tie_key)
     samples = tuple(
         _sample(item, row, score, cards) for item, row, score in zip(chosen.tolist(), found, scores, strict=True)
     )

@@ -58,15 +58,14 @@ def first_seen(train: Ratings) -> Int64[np.ndarray, " items"]:
 
 def placed_rows(result: RankingResult) -> PlacedRows:
     """The relevant test rows of an evaluation and where its model put them."""
-    return PlacedRows(result.users, result.rows.user, result.rows.item, result.rows.place)
+    return PlacedRows(result.users, result.rows.user, result.rows.item, result.rows.places)
 
 
 def hits_of(result: RankingResult) -> Bool[np.ndarray, "users places"]:
-    """Which places of each list hold a relevant item."""
-    hits = np.zeros(result.top.shape, bool)
-    shown = result.rows.place <= result.top.shape[1]
-    hits[placed_rows(result).user_rows()[shown], result.rows.place[shown] - 1] = True
-    return hits
+    """Which places of each list, as it is shown, hold a relevant item."""
+    relevant = placed_rows(result).user_rows() * result.n_items + result.rows.item
+    listed = np.arange(len(result.top))[:, None] * result.n_items + result.top
+    return np.isin(listed, relevant) & (result.top >= 0)
 
 
 def list_facts(

@@ -12,6 +12,7 @@ from recsys_pipeline.core.models import Recommender
 from recsys_pipeline.core.reports.accuracy.ratios import mean_estimates
 from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES, Estimate
 from recsys_pipeline.core.reports.lists.churn import jaccard_churn
+from recsys_pipeline.core.topk import top_k
 from recsys_pipeline.core.types import Ratings
 
 ListsOf = Callable[[Ratings], np.ndarray]
@@ -68,8 +69,7 @@ def ranked_lists(model: Recommender, n_places: int) -> ListsOf:
     def lists_of(histories: Ratings) -> Int32[np.ndarray, "users places"]:
         scores = np.array(model.for_users(histories).scores(np.arange(histories.n_users, dtype=np.int32)))
         scores[histories.user, histories.item] = -np.inf
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :n_places].astype(np.int32)
-        return np.where(np.isneginf(np.take_along_axis(scores, order, axis=1)), np.int32(-1), order)
+        return top_k(scores, n_places)[0].astype(np.int32)
 
     return lists_of
 

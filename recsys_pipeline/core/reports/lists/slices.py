@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float64, Int, Int64, Integer
 from recsys_pipeline.core.errors import DataError, SettingError
 from recsys_pipeline.core.reports.accuracy.ratios import ratio_intervals
 from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES
+from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
 from recsys_pipeline.core.reports.calibration.reliability import wilson_interval
 from recsys_pipeline.core.reports.lists.beyond_accuracy import check_ks
 from recsys_pipeline.core.types import check_settings, setting
@@ -119,8 +120,8 @@ class PlacedRows:
     users: Integer[np.ndarray, " users"]
     user: Integer[np.ndarray, " rows"]
     item: Integer[np.ndarray, " rows"]
-    place: Integer[np.ndarray, " rows"]
-    """1-based place among all candidates of the user."""
+    places: TiedPlaces
+    """Among all candidates of the user."""
 
     def user_rows(self) -> Int64[np.ndarray, " rows"]:
         """The position of each row's user in `users`; raises `DataError` for a user who was not evaluated."""
@@ -160,8 +161,8 @@ def item_slice_sums(
         inside = mask[placed.item]
         rows = np.bincount(at[inside], minlength=n_users).astype(np.float64)
         for k in cutoffs:
-            found = np.bincount(at[inside & (placed.place <= k)], minlength=n_users).astype(np.float64)
-            sums.append(SliceSums(model, "items", name, ROW_RECALL, k, found, rows, rows))
+            found = np.bincount(at[inside], placed.places.chance_within(k)[inside], minlength=n_users)
+            sums.append(SliceSums(model, "items", name, ROW_RECALL, k, found.astype(np.float64), rows, rows))
     return sums
 
 

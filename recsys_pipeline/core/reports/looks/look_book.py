@@ -9,6 +9,7 @@ from jaxtyping import Float32, Int32, UInt8
 
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.dataset.shelf import Shelf
+from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.neighbors.similar import similar_products
 from recsys_pipeline.core.reports.looks.look_scorers import spread_rows
 from recsys_pipeline.core.reports.looks.reasons import Precedent, occlusion_map, precedents, unit_length
@@ -104,7 +105,9 @@ def make_look_book(
         for row in _drawn(data, test_rows, n_scenes, seed)
     )
     shown = sorted({item.product for scene in scenes for item in scene.items} | {_masked(data, s) for s in scenes})
-    rows, cosines = similar_products(scorer.products, np.array(shown, np.int32), N_NEIGHBOURS)
+    rows, cosines = similar_products(
+        scorer.products, np.array(shown, np.int32), N_NEIGHBOURS, tie_key=text_hashes(data.product_ids)
+    )
     neighbours = {
         product: [(int(row), float(cosine)) for row, cosine in zip(*found, strict=True) if row >= 0]
         for product, *found in zip(shown, rows, cosines, strict=True)

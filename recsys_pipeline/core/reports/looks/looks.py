@@ -9,15 +9,16 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32
 
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.errors import ModelError, SettingError
+from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.neighbors.hubness import k_occurrence_skewness
 from recsys_pipeline.core.reports.accuracy.ratios import ratio_intervals
 from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES, Estimate
+from recsys_pipeline.core.topk import top_k
 
 Scorer = Callable[[Int32[np.ndarray, " pairs"]], Float32[np.ndarray, "pairs products"]]
 """Scores of every product for the scene of each look row, that row's product blanked out; higher is better."""
@@ -131,7 +132,7 @@ def recommended_products(
     for part in _parts(rows):
         free, same = _competitors(data, part)
         allowed = (free | _own(data, part)) & (same if same_category else True)
-        lists.append(_top(np.where(allowed, scorer(part), -np.inf), k))
+        lists.append(_top(np.where(allowed, scorer(part), -np.inf), data, k))
     return np.concatenate(lists) if lists else np.zeros((0, k), np.int32)
 
 
@@ -156,7 +157,7 @@ def _score_parts(
         free, same = _competitors(data, part)
         yield (
             _pair_metrics(scores, data, part, negatives[start : start + PAIRS_AT_ONCE], free, same, ks),
-            _top(np.where(free | _own(data, part), scores, -np.inf), HUB_K),
+            _top(np.where(free | _own(data, part), scores, -np.inf), data, HUB_K),
         )
 
 
@@ -207,11 +208,9 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> Float64[np.ndarray, " n"]:
     return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
 
 
-def _top(scores: Float32[np.ndarray, "pairs products"], k: int) -> Int32[np.ndarray, "pairs k"]:
-    """The k best products, ties by the lower row, −1 for those that score −inf or do not exist."""
-    best, products = jax.lax.top_k(scores, min(k, scores.shape[1]))
-    products = np.where(np.isneginf(best), -1, products).astype(np.int32)
-    return np.pad(products, ((0, 0), (0, k - products.shape[1])), constant_values=-1)
+def _top(scores: Float32[np.ndarray, "pairs products"], data: LookData, k: int) -> Int32[np.ndarray, "pairs k"]:
+    """The k best products, equals by the hash of their ids, −1 for those that score −inf or do not exist."""
+    return top_k(scores, k, text_hashes(data.product_ids))[0].astype(np.int32)
 
 
 def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:

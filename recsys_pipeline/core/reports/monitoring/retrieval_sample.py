@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64, Integer
+from jaxtyping import Float32, Float64, Int64, Integer, UInt64
+
+from recsys_pipeline.core.neighbors.products import products_of_rows
+from recsys_pipeline.core.topk import top_k_refined
 
 BATCH = 256
 """Users or items whose scores are held at once."""
@@ -22,6 +25,8 @@ class Retrieval:
     seen_item: Integer[np.ndarray, " seen"]
     catalogue_row: Int64[np.ndarray, " items"]
     active_users: Integer[np.ndarray, " active"]
+    tie_key: UInt64[np.ndarray, " items"]
+    """What orders items of equal scores, as in served lists: the hashes of their ids."""
 
 
 def top_lists(
@@ -34,14 +39,15 @@ def top_lists(
     column_of[offered] = np.arange(len(offered))
     for start in range(0, len(users) if len(offered) else 0, BATCH):
         rows = slice(start, min(start + BATCH, len(users)))
-        scores = _unseen_scores(retrieval, users[rows], offered, column_of)
-        candidates[rows] = np.isfinite(scores).sum(axis=1)
-        places = min(k, len(offered))
-        first = np.argpartition(-scores, places - 1, axis=1)[:, :places]
-        first = np.take_along_axis(first, np.argsort(-np.take_along_axis(scores, first, 1), 1, kind="stable"), 1)
-        best[rows, :places] = np.take_along_axis(scores, first, axis=1)
-        top[rows, :places] = offered[first]
-    return np.where(np.isfinite(best), top, -1), best, candidates
+        rough, vectors = _unseen_scores(retrieval, users[rows], offered, column_of), retrieval.user_vectors[users[rows]]
+        candidates[rows] = np.isfinite(rough).sum(axis=1)
+
+        def refine(at: np.ndarray, columns: np.ndarray, vectors: np.ndarray = vectors) -> tuple[np.ndarray, np.ndarray]:
+            return products_of_rows(vectors[at], retrieval.item_vectors, np.append(offered, -1)[columns])
+
+        columns, best[rows] = top_k_refined(rough, k, refine, retrieval.tie_key[offered])
+        top[rows] = np.append(offered, -1)[columns]
+    return top, best, candidates
 
 
 def top_list(
@@ -49,20 +55,24 @@ def top_list(
 ) -> list[tuple[int, float]]:
     """The readable twin of `top_lists`: (item, score) of one user, best first, as many as there are."""
     seen = {int(item) for of, item in zip(retrieval.seen_user, retrieval.seen_item, strict=True) if of == user}
-    scores = retrieval.item_vectors @ retrieval.user_vectors[user]
-    candidates = [(int(item), float(scores[item])) for item in offered if int(item) not in seen]
-    return sorted(candidates, key=lambda pair: -pair[1])[:k]
+    scores = retrieval.item_vectors.astype(np.float64) @ retrieval.user_vectors[user]
+    ranked = sorted(
+        (-float(np.float32(scores[item])), int(retrieval.tie_key[item]), int(item))
+        for item in offered
+        if int(item) not in seen
+    )
+    return [(item, -negative) for negative, _, item in ranked[:k]]
 
 
 def _unseen_scores(
     retrieval: Retrieval, users: np.ndarray, offered: np.ndarray, column_of: np.ndarray
-) -> Float64[np.ndarray, "users offered"]:
+) -> Float32[np.ndarray, "users offered"]:
     """Scores of what is on offer; −inf where the user has seen it."""
     row_of = np.full(len(retrieval.user_vectors), -1, np.int64)
     row_of[users] = np.arange(len(users))
     row, column = row_of[retrieval.seen_user], column_of[retrieval.seen_item]
     known = (row >= 0) & (column >= 0)
-    scores = (retrieval.user_vectors[users] @ retrieval.item_vectors[offered].T).astype(np.float64)
+    scores = retrieval.user_vectors[users] @ retrieval.item_vectors[offered].T
     scores[row[known], column[known]] = -np.inf
     return scores
 

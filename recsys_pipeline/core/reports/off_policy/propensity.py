@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float64, Int, Integer, Num
 
 from recsys_pipeline.core.errors import DataError, SettingError
+from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
 
 _STEPS = 50
 WEIGHTED_METRICS = ("recall", "ndcg")
@@ -81,35 +82,40 @@ def observed_exponent(exposure_exponent: float) -> float:
 
 def weighted_ranking_metrics(
     user: Integer[np.ndarray, " rows"],
-    place: Integer[np.ndarray, " rows"],
+    places: TiedPlaces,
     propensity: Float64[np.ndarray, " rows"],
     ks: Sequence[int],
 ) -> tuple[Integer[np.ndarray, " users"], dict[str, Float64[np.ndarray, "users ks"]]]:
     """Recall and NDCG of each user at each k, where a relevant row counts 1 / propensity.
 
-    One row is a relevant test item: its user, its place (from 1) in that user's full ranking, and the propensity that
+    One row is a relevant test item: its user, where it stands in that user's full ranking, and the propensity that
     it was observed. Weights are normalised within the user (SNIPS; Yang et al. 2018, equation 5): recall@k =
-    Σ w [place ≤ k] / Σ w; NDCG@k takes w as the gain, and its ideal places the largest gains first. Constant
+    Σ w P(place ≤ k) / Σ w; NDCG@k takes w as the gain, and its ideal places the largest gains first. Constant
     propensities give plain recall and binary NDCG. Users come ascending. Raises `DataError` naming the row,
     `SettingError` for a bad k.
     """
     if not len(ks) or min(ks) < 1:
         raise SettingError(f"ks = {tuple(ks)}: give at least one cut-off, each 1 or more")
-    for name, holds in (("place", place >= 1), ("propensity", (propensity > 0) & np.isfinite(propensity))):
-        if not holds.all():
-            row = int(np.flatnonzero(~holds)[0])
-            raise DataError(f"{name} in row {row} is {(place if name == 'place' else propensity)[row]}")
+    holds = (propensity > 0) & np.isfinite(propensity)
+    if not holds.all():
+        row = int(np.flatnonzero(~holds)[0])
+        raise DataError(f"propensity in row {row} is {propensity[row]}")
     users, at = np.unique(user, return_inverse=True)
-    weight, discount = 1 / propensity, 1 / np.log2(place + 1.0)
+    weight = 1 / propensity
     ideal_discount, first_places = _ideal(at, weight)
     recall, ndcg = np.zeros((2, len(users), len(ks)))
     total = np.bincount(at, weight, minlength=len(users))
     for column, k in enumerate(ks):
-        found = place <= k
-        recall[:, column] = np.bincount(at, weight * found, minlength=len(users)) / total
+        found = np.bincount(at, weight * places.chance_within(k), minlength=len(users))
+        recall[:, column] = found / total
         best = np.bincount(at, weight * ideal_discount * (first_places <= k), minlength=len(users))
-        ndcg[:, column] = np.bincount(at, weight * discount * found, minlength=len(users)) / best
+        gained = np.bincount(at, weight * places.mean_gain(_discount, k), minlength=len(users))
+        ndcg[:, column] = gained / best
     return users, {"recall": recall, "ndcg": ndcg}
+
+
+def _discount(place: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    return 1 / np.log2(place + 1)
 
 
 def _ideal(

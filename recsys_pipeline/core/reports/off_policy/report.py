@@ -136,7 +136,7 @@ def weighted_estimates(history: History, law: PowerLaw, seed: int, ks: Sequence[
         found = evaluate_ranking(model, history.before, history.today, ks, name=name).rows
         columns, values = [], []
         for prefix, chances in (("", np.ones(len(found.item))), ("weighted ", propensity[found.item])):
-            _, metrics = weighted_ranking_metrics(found.user, found.place, chances, ks)
+            _, metrics = weighted_ranking_metrics(found.user, found.places, chances, ks)
             columns += [(prefix + metric, k) for metric in metrics for k in ks]
             values += metrics.values()
         rows += _estimates(name, columns, np.concatenate(values, axis=1), seed)

@@ -215,6 +215,7 @@ _LABELS = {
     "r_precision": "R-precision",
     "rmse": "RMSE",
     "mae": "MAE",
+    "prediction_coverage": "coverage of predictions",
     "item_recall": "recall per item",
     "item_mrr": "MRR per item",
     "item_ndcg": "NDCG per item",

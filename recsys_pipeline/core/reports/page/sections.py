@@ -30,6 +30,9 @@ MEANINGS = {
     "mrr": "One over the place of the first hit, on average: 0.5 is a first hit in place two (mean reciprocal rank).",
     "hit_rate": "The share of users with at least one hit in the first k places.",
     "coverage": "The share of the catalogue that at least one user is shown in the first k places.",
+    "tied_places": "Of the first k places, the share whose score another candidate has too: their order says nothing, "
+    "and every figure is its mean over all such orders.",
+    "silent_users": "The share of users to whom the model gives all items the same score: of them it says nothing.",
     "arhr": "One over the place of each hit, added up: as MRR, but every hit counts (average reciprocal hit rank).",
     "graded_ndcg": "As NDCG, with the value that the user gave (stars, say) as the worth of a hit.",
     "auc": "The chance that a true item scores above a random one; guessing gives 0.5.",
@@ -40,6 +43,8 @@ MEANINGS = {
     "item_ndcg": "As NDCG, averaged over items instead of users.",
     "mae": "How far predicted values are from the real ones on average, in their own unit; smaller is better.",
     "rmse": "How far predicted values are from the real ones, in their own unit; smaller is better.",
+    "prediction_coverage": "The share of test rows whose user and item are both known, so that more than a mean can be "
+    "predicted; the error counts all rows.",
     "same_category_accuracy": "How often the true product fits the scene better than another of its category does; "
     "guessing gives 50%.",
     "category_auc": "As AUC, among products of the same category only.",

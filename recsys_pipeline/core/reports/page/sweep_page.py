@@ -10,7 +10,14 @@ import numpy as np
 import yaml
 from markupsafe import Markup
 
-from recsys_pipeline.core.learning.sweeps.importance import importance, is_numeric
+from recsys_pipeline.core.learning.sweeps.importance import (
+    LEAST_TRIALS,
+    importance,
+    is_numeric,
+    n_equal,
+    why_unknown,
+)
+from recsys_pipeline.core.learning.sweeps.known_points import end_of_space
 from recsys_pipeline.core.learning.sweeps.sweep import SweepResult
 from recsys_pipeline.core.learning.sweeps.trials import FAILED, FINISHED, STOPPED, Trial
 from recsys_pipeline.core.reports.page import plots, sweep_plots
@@ -42,6 +49,7 @@ def render_sweep(result: SweepResult, day: str, digest: str, engine: str) -> str
         ("trials", f"{len(trials)}"),
         *((state, f"{count}") for state, count in counted if count < len(trials)),
         (f"best {sweep.metric}", written(best)),
+        *((("space", over),) if (over := end_of_space(sweep, trials)) else ()),
         ("time in trials", _duration(sum(trial.seconds for trial in trials))),
     )
     sections = (
@@ -55,7 +63,7 @@ def render_sweep(result: SweepResult, day: str, digest: str, engine: str) -> str
 
 def _search_section(result: SweepResult) -> Section:
     sweep, trials = result.sweep, result.trials
-    shares = importance_of(result)
+    shares, unknown = importance_of(result), why_unknown_of(result)
     progress = Plot(
         "Best so far",
         plots.sweep_progress(scores_of(result, finished=True), sweep.metric, sweep.minimise),
@@ -64,17 +72,24 @@ def _search_section(result: SweepResult) -> Section:
     )
     bars = Plot(
         "Importance",
-        sweep_plots.importance_bars(shares),
-        "; ".join(f"{name} {share:.0%}" for name, share in shares.items()) or "Too few trials to tell.",
+        sweep_plots.importance_bars(shares, unknown),
+        "; ".join(f"{name} {share:.0%}" for name, share in shares.items()) or unknown or "no parameter varies",
         "How differently the best quarter of the trials lies in a parameter's range (PED-ANOVA).",
     )
     varied = [name for name, column in _columns(trials).items() if len(set(map(str, column))) > 1]
     chosen = ", ".join(f"{name} {written(result.best.params[name])}" for name in varied)
     top = next(iter(shares), "")
     headline = f"Trial {result.best.number} is the best of {len(trials)}: {sweep.metric} {written(best_value(result))}"
+    if (n_best := n_best_of(result)) > 1:
+        headline = (
+            f"{n_best} of {len(trials)} trials come to the best {sweep.metric}, {written(best_value(result))}, and "
+            f"cannot be told apart; trial {result.best.number} is the first of them"
+        )
     headline += f" with {chosen}." if chosen else "."
     if top:
         headline += f" What matters most is {top} ({shares[top]:.0%})."
+    elif len(trials) >= LEAST_TRIALS and unknown:
+        headline += f" What matters is unknown: {unknown}."
     return Section("search", "Search", (Plots((progress, bars)),), headline)
 
 
@@ -88,11 +103,26 @@ def scores_of(result: SweepResult, finished: bool = False) -> list[float]:
     return [math.nan if finished and trial.state != FINISHED else _score(result, trial) for trial in result.trials]
 
 
+def n_best_of(result: SweepResult) -> int:
+    """How many trials that finished share the best value."""
+    return n_equal([score for score in scores_of(result, finished=True) if math.isfinite(score)], best_value(result))
+
+
 def importance_of(result: SweepResult) -> dict[str, float]:
     """The importance of the parameters by all trials that have a value."""
+    return importance(*_known(result), result.sweep.minimise)
+
+
+def why_unknown_of(result: SweepResult) -> str:
+    """Why nothing can be said of importance; empty where something can."""
+    return why_unknown(*_known(result), result.sweep.minimise)
+
+
+def _known(result: SweepResult) -> tuple[list[dict[str, Any]], list[float]]:
+    """Parameters and values of the trials that have a value."""
     known = [trial for trial in result.trials if math.isfinite(_score(result, trial))]
     params = [{name: trial.params[name] for name in result.sweep.parameters} for trial in known]
-    return importance(params, [_score(result, trial) for trial in known], result.sweep.minimise)
+    return params, [_score(result, trial) for trial in known]
 
 
 def _score(result: SweepResult, trial: Trial) -> float:

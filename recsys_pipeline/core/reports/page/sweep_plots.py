@@ -18,8 +18,8 @@ LOGARITHMIC_FROM = 10
 """Positive numbers that span this factor are drawn on a logarithmic axis."""
 
 
-def importance_bars(importance: Mapping[str, float]) -> Figure:
-    """One bar per parameter, the most important on top; with nothing to show, a sentence that says so."""
+def importance_bars(importance: Mapping[str, float], why_unknown: str = "") -> Figure:
+    """One bar per parameter, the most important on top; with nothing to show, a sentence that says why."""
     figure, axes = new_figure(height=0.9 + 0.34 * max(len(importance), 1), grid="x")
     names = list(importance)[::-1]
     axes.barh(names, [importance[name] for name in names], height=0.55, color=SERIES[0])
@@ -31,7 +31,7 @@ def importance_bars(importance: Mapping[str, float]) -> Figure:
     axes.set_xlim(left=0)
     axes.set_xlabel("importance (PED-ANOVA)")
     if not names:
-        _say(axes, "too few trials to tell parameters apart")
+        _say(axes, why_unknown or "no parameter varies")
     return figure
 
 

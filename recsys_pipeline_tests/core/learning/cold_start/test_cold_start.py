@@ -115,7 +115,7 @@ def test_what_is_saved_comes_back_to_the_bit(fitted: ColdStart, tmp_path: Path) 
     for name, mapper in fitted.mappers.items():
         np.testing.assert_array_equal(loaded.mappers[name].vectors(features), mapper.vectors(features))
     (tmp_path / "ridge" / "arrays.safetensors").write_bytes(b"torn")
-    with pytest.raises(ArtifactError, match="no readable model"):
+    with pytest.raises(ArtifactError, match="holds no readable arrays"):
         ColdStart.load(tmp_path)
     (tmp_path / "choice.json").write_text(json.dumps({"chosen": "ridge"}))
     with pytest.raises(ArtifactError, match=r"choice\.json is broken"):

@@ -111,6 +111,16 @@ def test_a_backbone_starts_from_its_file(weights: Path) -> None:
     assert (params["scene"]["head"]["kernel"] != params["product"]["head"]["kernel"]).any()
 
 
+def test_weights_that_were_transposed_are_stored_as_they_are(tmp_path: Path) -> None:
+    """Weights that come from another library are often a transposed view of its own."""
+    net = SmallNet(rngs=nnx.Rngs(3))
+    turned = np.arange(135, dtype=np.float32).reshape(5, 3, 3, 3).transpose(2, 3, 1, 0)
+    nnx.update(net, nnx.State({"conv": {"kernel": nnx.Param(turned)}}))
+    save_backbone(net, tmp_path / "turned.safetensors")
+    params, _ = init_towers(architecture("backbone"), 0, str(tmp_path / "turned.safetensors"))
+    np.testing.assert_array_equal(params["scene"]["net"]["conv"]["kernel"], turned)
+
+
 @pytest.mark.parametrize("finetune", [False, True])
 def test_a_frozen_backbone_gets_no_gradient_and_keeps_its_statistics(weights: Path, finetune: bool) -> None:
     shape = architecture("backbone", shared=True, finetune=finetune)

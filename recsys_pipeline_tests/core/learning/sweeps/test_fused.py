@@ -20,6 +20,7 @@ from recsys_pipeline.core.learning.sweeps.fused_lanes import Lane, LaneBatch, La
 from recsys_pipeline.core.learning.sweeps.successive_halving import EarlyTermination, Halving
 from recsys_pipeline.core.learning.sweeps.sweep import Outcome, Proposal
 from recsys_pipeline.core.models import als
+from recsys_pipeline.core.reports.accuracy.validation import validation_metrics
 from recsys_pipeline.core.types import Ratings
 
 TOLERANCE = 1e-4
@@ -189,6 +190,24 @@ def test_steps_are_told_and_a_trial_may_be_stopped_from_outside() -> None:
     (found,) = trials(proposals, rule)
     assert [found[number].stopped for number in range(2)] == [False, True]
     assert told == [(0, 1), (1, 1), (0, 2), (0, 3)]
+
+
+def test_gravity_may_be_swept_for_values() -> None:
+    """Each trial has an error, and the share of pairs that can be predicted beside it; of ones nothing is predicted."""
+    pulled = [dataclasses.replace(VALUES, gravity=gravity) for gravity in (0.0, 0.01, 10.0)]
+    found = run([*pulled, RANKING], judge=validation_metrics)
+    errors = [found[number].metrics["rmse"] for number in range(3)]
+    assert errors[2] > max(errors[:2])
+    assert len({found[number].metrics["coverage"] for number in range(3)}) == 1
+    assert 0 < found[0].metrics["coverage"] <= 1
+    assert "rmse" not in found[3].metrics
+    for number, config in enumerate(pulled):
+        alone = [validation_metrics(als.fit(train, config, 5), train, test) for train, test in parts()]
+        assert found[number].metrics["rmse"] == pytest.approx(np.mean([fold["rmse"] for fold in alone]), abs=1e-4)
+
+
+def parts() -> list[tuple[Ratings, Ratings]]:
+    return [(RATINGS.take(split.train), RATINGS.take(split.test)) for split in FOLDS]
 
 
 def test_a_broken_trial_is_recorded_and_the_others_go_on() -> None:

@@ -224,7 +224,7 @@ def test_quantized_draws_are_multiples_of_q() -> None:
 
 
 def test_probabilities_weigh_the_choices() -> None:
-    sweep = sweep_of("  size: {values: [1, 2], probabilities: [0.9, 0.1]}\n")
+    sweep = sweep_of("  size: {values: [1, 2], probabilities: [0.9, 0.1]}\n" + REG)
     drawn = [trial.params["size"] for trial in run_sweep(sweep, distance, 200, seed=0).trials]
     assert 160 < drawn.count(1) < 198
 

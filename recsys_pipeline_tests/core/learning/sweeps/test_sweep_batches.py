@@ -142,6 +142,8 @@ def test_importance_finds_what_decides() -> None:
         assert set(found) == {"reg", "bias", "size"}
         assert sum(found.values()) == pytest.approx(1)
     assert importance(rows[:7], [1.0] * 7, minimise=True) == {}
+    rounded = [1.0 + 1e-9 * at for at in range(len(rows))]
+    assert importance(rows, rounded, minimise=True) == {}, "what differs by rounding ties"
     assert importance([{"fixed": 1}] * 20, [1.0] * 20, minimise=True) == {}
 
 

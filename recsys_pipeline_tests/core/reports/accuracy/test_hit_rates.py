@@ -8,6 +8,7 @@ from recsys_pipeline.core.reports.accuracy.hit_rates import MAX_VALUES, hit_rate
 from recsys_pipeline.core.reports.accuracy.item_metrics import item_estimates, item_values
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
+from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
 from recsys_pipeline_tests.core.reports.accuracy.test_ranking import TableModel, ratings
 
 
@@ -25,7 +26,7 @@ def result(seed: int = 0, values: tuple[float, ...] = (1.0, 3.0, 5.0)) -> Rankin
 def test_hit_rates_by_value_and_above_are_those_of_a_plain_loop() -> None:
     evaluated = result()
     found = hit_rates_by_value(evaluated, 5, seed=1, n_resamples=200)
-    pairs = list(zip(evaluated.rows.value.tolist(), (evaluated.rows.place <= 5).tolist(), strict=True))
+    pairs = list(zip(evaluated.rows.value.tolist(), (evaluated.rows.places.above < 5).tolist(), strict=True))
     assert [(row.value, row.is_cumulative) for row in found] == [
         (value, above) for above in (False, True) for value in (1.0, 3.0, 5.0)
     ]
@@ -34,7 +35,7 @@ def test_hit_rates_by_value_and_above_are_those_of_a_plain_loop() -> None:
         assert row.n == len(hits)
         assert row.hit_rate == pytest.approx(np.mean(hits))
         assert row.low <= row.hit_rate <= row.high
-    assert found[3].hit_rate == pytest.approx((evaluated.rows.place <= 5).mean())
+    assert found[3].hit_rate == pytest.approx((evaluated.rows.places.above < 5).mean())
     assert found[3].n == len(pairs)
 
 
@@ -47,7 +48,7 @@ def test_many_values_are_cut_at_their_deciles_and_no_row_is_lost() -> None:
 
 def test_figures_by_item_weigh_every_item_the_same() -> None:
     item, place = np.array([0, 0, 0, 4], np.int32), np.array([1, 4, 9, 2], np.int32)
-    items, values = item_values(item, place, (3, 10))
+    items, values = item_values(item, TiedPlaces.untied(place), (3, 10))
     assert items.tolist() == [0, 4]
     recall_3, recall_10, mrr_3, _, ndcg_3, _ = values.T.tolist()
     assert recall_3 == [pytest.approx(1 / 3), 1.0]
@@ -57,7 +58,7 @@ def test_figures_by_item_weigh_every_item_the_same() -> None:
     evaluated = result()
     rows = {(row.metric, row.k): row for row in item_estimates(evaluated, seed=0, n_resamples=100)}
     per_item = [
-        (evaluated.rows.place[evaluated.rows.item == item] <= 2).mean() for item in np.unique(evaluated.rows.item)
+        (evaluated.rows.places.above[evaluated.rows.item == item] < 2).mean() for item in np.unique(evaluated.rows.item)
     ]
     assert rows["item_recall", 2].value == pytest.approx(np.mean(per_item))
     assert rows["item_recall", 2].n == len(per_item)

@@ -9,16 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.reports.accuracy.judged import Judged, judge
+from recsys_pipeline.core.reports.accuracy.list_metrics import list_metrics
 from recsys_pipeline.core.reports.accuracy.metrics import (
     RANKING_METRICS,
-    Judged,
     catalogue_coverage,
-    list_metrics,
     metric_columns,
     ranking_metric,
     user_metrics,
 )
 from recsys_pipeline.core.reports.accuracy.rating_metrics import mae, rmse
+from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
 
 KS = (1, 3, 10)
 MISS = math.nan
@@ -28,24 +29,12 @@ UNBOUNDED = {"arhr"}
 def judged(rankings: list[list[float]], places: int) -> Judged:
     """Users' whole rankings as the value of each item in order (NaN: not relevant), lists cut at `places`."""
     relevant = [np.flatnonzero(~np.isnan(ranking)) for ranking in rankings]
-    hits, gains, ideal = (np.zeros((len(rankings), places)) for _ in range(3))
-    for user, (ranking, at) in enumerate(zip(rankings, relevant, strict=True)):
-        values = np.array(ranking, np.float64)
-        shown = at[at < places]
-        hits[user, shown] = 1
-        gains[user, shown] = np.maximum(values[shown], 0)
-        best = np.sort(np.maximum(values[at], 0))[::-1][:places]
-        ideal[user, : len(best)] = best
-    place = np.concatenate([at + 1 for at in relevant])
-    return Judged(
-        hits=hits.astype(bool),
-        gains=gains,
-        ideal_gains=ideal,
-        n_relevant=np.array([len(at) for at in relevant], np.int64),
-        n_candidates=np.array([len(ranking) for ranking in rankings], np.int64),
-        row_user=np.repeat(np.arange(len(rankings)), [len(at) for at in relevant]),
-        place=place.astype(np.int32),
-        mid_place=place.astype(np.float64),
+    return judge(
+        np.repeat(np.arange(len(rankings)), [len(at) for at in relevant]),
+        np.concatenate([np.array(row, np.float32)[at] for row, at in zip(rankings, relevant, strict=True)]),
+        TiedPlaces.untied(np.concatenate([at + 1 for at in relevant])),
+        np.array([len(ranking) for ranking in rankings], np.int64),
+        places,
     )
 
 

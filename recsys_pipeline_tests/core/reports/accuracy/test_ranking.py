@@ -11,9 +11,11 @@ from jaxtyping import Float32, Int32
 
 from recsys_pipeline.core.errors import DataError, ModelError, SettingError
 from recsys_pipeline.core.folds import Fold
-from recsys_pipeline.core.reports.accuracy.metrics import RANKING_METRICS, list_metrics
+from recsys_pipeline.core.hashing import mix
+from recsys_pipeline.core.reports.accuracy.list_metrics import list_metrics
+from recsys_pipeline.core.reports.accuracy.metrics import RANKING_METRICS
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
-from recsys_pipeline.core.reports.accuracy.ranking_kernels import Grouped, rank_rows, rank_rows_jax
+from recsys_pipeline.core.reports.accuracy.ranking_kernels import Grouped, rank_rows, rank_rows_jax, tie_ranks
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
 from recsys_pipeline.core.types import Ratings
 
@@ -43,9 +45,12 @@ def ratings(rows: list[tuple[int, int, float]], n_users: int = 4, n_items: int =
 
 
 def plain_list(scores: np.ndarray, seen: set[int], k: int) -> list[int]:
-    """Unseen items, higher score first, then lower index."""
-    unseen = [item for item in range(len(scores)) if item not in seen]
-    return sorted(unseen, key=lambda item: (-scores[item], item))[:k]
+    """Unseen items, higher score first, then by the hash of the item."""
+    unseen, hashes = (
+        [item for item in range(len(scores)) if item not in seen],
+        mix(np.arange(len(scores), dtype=np.uint64)),
+    )
+    return sorted(unseen, key=lambda item: (-scores[item], int(hashes[item])))[:k]
 
 
 @st.composite
@@ -85,13 +90,13 @@ def test_equals_a_plain_loop(data: tuple, min_value: float | None, batch_users: 
         assert result.n_candidates[row] == len(top)
         own = result.rows.user == user
         assert dict(zip(result.rows.item[own].tolist(), result.rows.value[own].tolist(), strict=True)) == relevant
-        assert [top[place - 1] for place in result.rows.place[own]] == sorted(relevant)
+        unseen = np.array([scores[user, item] for item in range(9) if item not in seen])
+        assert result.rows.places.above[own].tolist() == [(unseen > scores[user, i]).sum() for i in sorted(relevant)]
+        assert result.rows.places.tied[own].tolist() == [(unseen == scores[user, i]).sum() for i in sorted(relevant)]
         for k in (2, 12):
-            for name, value in list_metrics(top, relevant, k).items():
-                if name in {"auc", "limited_auc"}:  # with ties: against scikit-learn, below
-                    continue
+            for name, value in list_metrics(top, relevant, k, scores[user, top].tolist()).items():
                 at = result.columns.index((name, k if RANKING_METRICS[name].has_cutoff else 0))
-                assert result.values[row, at] == pytest.approx(value, nan_ok=True), (name, k)
+                assert result.values[row, at] == pytest.approx(value, abs=1e-12, nan_ok=True), (name, k)
     assert result.users.tolist() == expected_users
     assert result.n_seen_again == len(seen_again)
     assert result.n_test_users == len(set(test.user.tolist()))
@@ -115,14 +120,15 @@ def test_figures_agree_with_scikit_learn(tied: bool) -> None:
     relevant = value > 0
     theirs = [sklearn.metrics.roc_auc_score(relevant[u], scores[u]) for u in range(n_users)]
     np.testing.assert_allclose(column(result, "auc", 0), theirs, atol=1e-6)
-    # scikit-learn has no rule for ties but their average: it is given our rule, the lower item first, as the score.
-    order = np.lexsort((np.broadcast_to(np.arange(n_items), scores.shape), -scores), axis=1)
-    untied = np.empty(scores.shape)
-    np.put_along_axis(untied, order, -np.arange(n_items, dtype=np.float64)[None, :], axis=1)
-    for k in ks:
+    for k in ks:  # scikit-learn averages DCG over the orders of ties too (McSherry and Najork)
         for metric, gain in (("ndcg", relevant), ("graded_ndcg", value)):
-            theirs = [sklearn.metrics.ndcg_score(gain[u : u + 1], untied[u : u + 1], k=k) for u in range(n_users)]
+            theirs = [sklearn.metrics.ndcg_score(gain[u : u + 1], scores[u : u + 1], k=k) for u in range(n_users)]
             np.testing.assert_allclose(column(result, metric, k), theirs, atol=1e-6, err_msg=f"{metric}@{k}")
+    if tied:
+        return
+    order = np.argsort(-scores, axis=1)
+    untied = -np.argsort(order, axis=1)
+    for k in ks:
         for metric, score in (("precision", sklearn.metrics.precision_score), ("recall", sklearn.metrics.recall_score)):
             shown = untied > -k
             theirs = [score(relevant[u], shown[u]) for u in range(n_users)]
@@ -142,7 +148,9 @@ def test_compiled_kernel_equals_its_jax_twin(seed: int, tied: bool) -> None:
     part = rng.choice(4, p=[0.3, 0.2, 0.45, 0.05], size=(n_users, n_items))
     scores = np.where(part == 3, -np.inf, scores).astype(np.float32)
     seen, relevant = grouped(part == 0), grouped(part == 1)
-    for ours, twin in zip(rank_rows(scores, seen, relevant, k), rank_rows_jax(scores, seen, relevant, k), strict=True):
+    ranks = rng.permutation(n_items).astype(np.int32)
+    both = (rank(scores, seen, relevant, ranks, k) for rank in (rank_rows, rank_rows_jax))
+    for ours, twin in zip(*both, strict=True):
         np.testing.assert_array_equal(ours, twin)
 
 
@@ -159,6 +167,8 @@ def test_the_result_does_not_depend_on_threads_or_batches(monkeypatch: pytest.Mo
     parted = evaluate_ranking(TableModel(table), ratings([], 11, 9), ratings(rows, 11, 9), (3,), batch_users=4)
     np.testing.assert_array_equal(whole.top, parted.top)
     np.testing.assert_array_equal(whole.values, parted.values)
+    np.testing.assert_array_equal(whole.coverage, parted.coverage)
+    np.testing.assert_array_equal(whole.tied_places, parted.tied_places)
 
 
 def test_given_negatives_compete_alone_with_the_relevant_items() -> None:
@@ -169,7 +179,7 @@ def test_given_negatives_compete_alone_with_the_relevant_items() -> None:
     assert result.is_sampled
     assert result.n_candidates.tolist() == [3, 2]
     assert result.top.tolist() == [[2, 3, 4], [1, 4, -1]]
-    assert result.rows.place.tolist() == [2, 1]
+    assert result.rows.places.above.tolist() == [1, 0]
     assert column(result, "auc", 0).tolist() == [0.5, 1.0]
     assert not evaluate_ranking(TableModel(scores), train, test, (1,)).is_sampled
 
@@ -177,7 +187,7 @@ def test_given_negatives_compete_alone_with_the_relevant_items() -> None:
 def test_a_seen_item_competes_where_it_is_given_as_a_candidate() -> None:
     train = test = ratings([(0, 3, 1.0)], 1, 5)
     result = evaluate_ranking(TableModel(np.ones((1, 5))), train, test, (2,), negatives=ratings([(0, 4, 1.0)], 1, 5))
-    assert result.top.tolist() == [[3, 4]]
+    assert sorted(result.top[0].tolist()) == [3, 4]
 
 
 def test_a_single_item_and_equal_scores_have_a_defined_result() -> None:
@@ -187,14 +197,24 @@ def test_a_single_item_and_equal_scores_have_a_defined_result() -> None:
     assert np.isnan(result.mean("auc", 0))
     equal = evaluate_ranking(TableModel(np.ones((1, 5))), ratings([], 1, 5), ratings([(0, 2, 1.0)], 1, 5), (1,))
     assert equal.mean("auc", 0) == 0.5
-    assert equal.rows.place.tolist() == [3]
-    assert equal.rows.mid_place.tolist() == [3.0]
+    assert (equal.rows.places.above.tolist(), equal.rows.places.tied.tolist()) == ([0], [5])
+    assert equal.rows.places.middle.tolist() == [3.0]
+    assert equal.mean("recall", 1) == 0.2
 
 
-def test_ties_go_to_the_lower_item_and_zero_has_no_sign() -> None:
+def test_ties_in_a_shown_list_go_by_hash_and_zero_has_no_sign() -> None:
     test = ratings([(0, 4, 1.0)])
     result = evaluate_ranking(TableModel(np.tile([0.0, -0.0, 1.0, 0.0, -0.0], (4, 1))), ratings([]), test, (5,))
-    assert result.recommended(0).tolist() == [2, 0, 1, 3, 4]
+    assert result.recommended(0).tolist() == [2, *sorted([0, 1, 3, 4], key=lambda i: tie_ranks(5)[i])]
+    assert result.recommended(0).tolist() != [2, 0, 1, 3, 4]
+
+
+def test_ranks_of_ties_are_a_permutation_that_more_items_do_not_reorder_and_age_has_no_say_in() -> None:
+    few, many = tie_ranks(50), tie_ranks(5000)
+    assert sorted(few.tolist()) == list(range(50))
+    assert np.argsort(few).tolist() == np.argsort(many[:50]).tolist()
+    assert abs(np.corrcoef(many, np.arange(5000))[0, 1]) < 0.05
+    assert len(tie_ranks(0)) == 0
 
 
 def test_users_and_items_that_train_never_saw_are_ranked_by_their_scores() -> None:
@@ -220,6 +240,15 @@ def test_rmse_covers_every_test_row_even_of_users_without_relevant_items() -> No
     assert result.users.tolist() == [0]
     assert result.rmse == pytest.approx(np.sqrt((4 + 4 + 0) / 3))
     assert sorted(result.error_users.tolist()) == [0, 1, 1]
+
+
+def test_what_can_be_predicted_is_counted_apart_from_the_error() -> None:
+    train = ratings([(0, 0, 5.0), (1, 1, 1.0)])
+    test = ratings([(0, 1, 5.0), (0, 1, 4.0), (0, 2, 3.0), (2, 1, 3.0)])
+    result = evaluate_ranking(TableModel(np.full((4, 5), 3.0), True), train, test, (2,))
+    assert result.prediction_coverage == 0.5, "item 2 and user 2 are in no row of train"
+    assert len(result.errors) == 4
+    assert np.isnan(evaluate_ranking(TableModel(np.ones((4, 5)), True), train, ratings([]), (2,)).prediction_coverage)
 
 
 def test_no_user_gives_nan_with_a_warning() -> None:

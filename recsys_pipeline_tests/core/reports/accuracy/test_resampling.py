@@ -16,6 +16,7 @@ from recsys_pipeline.core.reports.accuracy.resampling import (
     ranking_estimates,
 )
 from recsys_pipeline.core.reports.accuracy.significance import ALPHA, holm
+from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
 
 COLUMNS = metric_columns((10,))
 
@@ -37,12 +38,13 @@ def result(values: np.ndarray, model: str = "als", errors: np.ndarray | None = N
             user=np.arange(n, dtype=np.int32),
             item=np.zeros(n, np.int32),
             value=np.ones(n, np.float32),
-            place=np.ones(n, np.int32),
-            mid_place=np.ones(n),
+            places=TiedPlaces.untied(np.ones(n, np.int32)),
         ),
         top=np.zeros((n, 10), np.int32),
         top_scores=np.zeros((n, 10), np.float32),
         coverage=np.array([0.4]),
+        tied_places=np.array([0.25]),
+        n_silent=0,
         error_users=np.arange(len(errors), dtype=np.int32) // 2,
         errors=errors.astype(np.float64),
         n_test_users=n,
@@ -91,6 +93,7 @@ def test_rmse_is_resampled_by_user_and_coverage_has_no_interval() -> None:
     assert rows["rmse", 0].n == rows["mae", 0].n == 400
     assert rows["mae", 0].value == pytest.approx(np.abs(errors).mean())
     assert rows["mae", 0].low < rows["mae", 0].value < rows["mae", 0].high
+    assert np.isnan(rows["prediction_coverage", 0].low)
     assert rows["coverage", 10].value == 0.4
     assert np.isnan(rows["coverage", 10].low)
 

@@ -18,7 +18,7 @@ from recsys_pipeline.core.models.als import fit as fit_als
 from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.accuracy.day_by_day import KnownUntil
 from recsys_pipeline.core.reports.cold_start.examples import new_item_examples
-from recsys_pipeline.core.reports.cold_start.new_items import AMONG_NEW, FULL, AmongNew, new_items_day
+from recsys_pipeline.core.reports.cold_start.new_items import AMONG_NEW, FULL, NewItemsDay, judge, new_items_day
 from recsys_pipeline.core.reports.cold_start.report import (
     MODELS,
     SCOPES,
@@ -222,22 +222,21 @@ def test_the_same_inputs_give_the_same_report(made: NewItemsReport) -> None:
     assert again.values.equals(made.values)
 
 
-def test_equal_scores_are_ordered_anew_for_each_user_and_others_stay() -> None:
+def test_a_scorer_that_tells_no_new_item_apart_is_at_chance_whatever_the_items_are_called() -> None:
     class Flat:
         predicts_values = False
 
         def scores(self, users: np.ndarray) -> np.ndarray:
-            return np.tile(np.array([0, 2, 1, 1], np.float32), (len(users), 1))
+            return np.ones((len(users), 12), np.float32)
 
-    class Draws:
-        predicts_values = False
-
-        def scores(self, users: np.ndarray) -> np.ndarray:
-            return np.random.default_rng(0).random((len(users), 3), np.float32)
-
-    found = AmongNew(Flat(), np.array([1, 2, 3], np.int32), Draws()).scores(np.arange(50, dtype=np.int32))
-    assert (found[:, 0] > found[:, 1:].max(axis=1)).all()
-    assert 10 < (found[:, 1] > found[:, 2]).sum() < 40
+    no_ids = np.empty(0, np.int32)
+    none = Ratings(no_ids, no_ids, np.empty(0, np.float32), np.empty(0, np.int64), 4, 12)
+    user, item = np.arange(4, dtype=np.int32), np.array([2, 2, 2, 5], np.int32)
+    test = Ratings(user, item, np.ones(4, np.float32), np.zeros(4, np.int64), 4, 12)
+    day = NewItemsDay(none, test, np.arange(12) >= 2)
+    _, among = next(iter(judge({"flat": Flat()}, day, (5,))))
+    assert among.mean("recall", 5) == pytest.approx(5 / 10)
+    assert among.mean("auc", 0) == 0.5
 
 
 def test_new_items_lie_next_to_known_ones_like_them() -> None:

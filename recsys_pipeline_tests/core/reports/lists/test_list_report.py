@@ -93,7 +93,7 @@ def test_slices_of_items_add_up_to_all_relevant_rows(described: ListReport, resu
         own = [row for row in described.slices if (row.model, row.unit, row.k) == (result.model, "items", 20)]
         parts = {row.slice: row for row in own}
         whole = [parts[name] for name in ("head", "torso", "tail")]
-        assert sum(row.n_rows for row in whole) == len(result.rows.place)
+        assert sum(row.n_rows for row in whole) == len(result.rows.item)
         # One relevant row per user, so recall over rows is the mean recall over users.
         assert sum(row.value * row.n_rows for row in whole) / N_USERS == pytest.approx(result.mean("recall", 20))
     users = {row.slice: row.n_users for row in described.slices if (row.unit, row.metric) == ("users", "ndcg")}

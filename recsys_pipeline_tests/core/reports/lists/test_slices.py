@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from recsys_pipeline.core.errors import DataError, SettingError
 from recsys_pipeline.core.reports.accuracy.ratios import mean_estimates, ratio_intervals, ratio_intervals_loop
+from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
 from recsys_pipeline.core.reports.calibration.reliability import wilson_interval
 from recsys_pipeline.core.reports.lists.slices import (
     DAY_US,
@@ -61,7 +62,10 @@ def test_new_items_leave_out_those_of_the_first_day() -> None:
 
 
 PLACED = PlacedRows(
-    users=np.array([2, 5, 7]), user=np.array([2, 2, 5, 7]), item=np.array([0, 1, 0, 2]), place=np.array([1, 9, 4, 30])
+    users=np.array([2, 5, 7]),
+    user=np.array([2, 2, 5, 7]),
+    item=np.array([0, 1, 0, 2]),
+    places=TiedPlaces.untied(np.array([1, 9, 4, 30])),
 )
 
 
@@ -85,7 +89,7 @@ def test_item_slices_equal_the_loop(seed: int) -> None:
     n_rows, mask = int(rng.integers(1, 30)), rng.random(6) < 0.5
     user, item, place = np.sort(rng.integers(0, 5, n_rows)), rng.integers(0, 6, n_rows), rng.integers(1, 9, n_rows)
     value, n_users, rows = slice_value_loop(user.tolist(), item.tolist(), place.tolist(), mask.tolist(), 4)
-    placed = PlacedRows(np.unique(user), user, item, place)
+    placed = PlacedRows(np.unique(user), user, item, TiedPlaces.untied(place))
     slices = {"some": mask, "all": np.ones(6, bool)}
     if math.isnan(value):
         with pytest.warns(UserWarning, match="'some' of items rests on no users"):
@@ -148,6 +152,6 @@ def test_means_leave_out_undefined_users_and_state_how_many_are_left() -> None:
 
 
 def test_rows_of_users_who_were_not_evaluated_are_refused() -> None:
-    stray = PlacedRows(np.array([2, 5]), np.array([2, 9]), np.array([0, 0]), np.array([1, 1]))
+    stray = PlacedRows(np.array([2, 5]), np.array([2, 9]), np.array([0, 0]), TiedPlaces.untied(np.array([1, 1])))
     with pytest.raises(DataError, match="row 1 is of user 9"):
         item_slice_sums("als", stray, {"all": np.ones(1, bool)}, (1,))

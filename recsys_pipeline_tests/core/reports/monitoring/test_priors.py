@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.dataset.schema import INTERACTIONS, ITEMS
 from recsys_pipeline.core.errors import ArtifactError, DataError
+from recsys_pipeline.core.hashing import mix
 from recsys_pipeline.core.reports.monitoring.priors import (
     EMPTY_LISTS,
     Distribution,
@@ -42,12 +44,15 @@ CATALOGUE = CatalogueState(
 )
 
 
+TIE_KEY = mix(np.arange(9, dtype=np.uint64))
+
+
 def retrieval(seen: list[tuple[int, int]], n_users: int = 5, n_items: int = 4, seed: int = 0) -> Retrieval:
     rng = np.random.default_rng(seed)
     user, item = np.array(seen, np.int64).reshape(-1, 2).T
     users, items = (rng.normal(size=(n, 3)).astype(np.float32) for n in (n_users, n_items))
     rows = np.where(np.arange(n_items) < len(CATALOGUE.price), np.arange(n_items), -1)
-    return Retrieval(users, items, user, item, rows, np.arange(n_users))
+    return Retrieval(users, items, user, item, rows, np.arange(n_users), TIE_KEY[:n_items])
 
 
 def test_a_draw_is_bounded_seeded_and_leaves_out_what_is_not_finite() -> None:
@@ -133,7 +138,8 @@ def test_a_user_without_a_vector_gets_no_list() -> None:
 
 
 def test_without_users_or_items_nothing_breaks() -> None:
-    nobody = Retrieval(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), *[np.empty(0, np.int64)] * 4)
+    vectors, none = np.zeros((0, 3), np.float32), np.empty(0, np.int64)
+    nobody = Retrieval(vectors, vectors, none, none, none, none, TIE_KEY[:0])
     profile = retrieval_profile(nobody, None, CONFIG, 0)
     assert profile.shares[EMPTY_LISTS].total == 0
     assert {len(found) for found in profile.distributions.values()} == {0}
@@ -178,7 +184,7 @@ def test_the_inputs_are_read_as_they_stand(tmp_path: Path) -> None:
     assert ids == ["a", "b"]
     assert catalogue.category.tolist() == ["lamp", None]
     assert catalogue.age_days == pytest.approx([1.5, np.nan], nan_ok=True)
-    events = read_events(write_day(tmp_path / "day.parquet", EVENTS), ["bob", "ann"], ids)
+    events = read_events(write_day(tmp_path / "day.parquet", EVENTS), ["bob", "ann"], ids, WEB_LOG)
     assert (events.user.tolist(), events.item.tolist()) == ([1, 1, 0, 0], [0, 0, 1, -1])
     profile = activity_profile(events, catalogue, FirstTimers(None, None), CONFIG, 0)
     assert profile.distributions["interaction_category"].values.tolist() == ["lamp"], (
@@ -191,14 +197,16 @@ def test_the_inputs_are_read_as_they_stand(tmp_path: Path) -> None:
 
 def test_first_timers_had_no_interaction_before(tmp_path: Path) -> None:
     today = write_day(tmp_path / "2.parquet", EVENTS)
-    assert first_timers(today, []) == FirstTimers(None, None)
+    assert first_timers(today, [], WEB_LOG) == FirstTimers(None, None)
     earlier = write_day(tmp_path / "1.parquet", [("ann", "a", "view", 1), ("bob", "a", "click", 2)], day=1)
-    assert first_timers(today, [earlier]) == FirstTimers(Share(1, 2), Share(2, 3)), "an impression is no interaction"
+    assert first_timers(today, [earlier], WEB_LOG) == FirstTimers(Share(1, 2), Share(2, 3)), (
+        "an impression is no interaction"
+    )
 
 
 def test_an_empty_day_has_empty_distributions(tmp_path: Path) -> None:
-    events = read_events(write_day(tmp_path / "day.parquet", []), ["bob"], [])
-    profile = activity_profile(events, CATALOGUE, first_timers(tmp_path / "day.parquet", []), CONFIG, 0)
+    events = read_events(write_day(tmp_path / "day.parquet", []), ["bob"], [], WEB_LOG)
+    profile = activity_profile(events, CATALOGUE, first_timers(tmp_path / "day.parquet", [], WEB_LOG), CONFIG, 0)
     assert {len(found) for found in profile.distributions.values()} == {0}
     assert set(profile.distributions) == {"event", "hour_of_day", "events_per_user", "interaction_value"}
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import brent
 
 from recsys_pipeline.core.errors import DataError, SettingError
-from recsys_pipeline.core.reports.accuracy.metrics import list_metrics
+from recsys_pipeline.core.reports.accuracy.list_metrics import list_metrics
+from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
 from recsys_pipeline.core.reports.off_policy.propensity import (
     fit_power_law,
     observed_exponent,
@@ -82,7 +83,7 @@ def test_weighted_metrics_equal_their_loop(users: list[list[tuple[int, float]]],
     place = np.array([place for rows in users for place, _ in rows])
     propensity = np.array([propensity for rows in users for _, propensity in rows])
     order = np.random.default_rng(k).permutation(len(user))
-    found_users, found = weighted_ranking_metrics(user[order], place[order], propensity[order], (k,))
+    found_users, found = weighted_ranking_metrics(user[order], TiedPlaces.untied(place[order]), propensity[order], (k,))
     assert found_users.tolist() == list(range(len(users)))
     for number, rows in enumerate(users):
         expected = weighted_metrics_loop(rows, k)
@@ -91,7 +92,7 @@ def test_weighted_metrics_equal_their_loop(users: list[list[tuple[int, float]]],
 
 def test_equal_propensities_give_the_plain_metrics() -> None:
     places, ks = np.array([2, 5, 30]), (3, 10)
-    _, found = weighted_ranking_metrics(np.zeros(3, int), places, np.full(3, 0.2), ks)
+    _, found = weighted_ranking_metrics(np.zeros(3, int), TiedPlaces.untied(places), np.full(3, 0.2), ks)
     for column, k in enumerate(ks):
         plain = list_metrics(list(range(1, 51)), dict.fromkeys((2, 5, 30), 1.0), k)
         assert found["recall"][0, column] == pytest.approx(plain["recall"])
@@ -100,8 +101,8 @@ def test_equal_propensities_give_the_plain_metrics() -> None:
 
 def test_finding_the_rare_item_counts_more_than_finding_the_popular_one() -> None:
     propensity = np.array([0.5, 0.01])
-    _, rare = weighted_ranking_metrics(np.zeros(2, int), np.array([50, 1]), propensity, (10,))
-    _, popular = weighted_ranking_metrics(np.zeros(2, int), np.array([1, 50]), propensity, (10,))
+    _, rare = weighted_ranking_metrics(np.zeros(2, int), TiedPlaces.untied(np.array([50, 1])), propensity, (10,))
+    _, popular = weighted_ranking_metrics(np.zeros(2, int), TiedPlaces.untied(np.array([1, 50])), propensity, (10,))
     assert rare["recall"][0, 0] == pytest.approx(100 / 102)
     assert popular["recall"][0, 0] == pytest.approx(2 / 102)
     assert rare["ndcg"][0, 0] > popular["ndcg"][0, 0]
@@ -115,24 +116,22 @@ def test_weighted_metrics_are_right_on_average_where_plain_ones_are_not() -> Non
     draws = rng.random((4000, 40)) < propensity
     draws = draws[draws.any(axis=1)]
     user, item = np.nonzero(draws)
-    _, weighted = weighted_ranking_metrics(user, place[item], propensity[item], (10,))
-    _, plain = weighted_ranking_metrics(user, place[item], np.ones(len(item)), (10,))
+    _, weighted = weighted_ranking_metrics(user, TiedPlaces.untied(place[item]), propensity[item], (10,))
+    _, plain = weighted_ranking_metrics(user, TiedPlaces.untied(place[item]), np.ones(len(item)), (10,))
     assert weighted["recall"].mean() == pytest.approx(0.5, abs=0.04)  # self-normalised: biased by O(1 / rows)
     assert plain["recall"].mean() > 0.7
 
 
 def test_bad_rows_and_ks_are_named() -> None:
-    user, place, propensity = np.zeros(2, int), np.array([1, 2]), np.array([0.5, 0.5])
+    user, places, propensity = np.zeros(2, int), TiedPlaces.untied(np.array([1, 2])), np.array([0.5, 0.5])
     with pytest.raises(DataError, match=r"propensity in row 1 is 0\.0"):
-        weighted_ranking_metrics(user, place, np.array([0.5, 0.0]), (10,))
-    with pytest.raises(DataError, match="place in row 0 is 0"):
-        weighted_ranking_metrics(user, np.array([0, 2]), propensity, (10,))
+        weighted_ranking_metrics(user, places, np.array([0.5, 0.0]), (10,))
     with pytest.raises(SettingError, match="ks"):
-        weighted_ranking_metrics(user, place, propensity, (0,))
+        weighted_ranking_metrics(user, places, propensity, (0,))
 
 
 def test_no_rows_are_no_users() -> None:
     none = np.zeros(0, int)
-    users, found = weighted_ranking_metrics(none, none, np.zeros(0), (10,))
+    users, found = weighted_ranking_metrics(none, TiedPlaces.untied(none), np.zeros(0), (10,))
     assert len(users) == 0
     assert found["recall"].shape == (0, 1)

@@ -81,3 +81,24 @@ def test_tables_and_scores_follow_the_trials() -> None:
     assert [math.isnan(score) for score in scores_of(result)[:4]] == [False, True, False, False]
     assert [math.isnan(score) for score in scores_of(result, finished=True)[:4]] == [False, True, True, False]
     assert set(importance_of(result)) == {"reg", "size"}
+
+
+@pytest.mark.parametrize("odd_loss", [0.5, 0.1, 0.9], ids=["all tie", "one is better", "one is worse"])
+def test_what_ties_is_not_told_apart(odd_loss: float) -> None:
+    result = result_of(*(trial(number, loss=0.5) for number in range(11)), trial(11, loss=odd_loss))
+    page = render_sweep(result, "2026-01-05", "abc", "Optuna")
+    assert "matters most" not in page
+    assert "What matters is unknown: the best trials cannot be told apart: 1" in page
+    assert importance_of(result) == {}
+    if odd_loss == 0.1:
+        assert "Trial 11 is the best of 12: loss 0.1" in page
+    else:
+        n_best = 12 if odd_loss == 0.5 else 11
+        assert f"{n_best} of 12 trials come to the best loss, 0.5, and cannot be told apart; trial 0 is the" in page
+
+
+def test_a_space_that_was_tried_is_told() -> None:
+    sweep = parse_sweep(HEAD.format(method="random") + "  size: {values: [1, 2]}\n", Toy)
+    trials = [Trial(number, {"size": number + 1}, {"loss": 0.5}, FINISHED, 1.0) for number in range(2)]
+    assert "all 2 points of the space were tried" in render_sweep(best_of(sweep, trials), "2026-01-05", "a", "Optuna")
+    assert "of the space" not in render_sweep(best_of(sweep, trials[:1]), "2026-01-05", "a", "Optuna")

@@ -17,10 +17,9 @@ import numpy as np
 from flax import nnx
 from jax import Array
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
-from recsys_pipeline.core.errors import ModelError, SettingError
+from recsys_pipeline.core.arrays import load_arrays, save_arrays
+from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
 from recsys_pipeline.core.learning.looks.towers import Architecture, Norm, Seen, Tower, TowerSpec, as_regions
 
 
@@ -63,7 +62,7 @@ def backbone_class(path: str) -> Any:
 def save_backbone(net: nnx.Module, path: Path) -> None:
     """Write a network's parameters and batch statistics as safetensors, named by their place (`conv/kernel`)."""
     state = nnx.state(net, nnx.Any(nnx.Param, nnx.BatchStat))
-    save_file({name: np.asarray(value) for name, value in _named(nnx.to_pure_dict(state))}, path)
+    save_arrays(path, {name: np.asarray(value) for name, value in _named(nnx.to_pure_dict(state))})
 
 
 def load_backbone(params: Mapping[Any, Any], batch_stats: Mapping[Any, Any], path: Path) -> tuple[Any, Any]:
@@ -72,9 +71,11 @@ def load_backbone(params: Mapping[Any, Any], batch_stats: Mapping[Any, Any], pat
     Raises `ModelError` where the file is missing or broken, and where a name or a shape does not fit.
     """
     try:
-        stored = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"backbone_weights {str(path)!r} cannot be read ({error}): give a safetensors file") from error
+        stored = load_arrays(path)
+    except ArtifactError as error:
+        raise ModelError(
+            f"backbone_weights {str(path)!r} cannot be read ({error.__cause__}): give a safetensors file"
+        ) from error
     expected = {name: value.shape for tree in (params, batch_stats) for name, value in _named(tree)}
     for what, names in (("lacks", expected.keys() - stored), ("has an unknown", stored.keys() - expected)):
         if names:
