@@ -293,3 +293,14 @@ def test_every_value_of_an_epoch_beyond_all_years_is_delivered_as_a_defect(tmp_p
         None, "timestamp 9999999999999 is not an epoch in s", "timestamp 'soon' is not an epoch in s",
     ]  # fmt: skip
     assert pa.types.is_timestamp(DELIVERED.field("timestamp").type)
+
+
+@pytest.mark.parametrize(("unit", "old"), [("s", "-86400"), ("iso", "'0001-12-10 08:26'"), ("iso", "'12-01-10'")])
+def test_a_year_that_cannot_be_moves_no_first_day_and_is_a_defect(tmp_path, unit: str, old: str) -> None:
+    shop = Shop(f"sqlite:///{tmp_path}/shop.db")
+    good = int(at(1).timestamp()) if unit == "s" else f"'{at(1):%Y-%m-%d %H:%M:%S}'"
+    shop.run("create table events (id, customer, product, stars, at, changed)",
+             f"insert into events values (1, 7, 'lamp', 4.5, {good}, 1), (2, 7, 'lamp', 4.5, {old}, 1)")  # fmt: skip
+    found = shop.source(interactions={"time_unit": unit})
+    assert found.days().first == FIRST.start.date()
+    assert [row["defect"] is None for row in rows_of(found, FIRST)] == [True, False]

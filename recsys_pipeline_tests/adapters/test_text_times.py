@@ -111,7 +111,7 @@ def test_years_that_cannot_be_are_refused_and_move_neither_the_first_day_nor_the
 
 
 def test_a_setting_allows_other_years(tmp_path: Path) -> None:
-    options = {"time_unit": "iso", "first_year": 1960, "last_year": 2199}
+    options = {"time_unit": "iso", "first_year": 1960, "last_year": 2199, "max_gap_days": 100_000}
     write_lines(tmp_path / "r.csv", [f"u,i{at},1,{at}-07-01" for at in (1959, 1960, 2199, 2200)])
     found = source_over(tmp_path, path="r.csv", **options)
     assert (found.days().first.year, found.days().last.year) == (1960, 2199)  # type: ignore[union-attr]

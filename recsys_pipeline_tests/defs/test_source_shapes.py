@@ -68,6 +68,16 @@ def test_a_source_of_looks_loads_looks_only(tmp_path: Path) -> None:
     assert found["first"] == "2018-01-01"
 
 
+def test_looks_need_no_catalogue(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("room/s1.jpg,chair/1.jpg\n")
+    columns = "scene_image = 1\nproduct_image = 2"
+    text = f'name = "mini"\nroot = "{tmp_path}"\nfirst_day = 2026-03-01\n[looks]\npath = "pairs.csv"\n'
+    (tmp_path / "mini.toml").write_text(f"{text}[looks.columns]\n{columns}\n")
+    found = loaded(tmp_path, RECSYS_SOURCE_CONFIG=str(tmp_path / "mini.toml"))
+    assert set(found["assets"]) == OF_LOOKS | BOTH - {"dataset/items"}
+    assert set(found["deps"]) <= set(found["assets"]), "no asset waits for a catalogue that is not there"
+
+
 @pytest.mark.parametrize("with_items", [True, False])
 def test_a_source_of_interactions_loads_no_looks(tmp_path: Path, with_items: bool) -> None:
     (tmp_path / "ratings.csv").write_text("1,7,4.5,1772323200\n2,7,3.0,1772409600\n")

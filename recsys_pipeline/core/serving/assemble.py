@@ -211,11 +211,28 @@ def served_catalogue(
     listed = {item: row for row, item in enumerate(catalogue["item_id"].to_pylist())}
     if len(listed) != catalogue.num_rows:
         raise DataError("the catalogue lists an item twice: validate it with core/dataset/schema.validate_items")
+    _check_join(items, list(listed))
     places = pa.array([listed.get(item) for item in items.ids], pa.int64())
     columns = {name: catalogue[name].take(places) for name in ("price", "created_at")}
     columns |= {"title": catalogue["title"].take(places).fill_null(""), "categories": _lists(catalogue, places)}
     columns["available"] = pa.array(catalogue["available"].take(places).fill_null(False).to_numpy() & served)
     return _as_catalogue({"item_id": own["item_id"], **columns, **facts})
+
+
+def _check_join(items: ServedItems, listed: list[str]) -> None:
+    """Raise `DataError` where nothing that users took could ever be on sale, in words that show why."""
+    if not listed:
+        raise DataError("the catalogue has no item, so nothing is on sale: look at the quarantine of dataset/items")
+    taken = [item for item, kind in zip(items.ids, items.kind, strict=True) if kind != MAPPED]
+    if taken and set(taken).isdisjoint(listed):
+        raise DataError(
+            f"none of {len(taken)} item ids of the events is in the catalogue ({_some(taken)} against "
+            f"{_some(listed)}): the columns of item_id in [interactions] and [items] must write an item alike"
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(repr(name) for name in names[:3])
 
 
 def _lists(catalogue: pa.Table, places: pa.Array) -> pa.Array:

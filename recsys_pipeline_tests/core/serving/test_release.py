@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -206,6 +207,19 @@ def test_what_the_catalogue_does_not_list_is_not_on_sale() -> None:
     table = served_catalogue(items, ratings(), END_US, 168.0, catalogue().slice(1)).to_pandas().set_index("item_id")
     assert table.index[table["available"] == np.False_].tolist() == [ITEM_IDS[0], OFF_SALE]
     assert table.loc[ITEM_IDS[0], "title"] == ""
+
+
+def test_ids_that_match_nothing_are_told_in_words() -> None:
+    items = served_items(model(), ratings(), ITEM_IDS)
+    strange = catalogue().set_column(
+        0, "item_id", pa.array([f" {item}" for item in catalogue()["item_id"].to_pylist()])
+    )
+    with pytest.raises(
+        DataError, match=rf"none of \d+ item ids of the events is in the catalogue \('{ITEM_IDS[0]}'.* ' "
+    ):
+        served_catalogue(items, ratings(), END_US, 168.0, strange)
+    with pytest.raises(DataError, match=r"the catalogue has no item.*quarantine of dataset/items"):
+        served_catalogue(items, ratings(), END_US, 168.0, catalogue().slice(0, 0))
 
 
 def test_without_a_catalogue_everything_is_on_sale() -> None:
