@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dotenv import load_dotenv
-from rich.console import Console
 from rich.markup import escape
 
 from recsys_pipeline.adapters.machine_errors import is_of_the_machine, told
+from recsys_pipeline.adapters.terminal import open_console
 from recsys_pipeline.core.errors import RecsysError
 from recsys_pipeline.evaluate.arguments import add_evaluate
 from recsys_pipeline.lineage_verbs import add_lineage
@@ -20,7 +20,7 @@ from recsys_pipeline.release_verb import add_gc, add_release
 from recsys_pipeline.sweep_verb import add_sweep
 
 PIPED_COLUMNS = 110
-console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
+console = open_console(highlight=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,14 +54,19 @@ def _parser() -> argparse.ArgumentParser:
     fetch.set_defaults(run=_fetch_looks)
     look.set_defaults(run=_look)
     similar.set_defaults(run=_similar)
-    lineage, again = add_lineage(verbs)
+    lineage, reproduction = add_lineage(verbs)
     lineage.set_defaults(run=_lineage)
-    again.set_defaults(run=_reproduce)
+    reproduction.set_defaults(run=_reproduce)
     wandb = verbs.add_parser("wandb", help="send what W&B has not acknowledged, or show what waits")
     wandb.add_argument("what", choices=["push", "status"])
     wandb.set_defaults(run=_wandb)
     status = verbs.add_parser("status", help="what is served, how fresh it is, what ran and what failed")
     status.set_defaults(run=_status)
+    again = verbs.add_parser(
+        "reingest", help="read days from the source again, closed ones too: what they mean changed"
+    )
+    again.add_argument("days", nargs="?", metavar="FIRST..LAST", help="YYYY-MM-DD..YYYY-MM-DD; default: all days")
+    again.set_defaults(run=_reingest)
     doctor = verbs.add_parser("doctor", help="check settings, places, disk, versions, source and daemon")
     doctor.set_defaults(run=_doctor)
     add_evaluate(verbs).set_defaults(run=_evaluate)
@@ -205,6 +210,14 @@ def _doctor(_: argparse.Namespace) -> int:
     from recsys_pipeline.defs.doctor import print_diagnosis
 
     return print_diagnosis(console)
+
+
+def _reingest(parsed: argparse.Namespace) -> int:
+    from recsys_pipeline.definitions import defs
+    from recsys_pipeline.defs.reingesting import print_reingested
+
+    _show_steps()
+    return print_reingested(console, defs, parsed.days)
 
 
 def _sweep(parsed: argparse.Namespace) -> int:

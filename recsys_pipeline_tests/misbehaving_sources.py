@@ -29,6 +29,7 @@ class Misbehaving:
         self.source = source
         self.name = source.name
         self.provides = source.provides
+        self.meaning = source.meaning
 
     def days(self) -> DayRange:
         return self.source.days()

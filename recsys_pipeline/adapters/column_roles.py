@@ -5,12 +5,13 @@ value, timestamp`: a time may stand elsewhere where it is the only column of tim
 evaluation of something else, so what the content does not bear out is an error that shows every column.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from recsys_pipeline.adapters.column_content import Content
-from recsys_pipeline.adapters.column_names import roles_by_name
+from recsys_pipeline.adapters.column_names import EVENT_NAMES, plain, roles_by_name
 from recsys_pipeline.core.errors import SettingError, SourceError
 
 ROLES = ("user", "item", "value", "timestamp")
@@ -19,6 +20,9 @@ SAYABLE = (*ROLES, "items")
 MAX_UNNAMED = 4
 ENOUGH_ROWS = 20
 """Fewer rows say nothing about how often an id repeats."""
+MANY_ROWS = 200
+ASIN, REVIEWER = re.compile(r"B[0-9A-Z]{9}|\d{9}[\dX]"), re.compile(r"A[0-9A-Z]{10,27}")
+"""Ids of Amazon, whose files of ratings alone have the item first in one release and the user first in the others."""
 FEW_VALUES, MANY_ITEMS = 11, 50
 """A scale from 0 to 10 has 11 values: a column with no more beside one with many is hardly the items."""
 
@@ -102,6 +106,8 @@ def named_roles(header: Sequence[str], contents: Sequence[Content], path: Path) 
     reasons = ["by the names of the columns"]
     if unread:
         reasons.append(f"not read: {', '.join(unread[:8])}{' …' if len(unread) > 8 else ''}")
+    if events := [name for name in unread if plain(name) in EVENT_NAMES]:
+        reasons.append(f"every row counts as interest, whatever its {events[0]}: filter the file where that is wrong")
     return Roles(places, tuple(reasons))
 
 
@@ -165,9 +171,13 @@ def _check_ids(contents: Sequence[Content], path: Path, user: int, item: int, re
             raise _open(path, contents, f"column {place} would be the {role}, and its numbers have fractions")
         if role == "item" and found.n >= ENOUGH_ROWS and found.n_distinct == 1:
             raise _open(path, contents, f"column {place} would be the item, and is {found.example!r} in every row")
+    if ASIN.fullmatch(contents[user - 1].example) and REVIEWER.fullmatch(contents[item - 1].example):
+        raise _open(path, contents, f"Amazon's items in column {user} and its reviewers in column {item}")
     few, many = contents[item - 1], [contents[place - 1].n_distinct for place in rest]
     if few.n_distinct <= FEW_VALUES and any(count > MANY_ITEMS for count in many):
         raise _open(path, contents, f"column {item} would be the item, and holds only {few.n_distinct} different")
+    if few.is_numeric and few.n >= MANY_ROWS and few.n_distinct <= FEW_VALUES and few.largest <= FEW_VALUES:
+        raise _open(path, contents, f"column {item} would be the item, and holds numbers as ratings are")
 
 
 def _rest(contents: Sequence[Content], path: Path, place: int, at: int | None, places: dict[str, int]) -> str:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from recsys_pipeline.adapters.late_rows import is_stale
 from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.meaning_of_days import MEANING
 from recsys_pipeline.adapters.period_files import NOTHING, Taken, joined, read_periods, read_what_can_be
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.dataset.sources import Source
@@ -81,9 +82,15 @@ def hour_files(store: ArtifactStore, window: Window) -> tuple[list[Artifact], li
 def _wanted(
     store: ArtifactStore, hour: Window, since: datetime, late_from: datetime, recipe_of: Callable[[Window], Recipe]
 ) -> Iterator[Window]:
-    """Hours before `hour` that are missing from `since` on, or stale from `late_from` on."""
+    """Hours before `hour` that are missing or of another meaning from `since` on, or stale from `late_from` on."""
     for start in Window(min(since, late_from, hour.start), hour.start).periods(HOUR):
         window = Window.of_hour(start)
-        is_missing = start >= since and not store.is_there(KEY, f"{start:{HOUR_KEY}}")
-        if is_missing or (start >= late_from and is_stale(store, recipe_of(window))):
+        is_lacking = not store.is_there(KEY, f"{start:{HOUR_KEY}}") or _means_other(store, recipe_of(window))
+        if (start >= since and is_lacking) or (start >= late_from and is_stale(store, recipe_of(window))):
             yield window
+
+
+def _means_other(store: ArtifactStore, recipe: Recipe) -> bool:
+    """Whether an hour was read when the source meant something else than it does now."""
+    current = store.current(recipe.key, recipe.partition)
+    return current is not None and current.manifest.recipe.config.get(MEANING) != recipe.config.get(MEANING)

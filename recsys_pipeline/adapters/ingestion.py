@@ -4,15 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from recsys_pipeline.adapters.changed_days import changed_days
 from recsys_pipeline.adapters.late_rows import KEY, LATE_DAYS, is_stale, rows_too_late
 from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.meaning_of_days import refuse_other_meaning, stored_days
 from recsys_pipeline.adapters.period_files import (
     NOTHING,
     Taken,
     joined,
     read_periods,
     read_what_can_be,
-    undated_beside,
+    stored_undated,
 )
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
@@ -35,7 +37,8 @@ class Ingested:
     rows_failed: dict[date, int]
     """How many rows those of them have that could be read."""
     too_late: dict[date, int]
-    """Closed days of which the source now has more rows (or, below 0, fewer) than were read, and which stay closed."""
+    """Closed days of which the source now has more rows (below 0: fewer; 0: as many, but others) than were read, and
+    which stay closed."""
 
 
 def ingest(
@@ -48,19 +51,24 @@ def ingest(
     late_days: int = LATE_DAYS,
     run_id: str = "",
     recompute: bool = False,
+    reread_from: date | None = None,
 ) -> Ingested:
     """Ingest `day` unless it is up to date, every earlier day that is missing, and late rows of the days just before.
 
     Of the last `late_days` days before `day` those whose fingerprint changed are read again and become new versions.
     Days before them are closed: what the source says of them now is only counted, where it can count. Each range of
     days is read as one stream; where that fails, day by day as far as needed, so that a bad day keeps no other out.
+    With `reread_from` every day from there on is read, closed or not.
 
-    Raises `SourceError` for a day that the source does not have yet, and what reading `day` itself raises.
+    Raises `SourceError` for a day that the source does not have yet, and where an earlier day that stays as it is was
+    read when the source meant something else; and what reading `day` itself raises.
     """
     days = source.days()
     if days.last is not None and day > days.last:
         raise SourceError(f"{source.name} has data up to {days.last}: {day} has not arrived; run it when it has")
-    existing = None if recompute else store.reusable(recipe_of(day))
+    again_from = min(reread_from or day, day)
+    refuse_other_meaning(source, stored_days(store, date.min, again_from - timedelta(days=1)))
+    existing = None if recompute or reread_from else store.reusable(recipe_of(day))
     have = {name for name in store.partitions(KEY) if store.is_there(KEY, name)}
     open_from = day - timedelta(days=late_days)
     wanted = [
@@ -69,11 +77,11 @@ def ingest(
         if (
             existing is None
             if d == day
-            else d.isoformat() not in have or (d >= open_from and is_stale(store, recipe_of(d)))
+            else d.isoformat() not in have or d >= again_from or (d >= open_from and is_stale(store, recipe_of(d)))
         )
     ]
 
-    undated = undated_beside(store, KEY)
+    undated = stored_undated(store, KEY)
 
     def read(window: Window, needed: Window | None = None) -> Taken:
         return read_periods(
@@ -85,10 +93,12 @@ def ingest(
     # That of `day` first: where it fails, nothing is written.
     newest = Taken([existing], {}, {}) if existing else _read_with_its_day(read, ranges.pop(), Window.of_day(day))
     found = sum((read_what_can_be(read, window, DAY) for window in ranges), NOTHING) + newest
-    closed = Window.of_days(min(days.first, day), max(min(days.first, day), open_from) - timedelta(days=1))
+    first = min(days.first, day)
+    closed = Window.of_days(first, max(first, min(open_from, again_from)) - timedelta(days=1))
     failed = {start.date(): why for start, why in found.failed.items()}
     rows_failed = {start.date(): rows for start, rows in found.rows_failed.items()}
-    return Ingested(found.artifacts, failed, rows_failed, rows_too_late(store, source, closed))
+    changed = rows_too_late(store, source, closed) | changed_days(store, source, closed)
+    return Ingested(found.artifacts, failed, rows_failed, changed)
 
 
 def _read_with_its_day(read: Callable[..., Taken], window: Window, own: Window) -> Taken:

@@ -42,7 +42,8 @@ def rows_too_late(store: ArtifactStore, source: Source, closed: Window) -> dict[
     for day in closed.days():
         if day.isoformat() in have:
             metrics = store.get(KEY, day.isoformat()).manifest.metrics
-            read[day] = metrics["rows"] + metrics["quarantined"] - metrics.get(WITHOUT_TIME, 0)
+            given = metrics["rows"] + metrics["quarantined"] + metrics.get("repeats", 0)
+            read[day] = given - metrics.get(WITHOUT_TIME, 0)
     differing: dict[date, int] = {}
     for window in joined(Window.of_day(day) for day in read):
         differing |= _differing(source, window, read)

@@ -1,7 +1,7 @@
 """From a source to committed files of events: one artifact per day or hour of a window, read as one stream."""
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.core.dataset.days import QUARANTINE_FILE, PeriodFile, write_good_periods
+from recsys_pipeline.core.dataset.event_counts import event_counts
+from recsys_pipeline.core.dataset.events import EventMeaning
 from recsys_pipeline.core.dataset.sources import Source
-from recsys_pipeline.core.dataset.undated import Held, Undated, held_in
+from recsys_pipeline.core.dataset.undated import Holders, Undated, holders_in
 from recsys_pipeline.core.errors import DataError, SourceError
 from recsys_pipeline.core.types import Window
 
@@ -60,19 +62,19 @@ def read_periods(
     started = time.monotonic()
     # Taken before the source is read: what changes in it meanwhile must make these periods stale, not up to date.
     recipes = {start: recipe_of(Window(start, start + period)) for start in window.periods(period)}
+    meaning = source.meaning.events
     with store.staged() as staged:
-        stream = source.interactions(window)
         written = write_good_periods(
-            stream, window, staged, period=period, max_quarantine_share=max_quarantine_share, undated=undated
-        )
+            source.interactions(window), window, staged, period=period, max_quarantine_share=max_quarantine_share,
+            undated=undated, meaning=meaning,
+        )  # fmt: skip
         if needed is not None and needed.start in written.refused:
             raise DataError(written.refused[needed.start])
         seconds = (time.monotonic() - started) / max(len(written.files), 1)
+        built = [_built(file, staged, meaning) for file in written.files]
         made = [
-            store.commit(
-                staged / file.partition, recipes[file.start], _built(file, staged), seconds=seconds, run_id=run_id
-            )
-            for file in written.files
+            store.commit(staged / file.partition, recipes[file.start], one, seconds=seconds, run_id=run_id)
+            for file, one in zip(written.files, built, strict=True)
         ]
         return Taken(made, written.refused, written.rows_refused)
 
@@ -101,21 +103,20 @@ def read_what_can_be(read: Callable[[Window], Taken], window: Window, period: ti
     return early + read_what_can_be(read, Window(middle, window.end), period)
 
 
-def _built(file: PeriodFile, staged: Path) -> Built:
-    events = pq.read_table(staged / file.path, columns=["event"]).column("event").value_counts().to_pylist()
-    counts = {f"event {row['values']}": row["counts"] for row in sorted(events, key=lambda row: row["values"])}
+def _built(file: PeriodFile, staged: Path, meaning: EventMeaning) -> Built:
+    counts = event_counts(pq.read_table(staged / file.path, columns=["event", "value"]), meaning)
     without_time = {WITHOUT_TIME: file.without_time} if file.without_time else {}
-    metrics = {"rows": file.rows, "quarantined": file.quarantined, **without_time, **counts}
-    return Built({**metrics, SOURCE_MARK: file.source_mark}, digest=file.digest)
+    figures = {"rows": file.rows, "quarantined": file.quarantined, "repeats": file.repeats, **without_time}
+    return Built({**figures, **counts, SOURCE_MARK: file.source_mark}, digest=file.digest)
 
 
-def undated_beside(store: ArtifactStore, key: str) -> Undated:
+def stored_undated(store: ArtifactStore, key: str) -> Undated:
     """Rows without a time that stored periods hold."""
 
-    def held_beside(kept: Collection[str]) -> Held:
-        names = (name for name in store.partitions(key) if name not in kept)
-        others = (store.get(key, name) for name in names if store.is_there(key, name))  # what is gone holds nothing
-        held = [(one.path / QUARANTINE_FILE, one.manifest.metrics.get(WITHOUT_TIME, 0)) for one in others]
-        return held_in((path, count) for path, count in held if count)
+    def holders() -> Holders:
+        names = (name for name in store.partitions(key) if store.is_there(key, name))  # what is gone holds nothing
+        stored = ((name, store.get(key, name)) for name in names)
+        held = ((name, one.path / QUARANTINE_FILE, one.manifest.metrics.get(WITHOUT_TIME, 0)) for name, one in stored)
+        return holders_in(one for one in held if one[2])
 
-    return Undated(held_beside)
+    return Undated(holders)

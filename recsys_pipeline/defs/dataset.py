@@ -13,14 +13,19 @@ from pydantic import Field
 from recsys_pipeline.adapters.ingestion import Ingested, day_entries, ingest, open_snapshot
 from recsys_pipeline.adapters.late_rows import LATE_DAYS
 from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.manifest_differences import SOURCE
+from recsys_pipeline.adapters.meaning_of_days import MEANING, refuse_other_meaning
 from recsys_pipeline.adapters.missing_history import MAX_MISSING_SHARE, missing_history
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData, write_looks
-from recsys_pipeline.core.dataset.schema import validate_items
+from recsys_pipeline.core.dataset.schema import ITEMS, validate_items
 from recsys_pipeline.core.dataset.snapshots import write_snapshot
+from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.printable import markdown_text
 from recsys_pipeline.core.reports.page.pictures import image_grid
 from recsys_pipeline.core.types import Window
+from recsys_pipeline.defs.event_meaning import say_what_events_mean
 from recsys_pipeline.defs.missing_days import tell_missing
 from recsys_pipeline.defs.partitions import day_of
 from recsys_pipeline.defs.production import (
@@ -33,7 +38,7 @@ from recsys_pipeline.defs.production import (
     stage_asset,
     steps,
 )
-from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource
+from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource, configured_source
 
 
 class IngestConfig(dg.Config):
@@ -47,6 +52,17 @@ class IngestConfig(dg.Config):
         MAX_MISSING_SHARE, ge=0, le=1,
         description="Fail where more of the history's days, or rows, cannot be read; a single day may always be.",
     )  # fmt: skip
+    reread_from: str = Field(
+        "", description="First of the days up to this one that are read again, whatever is there; empty: none."
+    )
+
+    @property
+    def first_again(self) -> date | None:
+        """`reread_from` as a day; raises `SettingError` where it is none."""
+        try:
+            return date.fromisoformat(self.reread_from) if self.reread_from else None
+        except ValueError:
+            raise SettingError(f"reread_from is {self.reread_from!r}: write a day as 2026-01-05") from None
 
 
 class ItemsConfig(dg.Config):
@@ -80,21 +96,23 @@ def interactions(
     opened, day = source.open(), day_of(context)
 
     def recipe_of(day: date) -> Recipe:
-        how = config.model_dump(exclude={"max_missing_share"})  # that decides on the run, not on a day's content
-        settings = {**how, "source": opened.fingerprint(Window.of_day(day))}
+        told = {SOURCE: opened.fingerprint(Window.of_day(day)), MEANING: opened.meaning.document()}
+        # What is left out decides on the run, not on a day's content.
+        settings = {**config.model_dump(exclude={"max_missing_share", "reread_from"}), **told}
         return make_recipe("dataset/interactions", day.isoformat(), [], settings)
 
     found = ingest(
         store.open(), opened, day, recipe_of, run_id=context.run.run_id, recompute=store.recompute,
-        max_quarantine_share=config.max_quarantine_share, late_days=config.late_days,
+        max_quarantine_share=config.max_quarantine_share, late_days=config.late_days, reread_from=config.first_again,
     )  # fmt: skip
     for artifact in found.artifacts[:-1]:
         name = artifact.manifest.recipe.partition
         context.log_event(dg.AssetMaterialization(context.asset_key, partition=name, metadata=metadata_of(artifact)))
     amiss, result = _what_is_amiss(found), report(found.artifacts[-1])
+    said = say_what_events_mean(opened, found.artifacts)
     missing = missing_history(store.open(), opened.days(), day, found)
     told = tell_missing(context, opened.name, missing, config.max_missing_share, tracker.open())
-    return result._replace(metadata={**told, **amiss, **(result.metadata or {})})
+    return result._replace(metadata={**told, **said, **amiss, **(result.metadata or {})})
 
 
 @stage_asset("dataset/items", needs="items", kinds={"duckdb", "parquet"})
@@ -116,7 +134,11 @@ def items(
     return produce(context, store, tracker, inputs=[], config=settings, build=build, describe=_describe_items)
 
 
-@stage_asset("dataset/looks", needs="looks", kinds={"numpy", "parquet"}, after=["dataset/items"])
+CATALOGUE = ["dataset/items"] if "items" in configured_source().provides else []
+"""What a source of looks may have beside them."""
+
+
+@stage_asset("dataset/looks", needs="looks", kinds={"numpy", "parquet"}, after=CATALOGUE)
 def looks(
     context: dg.AssetExecutionContext, config: LooksConfig, source: SourceResource, store: StoreResource,
     tracker: TrackerResource,
@@ -126,11 +148,11 @@ def looks(
     Images that did not change since an earlier day are taken from it, as they are.
     """
     opened, window = source.open(), Window.of_day(day_of(context))
-    catalogue = store.input(context, "dataset/items")
+    catalogue = [store.input(context, key) for key in CATALOGUE]
     earlier = None if store.recompute else store.open().latest("dataset/looks", before=context.partition_key)
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        table = pq.read_table(catalogue.path / "items.parquet")
+        table = pq.read_table(catalogue[0].path / "items.parquet") if catalogue else ITEMS.empty_table()
         summary = write_looks(
             opened, opened.looks(window.end), table, directory, config.image_size, log_progress,
             earlier.path if earlier and earlier.has_all_files() else None, config.max_quarantine_share,
@@ -139,19 +161,23 @@ def looks(
         return Built(vars(summary))
 
     settings = {**config.model_dump(), "source": opened.fingerprint(window, "looks")}
-    return produce(context, store, tracker, inputs=[catalogue], config=settings, build=build, describe=_describe_looks)
+    return produce(context, store, tracker, inputs=catalogue, config=settings, build=build, describe=_describe_looks)
 
 
 @stage_asset("dataset/snapshot", needs="interactions", kinds={"duckdb"}, after=["dataset/interactions"])
-def snapshot(context: dg.AssetExecutionContext, store: StoreResource, tracker: TrackerResource) -> dg.MaterializeResult:
+def snapshot(
+    context: dg.AssetExecutionContext, source: SourceResource, store: StoreResource, tracker: TrackerResource
+) -> dg.MaterializeResult:
     """One row is a day file that was known at the end of the day; with the ids that this day saw first."""
     opened, day = store.open(), day_of(context)
     day_files, entries = day_entries(opened, day)
+    refuse_other_meaning(source.open(), day_files)
+    meaning = source.open().meaning.events
     earlier = opened.latest("dataset/snapshot", before=context.partition_key)
     previous = open_snapshot(opened, earlier) if earlier else None
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        made = write_snapshot(directory, opened.local_root, entries, previous)
+        made = write_snapshot(directory, opened.local_root, entries, previous, meaning)
         return Built(
             {"days": len(made.days), "rows": made.rows, "users": made.n_users, "items": made.n_items}, made.digest
         )
@@ -160,7 +186,7 @@ def snapshot(context: dg.AssetExecutionContext, store: StoreResource, tracker: T
     listed = {entry.path for entry in previous.days} if previous else set()
     fresh = [artifact for artifact, entry in zip(day_files, entries, strict=True) if entry.path not in listed]
     inputs = [*fresh, *([earlier] if earlier else [])]
-    return produce(context, store, tracker, inputs=inputs, config={}, build=build)
+    return produce(context, store, tracker, inputs=inputs, config={"events": meaning.document()}, build=build)
 
 
 def _what_is_amiss(found: Ingested) -> dict[str, Any]:
@@ -170,9 +196,8 @@ def _what_is_amiss(found: Ingested) -> dict[str, Any]:
     for day, reason in failed.items():
         steps.warning("  %s is left out, since it cannot be read: %s", day, reason)
     for day, rows in too_late.items():
-        steps.warning(
-            "  %s is closed, and the source now has %+d rows: materialize that day to take them in", day, rows
-        )
+        said = f"{rows:+d} rows" if rows else "other rows, as many"
+        steps.warning("  %s is closed, and the source now has %s: `recsys reingest %s..%s`", day, said, day, day)
     shown = {"days left out": failed, "rows too late, by day": too_late}
     return {name: dg.MetadataValue.json(value) for name, value in shown.items() if value}
 
@@ -184,7 +209,7 @@ def _describe_items(artifact: Artifact) -> dict[str, Any]:
     table = items.groupby("category").agg(
         items=("item_id", "size"), available=("available", "mean"), median_price=("price", "median")
     )
-    largest = table.sort_values("items", ascending=False, kind="stable").head(10)
+    largest = table.sort_values("items", ascending=False, kind="stable").head(10).rename(index=markdown_text)
     return {"largest categories": dg.MetadataValue.md(largest.to_markdown(floatfmt=".4g"))} if len(largest) else {}
 
 

@@ -8,10 +8,9 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from dotenv import dotenv_values
 from packaging.requirements import Requirement
@@ -25,7 +24,10 @@ from recsys_pipeline.adapters.sources import open_source
 from recsys_pipeline.adapters.wandb_server import base_url, is_online
 from recsys_pipeline.core.dataset.sources import ChecksTables
 from recsys_pipeline.core.errors import RecsysError, SettingError
+from recsys_pipeline.defs.doctor_events import check_days, check_events
+from recsys_pipeline.defs.findings import Finding
 from recsys_pipeline.defs.instance import open_instance, use_this_folder
+from recsys_pipeline.defs.source_findings import check_history, check_rows
 from recsys_pipeline.settings import Settings, settings
 
 LOW_DISK_BYTES, NO_DISK_BYTES = 5 * 2**30, 500 * 2**20
@@ -34,16 +36,6 @@ DAEMON_SILENT_S = 300
 """Dagster's daemons say every 30 s that they live."""
 OTHER_VARIABLES = frozenset({"RECSYS_TEST_DATA", "RECSYS_DATA_DIR"})
 """Variables with our prefix that are no settings: the tests' data, and the root in the examples of conf/sources."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; `remedy` is empty where all is well."""
-
-    subject: str
-    state: Literal["ok", "warning", "wrong"]
-    what: str
-    remedy: str = ""
 
 
 def diagnose() -> list[Finding]:
@@ -216,6 +208,8 @@ def check_source(deployment: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding("source", "ok", what)
+        if isinstance(source, ChecksTables):
+            yield from check_rows(source)
 
 
 def check_dagster(_: Settings) -> Iterator[Finding]:
@@ -268,6 +262,9 @@ CHECKS: dict[Callable[[Settings], Iterator[Finding]], set[str]] = {
     check_store: {"home", "store"},
     check_disk: {"home"},
     check_source: {"home", "source", "source_config", "size", "start_date"},
+    check_events: {"home", "source", "source_config", "size", "start_date"},
+    check_days: {"home", "store", "source", "source_config", "size", "start_date"},
+    check_history: {"home", "source", "source_config", "size", "start_date"},
     check_dagster: set(),
     check_wandb: set(),
 }

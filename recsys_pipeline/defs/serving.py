@@ -29,6 +29,7 @@ from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart
 from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.models.popularity import PopularityModel
 from recsys_pipeline.core.models.stl import StlModel
+from recsys_pipeline.core.printable import markdown_text
 from recsys_pipeline.core.reports.monitoring.priors import Profile
 from recsys_pipeline.core.reports.monitoring.profile_inputs import read_events
 from recsys_pipeline.core.serving.assemble import DayOfRelease, assemble
@@ -109,6 +110,7 @@ def _day(store: ArtifactStore, inputs: Mapping[str, Artifact], day: date) -> Day
         cold_start=cold_start,
         towers=StlModel.load(towers.path) if towers else None,
         avoided=snapshot.avoided(),
+        events=snapshot.events,
     )
 
 
@@ -193,7 +195,8 @@ def _trial(
     best: Artifact | None,
 ) -> Trial:
     snapshot = open_snapshot(store, inputs["dataset/snapshot"])
-    events = read_events(inputs["dataset/interactions"].path / INTERACTIONS_FILE, snapshot.user_ids.tolist(), [])
+    day_file = inputs["dataset/interactions"].path / INTERACTIONS_FILE
+    events = read_events(day_file, snapshot.user_ids.tolist(), [], snapshot.events)
     return Trial(
         release=Release.load(inputs[RELEASE].path),
         fold=unremembered(inputs["folds/prequential"], behind),
@@ -232,7 +235,8 @@ def _decided(made: Decision, directory: Path) -> Built:
 def _describe(artifact: Artifact) -> dict[str, Any]:
     made = Decision.load(artifact.path)
     rows = [
-        f"| {'✓' if check.passed else '✗'} | {check.name.replace('_', ' ')} | {check.words} |" for check in made.checks
+        f"| {'✓' if check.passed else '✗'} | {check.name.replace('_', ' ')} | {markdown_text(check.words)} |"
+        for check in made.checks
     ]
     return {"checks": dg.MetadataValue.md("\n".join(["| | check | what was found |", "| --- | --- | --- |", *rows]))}
 

@@ -1,6 +1,7 @@
 """Speed: what happened since the champion's snapshot, hour by hour, as an overlay over it."""
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from pydantic import Field, create_model
 from recsys_pipeline.adapters.hourly import KEY as INTERACTIONS
 from recsys_pipeline.adapters.hourly import LATE_HOURS, hour_files, ingest_hours
 from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.manifest_differences import SOURCE
+from recsys_pipeline.adapters.meaning_of_days import MEANING, refuse_other_meaning, stored_days
 from recsys_pipeline.adapters.overlays import KEY as OVERLAY
 from recsys_pipeline.adapters.overlays import hours_since, release_of, release_under
 from recsys_pipeline.adapters.releases import RELEASE
@@ -70,7 +73,8 @@ def hourly_interactions(
     opened, hour = source.open(), hour_of(context)
 
     def recipe_of(window: Window) -> Recipe:
-        settings = {**config.model_dump(), "source": opened.fingerprint(window)}
+        told = {SOURCE: opened.fingerprint(window), MEANING: opened.meaning.document()}
+        settings = {**config.model_dump(), **told}
         return make_recipe(INTERACTIONS, window.start.strftime(HOUR_KEY), [], settings)
 
     since = hours_since(store.open(), hour)
@@ -126,6 +130,8 @@ def overlay(
     """
     hour, opened = hour_of(context), source.open()
     base = release_under(store.open(), hour)
+    day = date.fromisoformat(base.manifest.recipe.partition)
+    refuse_other_meaning(opened, stored_days(store.open(), day, day))
     files, absent = hour_files(store.open(), Window(Window.of_partition(base.manifest.recipe.partition).end, hour.end))
 
     def build(directory: Path, _: TrackedRun) -> Built:
@@ -188,7 +194,8 @@ def monitor(
         release, told = Release.load(base.path, verify=False), read_hours([events.path / INTERACTIONS_FILE])
         limits, limits_of_samples = from_form(HourLimits, config), from_form(ProfileConfig, config)
         profile = hour_profile(told, release, Overlay.load(made.path, release), limits_of_samples, config.seed)
-        found, largest = hour_report(release.priors, profile, limits, release.day), largest_user(told, limits)
+        found = hour_report(release.priors, profile, limits, release.day)
+        largest = largest_user(told, limits, release.events)
         found.save(directory)
         judged = {"features": len(found.rows), "breached": [row.feature for row in found.breaches]}
         return Built(judged | {

@@ -89,7 +89,13 @@ def evaluate(request: Request, files: GivenSplit | CutFile, console: Console) ->
     judged.sort(key=lambda row: -row.result.mean(PRIMARY, first))
     notes = tuple(
         dict.fromkeys(
-            [*_check_hits(judged, task), *task.notes, *result_notes(results, task.split, first), *_said(caught)]
+            [
+                *_check_hits(judged, task),
+                *task.notes,
+                *_dislikes(task, request),
+                *result_notes(results, task.split, first),
+                *_said(caught),
+            ]
         )
     )
     return Evaluation(request, task, tuple(judged), tuple(differences), notes, spread, time.perf_counter() - started)
@@ -199,6 +205,16 @@ def _check_hits(judged: Sequence[Judged], task: Task) -> list[str]:
             f"read: {rows}"
         )
     return [f"{why}: check how the files were read (first rows: {rows}), and --columns"]
+
+
+def _dislikes(task: Task, request: Request) -> list[str]:
+    """A row below zero says that somebody did not like it, and counts as a hit where no least value is asked for."""
+    n_below = int((task.split.test.value < 0).sum())
+    if request.relevant_min_value is not None or not n_below:
+        return []
+    return [
+        f"{n_below:,} test rows have values below 0 and count as hits: --relevant-min-value says from where they do"
+    ]
 
 
 def _said(caught: list[warnings.WarningMessage]) -> list[str]:

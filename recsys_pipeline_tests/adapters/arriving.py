@@ -10,8 +10,10 @@ from recsys_pipeline.adapters.ingestion import Ingested, day_entries, ingest, op
 from recsys_pipeline.adapters.late_rows import KEY, LATE_DAYS
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.dataset.schema import INTERACTIONS
 from recsys_pipeline.core.dataset.snapshots import Snapshot, write_snapshot
+from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.dataset.sources import DayRange, Source
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import Window
@@ -26,6 +28,10 @@ class Arriving(Source):
 
     name = "arriving"
     provides = frozenset({"interactions"})
+
+    @property
+    def meaning(self) -> SourceMeaning:
+        return SourceMeaning(WEB_LOG)
 
     def __init__(self, arrives: dict[Event, int]) -> None:
         self.arrives = arrives

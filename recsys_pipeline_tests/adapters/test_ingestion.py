@@ -55,7 +55,7 @@ def test_an_event_named_row_does_not_hide_the_number_of_rows(store: ArtifactStor
     take_in(store, source, 0)
     metrics = store.get(KEY, day(0).isoformat()).manifest.metrics
     mark = metrics.pop("source_mark")
-    assert (metrics, len(mark)) == ({"rows": 1, "quarantined": 0, "event row": 1}, 64)
+    assert (metrics, len(mark)) == ({"rows": 1, "quarantined": 0, "repeats": 0, "event row as interest": 1}, 64)
 
 
 def test_a_source_that_fails_leaves_nothing_and_the_next_run_completes(store: ArtifactStore) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recsys_pipeline.adapters.split_files import read_interactions, read_split
-from recsys_pipeline.adapters.split_layouts import Reading
+from recsys_pipeline.adapters.split_reading import Reading
 from recsys_pipeline.core.errors import SourceError
 
 
@@ -52,6 +52,17 @@ def test_times_of_1970_are_an_order(tmp_path: Path) -> None:
         read_interactions(path)
     found = read_interactions(path, Reading(columns=("user", "item", "value", "timestamp")))
     assert found.file.signs == ("all times lie on 1970-01-01: they are small numbers, as an order or a category has",)
+
+
+def test_seconds_among_milliseconds_are_told(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "mixed.csv",
+        lambda at: f"u{at % 5},{at % 9},{(1_700_000_000 + at) * (1 if at == 7 else 1000)}",
+        header="user,item,ts\n",
+    )
+    assert read_interactions(path).file.signs == (
+        "1 rows lie before 1980, the last in 2023: are two units of time mixed?",
+    )
 
 
 def test_a_test_file_may_hold_each_item_once(tmp_path: Path) -> None:

@@ -205,3 +205,20 @@ def test_a_key_that_was_cut_is_told_without_showing_it(monkeypatch: pytest.Monke
     (finding,) = of("W&B")
     assert finding.state == "warning"
     assert "0123456789" not in finding.what + finding.remedy
+
+
+def test_what_events_are_taken_for_is_said_before_a_run(deployment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = ["ann,lamp,view,1772323200", "ann,lamp,view,1772323200", "ann,sofa,buy,1772323300"]
+    (deployment / "events.csv").write_text("\n".join(["user,item,event,at", *rows]) + "\n")
+    columns = 'columns = { user_id = "user", item_id = "item", event = "event", timestamp = "at" }'
+    text = (
+        f'name = "shop"\nroot = "."\n[interactions]\npath = "events.csv"\nheader = true\ntime_unit = "s"\n{columns}\n'
+    )
+    (deployment / "shop.toml").write_text(text + "[interactions.values]\nview = 1.0\nbuy = 5.0\n")
+    monkeypatch.setenv("RECSYS_SOURCE", "files")
+    monkeypatch.setenv("RECSYS_SOURCE_CONFIG", "shop.toml")
+    counts, *asked = of("events")
+    assert (counts.state, counts.what[:40]) == ("ok", "1 buy as interest, 2 view as interest, 1")
+    assert [finding.state for finding in asked] == ["warning", "warning"]
+    assert 'repeats = "one"' in asked[0].remedy
+    assert "[events.meaning] view" in asked[1].remedy

@@ -21,6 +21,8 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
+from recsys_pipeline.adapters.sources.declared_meaning import declared_meaning
+from recsys_pipeline.adapters.sources.described_tables import EventsSection
 from recsys_pipeline.adapters.sources.download_file import Patience, fetch_file, fetch_text
 from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.adapters.sources.files_config import (
@@ -30,6 +32,7 @@ from recsys_pipeline.adapters.sources.files_config import (
     ItemColumns,
     ItemFiles,
 )
+from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SettingError, SourceError
 from recsys_pipeline.core.types import Window
@@ -80,6 +83,7 @@ def _csv(name: str, md5: str | None = None) -> Preset:
     return Preset(GROUPLENS, (f"{name}.zip",), GROUPLENS_NOTICE, ratings, movies, md5)
 
 
+_ALL_RATINGS = EventsSection(likes_from=0, pair="latest", repeats="one")
 _TITLED = ItemColumns(item_id=1, title=2, categories=3)
 PRESETS = {
     "ml-100k": Preset(
@@ -148,6 +152,11 @@ class DownloadSource:
             name=self.name, root=self.directory, interactions=self.preset.interactions, items=self.preset.items
         )
         return FilesSource(config)
+
+    @property
+    def meaning(self) -> SourceMeaning:
+        """Every rating is interest: models of ratings learn from low ones too."""
+        return declared_meaning(self.preset.interactions, _ALL_RATINGS, self.name, ())
 
     def days(self) -> DayRange:
         return self.files.days()

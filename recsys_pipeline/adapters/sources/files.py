@@ -2,22 +2,28 @@
 
 import hashlib
 import json
-from datetime import UTC, datetime
+import os
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
 
 from recsys_pipeline.adapters.sources.catalogue_files import image_items, table_items, table_looks
+from recsys_pipeline.adapters.sources.declared_meaning import declared_meaning
 from recsys_pipeline.adapters.sources.event_files import EventFiles
 from recsys_pipeline.adapters.sources.files_config import FilesConfig, ItemFiles, ItemImages, load_files_config
 from recsys_pipeline.adapters.sources.root_folder import files_below, read_image
 from recsys_pipeline.adapters.sources.stl_config import StlFiles, StlItems
 from recsys_pipeline.adapters.sources.stl_files import image_folders, stl_categories, stl_items, stl_looks
 from recsys_pipeline.core.dataset.schema import open_duckdb
+from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import Window
+
+_NO_ROWS = {"root": True, "moved_from": True, "events": True, "looks": {"fetch"}}
+"""Keys that change no row that is read."""
 
 
 class FilesSource:
@@ -27,6 +33,13 @@ class FilesSource:
         self.config = config
         self.name = config.name
         self.provides = frozenset(name for name in ("interactions", "items", "looks") if getattr(config, name))
+
+    @property
+    def meaning(self) -> SourceMeaning:
+        """From `[events]` and `[interactions]`; another folder or path is another source."""
+        config = self.config
+        origin = f"{config.root.absolute()}/{config.interactions.path}" if config.interactions else ""
+        return declared_meaning(config.interactions, config.events, os.path.normpath(origin), config.moved_from)
 
     @classmethod
     def from_toml(cls, path: Path) -> "FilesSource":
@@ -89,6 +102,10 @@ class FilesSource:
         if self.config.looks is not None:
             self.looks(now)
 
+    def far_days(self) -> str:
+        """Lone far days of events, in words."""
+        return self._events.body().told() if self._events.config.layout == "file" else ""
+
     def fingerprint(self, window: Window, table: str = "interactions") -> str:
         """Digest of the config and of name, size and modification time of the files that the table is read from.
 
@@ -98,9 +115,24 @@ class FilesSource:
             paths = self._events.files(window)
         else:
             paths = self._item_files() if table == "items" else self._look_files()
-        stats = [(str(path.relative_to(self.config.root)), path.stat()) for path in paths]
-        files = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
-        document = [self.config.model_dump(mode="json", exclude={"root": True, "looks": {"fetch"}}), files]
+        return self._told([self._seen(path) for path in paths])
+
+    def fingerprints(self, window: Window) -> dict[date, str]:
+        """The fingerprint of each day of events, with one look at each file."""
+        by_day = self._events.files_by_day(window)
+        seen = {path: self._seen(path) for path in {path for paths in by_day.values() for path in paths}}
+        told: dict[tuple[Path, ...], str] = {}
+        for paths in map(tuple, by_day.values()):  # days of one file that grows say the same
+            if paths not in told:
+                told[paths] = self._told([seen[path] for path in paths])
+        return {day: told[tuple(paths)] for day, paths in by_day.items()}
+
+    def _seen(self, path: Path) -> list[str | int]:
+        stat = path.stat()
+        return [str(path.relative_to(self.config.root)), stat.st_size, stat.st_mtime_ns]
+
+    def _told(self, files: list[list[str | int]]) -> str:
+        document = [self.config.model_dump(mode="json", exclude=_NO_ROWS), files]
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
     def _item_files(self) -> list[Path]:

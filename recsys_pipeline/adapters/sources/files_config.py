@@ -229,6 +229,7 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     (): FilesConfig,
     ("interactions",): InteractionFiles,
     ("interactions", "columns"): InteractionColumns,
+    ("events",): shared.EventsSection,
     ("items", "table"): ItemFiles,
     ("items", "table", "columns"): ItemColumns,
     ("items", "images"): ItemImages,

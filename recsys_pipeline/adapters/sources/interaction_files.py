@@ -58,7 +58,7 @@ def _user_id(config: InteractionFiles) -> str:
         return "user_id"
     # The earliest event of a user is the same in every release, whatever number the release gives to the user. Measured
     # over the 14 MovieTweetings releases: it changed for 2 of 21,081 users, and 15 pairs of users share theirs; each
-    # such pair becomes one user, whose doubled rating goes to the quarantine (15 of 141,603 rows).
+    # such pair becomes one user, whose doubled rating is a repeat (15 of 141,603 rows).
     first = "min(case when timestamp is not null then (timestamp, item_id) end) over (partition by user_id)"
     return f"coalesce(epoch_us({first}[1]) // 1000000 || '-' || {first}[2], user_id)"
 

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
+from recsys_pipeline.adapters.sources.declared_meaning import declared_meaning
 from recsys_pipeline.adapters.sources.root_folder import read_image
 from recsys_pipeline.adapters.sources.sql_config import SqlConfig, SqlInteractions, SqlTable, load_sql_config
 from recsys_pipeline.adapters.sources.sql_database import ReadOnlyDatabase
@@ -25,6 +26,7 @@ from recsys_pipeline.adapters.sources.sql_tables import Rows, SqlSection, intera
 from recsys_pipeline.adapters.sources.sql_times import Clock, wrong_unit
 from recsys_pipeline.core.dataset.far_days import Body
 from recsys_pipeline.core.dataset.schema import FILED_AT, INTERACTIONS, TRACE
+from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import Window
@@ -41,6 +43,15 @@ class SqlSource:
         self.name = config.name
         self.provides = frozenset(name for name in ("interactions", "items", "looks") if getattr(config, name))
         self.database = ReadOnlyDatabase(config.url, config.name)
+
+    @property
+    def meaning(self) -> SourceMeaning:
+        """From `[events]` and `[interactions]`; another server, database or table is another source."""
+        config = self.config
+        url = sa.make_url(config.url.get_secret_value())
+        place = [url.get_backend_name(), url.host, url.port, url.database]
+        origin = json.dumps([*place, config.interactions.table if config.interactions else ""])
+        return declared_meaning(config.interactions, config.events, origin, config.moved_from)
 
     @classmethod
     def from_toml(cls, path: Path) -> "SqlSource":
@@ -101,6 +112,11 @@ class SqlSource:
             self.database.first(section.select().limit(1), section.place)
         self._item_clock()
 
+    def far_days(self) -> str:
+        """Lone far days of events, in words."""
+        body = self._body()
+        return body.told() if body else ""
+
     def fingerprint(self, window: Window, table: str = "interactions") -> str:
         """Digest of the section, and of the number of rows (in the window) and their greatest watermark.
 
@@ -142,7 +158,7 @@ class SqlSource:
         """The days of the events up to today, without lone far ones; none where there is no row with a time."""
         first, now = self.config.first_day, datetime.now(UTC)
         tomorrow = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
-        window = Window(datetime.combine(first, time(), UTC) if first else datetime(1, 1, 2, tzinfo=UTC), tomorrow)
+        window = Window(datetime.combine(first, time(), UTC) if first else self._clock.first, tomorrow)
         span = self._span(window)
         if span is None:
             return None
@@ -178,13 +194,15 @@ class SqlSource:
     @cached_property
     def _clock(self) -> Clock:
         config = self._interactions
-        return self._clock_of(self._events, "timestamp", config.time_unit, config.time_separator)
+        first = datetime(config.first_year, 1, 1, tzinfo=UTC)
+        return self._clock_of(self._events, "timestamp", config.time_unit, config.time_separator, first)
 
     def _item_clock(self) -> Clock | None:
         config = self.config.items
         if config is None or config.columns.created_at is None:
             return None
-        return self._clock_of(self._section("items"), "created_at", config.time_unit, " ")
+        first = datetime(1, 1, 2, tzinfo=UTC)  # what the catalogue holds may be old
+        return self._clock_of(self._section("items"), "created_at", config.time_unit, " ", first)
 
     def _section(self, name: str) -> SqlSection:
         config: SqlTable | None = getattr(self.config, name)
@@ -199,7 +217,7 @@ class SqlSource:
         """Sections whose tables and columns were found; each is looked for once."""
         return {}
 
-    def _clock_of(self, section: SqlSection, name: str, unit: Any, separator: str) -> Clock:
+    def _clock_of(self, section: SqlSection, name: str, unit: Any, separator: str, first: datetime) -> Clock:
         """How a time column is read; what kind of timestamps it holds is told by one of them."""
         column = sa.column(section.columns[name])
         dialect = self.database.dialect
@@ -212,7 +230,7 @@ class SqlSource:
                 f"column {section.columns[name]} of {section.place} {wrong}: [{section.name}] of {self.name}"
             )
         is_aware = isinstance(sample, datetime) and sample.tzinfo is not None
-        return Clock(column, unit, separator, is_aware)
+        return Clock(column, unit, separator, is_aware, first)
 
 
 def marks_of(section: SqlSection, where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:

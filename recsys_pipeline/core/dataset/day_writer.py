@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys_pipeline.core.dataset.events import EXPOSURE, EventMeaning
 from recsys_pipeline.core.dataset.schema import FILED_AT, INTERACTIONS, QUARANTINE, quarantine_rows
 from recsys_pipeline.core.dataset.shares import Tally
 from recsys_pipeline.core.dataset.undated import bad_by_file, files_of
@@ -20,9 +21,8 @@ QUARANTINE_FILE = "quarantine.parquet"
 UNDATED_FILE = ".undated.parquet"
 """Rows that no period of the window can claim, until it is known which are new."""
 EVENT_KEY = ("user_id", "item_id", "event", "timestamp", "request_id")
-"""Rows that agree in these are one event; the first by source file and row (then by value) stays."""
+"""Rows that agree in these are one event, unless the source says otherwise; the one of the largest value stays."""
 ROW_GROUP = 131_072
-DUPLICATE = f"duplicate: an earlier row has the same {', '.join(EVENT_KEY)}"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PeriodFile:
     """One written day or hour. Paths are relative to the directory given to `write_periods`.
 
     `digest` identifies the rows as a multiset: it does not depend on their order, on the Parquet encoding, or on
-    the window with which the period was read. `rows` excludes `quarantined`.
+    the window with which the period was read. `rows` excludes `quarantined` and `repeats`.
     """
 
     start: datetime
@@ -41,6 +41,8 @@ class PeriodFile:
     digest: str
     quarantine_path: Path
     quarantined: int
+    repeats: int = 0
+    """Rows that say once more what another row says, and are no events of their own."""
     without_time: int = 0
     """Of the quarantined those that no day could claim by a time: the last rows of the quarantine."""
     source_mark: str = ""
@@ -66,6 +68,7 @@ class ParquetStream:
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.rows = 0
+        self.path = path
         self.schema = schema
         self.writer = pq.ParquetWriter(path, schema, compression="zstd")
         self.waiting: list[pa.Table] = []
@@ -94,19 +97,21 @@ class _Period:
     quarantine: ParquetStream
     sums: np.ndarray = field(default_factory=lambda: np.zeros(2, np.uint64))
     last: pa.Table | None = None
+    repeats: int = 0
     tally: Tally = field(default_factory=Tally)
     given: np.ndarray = field(default_factory=lambda: np.zeros(2, np.uint64))
     """The sums over all rows as the source gave them."""
 
-    def add(self, rows: pa.Table) -> pa.Table:
-        """Write the next rows in canonical order; returns those that went to the quarantine."""
+    def add(self, rows: pa.Table, meaning: EventMeaning) -> pa.Table:
+        """Write the next rows in canonical order; returns those that belong into the quarantine."""
         broken = rows.column("reason").is_valid().to_numpy()
         bad = rows.filter(pa.array(broken))
         clean = rows.filter(pa.array(~broken)) if broken.any() else rows
         copies = self._copies(clean)
-        if copies.any():
-            bad = pa.concat_tables([bad, _with_reason(clean.filter(pa.array(copies)), DUPLICATE)])
-            clean = clean.filter(pa.array(~copies))
+        if meaning.repeats == "count":  # an item is shown once at a place of a list, however often that is logged
+            copies &= meaning.signs(clean) == EXPOSURE
+        self.repeats += int(copies.sum())
+        clean = clean.filter(pa.array(~copies)) if copies.any() else clean
         self.sums += _hash_sums(clean)
         self.clean.add(clean.select(INTERACTIONS.names).cast(INTERACTIONS))
         return bad
@@ -132,11 +137,6 @@ def _hash_sums(rows: pa.Table) -> np.ndarray:
     return np.array([np.sum(rows.column(half).to_numpy(), dtype=np.uint64) for half in ("low", "high")])
 
 
-def _with_reason(rows: pa.Table, reason: str) -> pa.Table:
-    reasons = pa.array([reason] * rows.num_rows, pa.string())
-    return rows.set_column(rows.column_names.index("reason"), "reason", reasons)
-
-
 class PeriodsWriter:
     """Takes the rows of a window in canonical order, through `add`, and keeps one day or hour open at a time.
 
@@ -144,8 +144,9 @@ class PeriodsWriter:
     for rows that no period can claim, which come last), and the halves of their hash, `low` and `high`.
     """
 
-    def __init__(self, directory: Path, window: Window, period: timedelta = DAY) -> None:
+    def __init__(self, directory: Path, window: Window, period: timedelta, meaning: EventMeaning) -> None:
         self.directory = directory
+        self.meaning = meaning
         self.period = period
         self.starts = window.periods(period)
         self.written: list[PeriodFile] = []
@@ -167,7 +168,7 @@ class PeriodsWriter:
         while self.open is None or self.open[0] < start:
             self._next()
         files = self.open[1]
-        bad = files.add(rows)
+        bad = files.add(rows, self.meaning)
         files.given += _hash_sums(rows)
         files.tally.rows.update(files_of(rows))
         if bad.num_rows:
@@ -206,6 +207,7 @@ class PeriodsWriter:
             digest=digest_rows(files.clean.rows, low, high),
             quarantine_path=Path(partition) / QUARANTINE_FILE,
             quarantined=files.quarantine.rows,
+            repeats=files.repeats,
             source_mark=digest_rows(files.tally.rows.total(), *(int(half) for half in files.given)),
         )
 

@@ -6,7 +6,8 @@ history of D days and N rows costs O(N log N + D), and memory does not grow with
 
 import shutil
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from recsys_pipeline.core.dataset.day_writer import (
     ROW_GROUP,
     PeriodFile,
     PeriodsWriter,
+    digest_rows,
 )
+from recsys_pipeline.core.dataset.events import WEB_LOG, EventMeaning
 from recsys_pipeline.core.dataset.judgement import Written, judged
 from recsys_pipeline.core.dataset.schema import (
     FILED_AT,
@@ -36,7 +39,7 @@ from recsys_pipeline.core.types import DAY, EPOCH, Window
 __all__ = ["INTERACTIONS_FILE", "QUARANTINE_FILE", "PeriodFile", "Written", "write_good_periods", "write_periods"]
 
 ROW_ORDER = (
-    "timestamp, user_id, item_id, event, request_id, source_file, source_row, value, position, propensity, defect"
+    "timestamp, user_id, item_id, event, request_id, value desc, source_file, source_row, position, propensity, defect"
 )
 
 
@@ -59,14 +62,16 @@ def write_good_periods(
     max_quarantine_share: float = 0.01,
     known_events: frozenset[str] | None = None,
     undated: Undated | None = None,
+    meaning: EventMeaning = WEB_LOG,
     threads: int = 2,
     memory_limit: str = "1GB",
 ) -> Written:
     """Write `<directory>/<partition key>/{interactions,quarantine}.parquet` for each period of the window, in order.
 
-    `period` is a day or an hour, UTC; one without events gets empty files. A bad row goes to the quarantine of its
-    period: that of its time, or of its `filed_at` where its own time cannot be used. Rows with neither are `undated`:
-    those that no other day holds go to the quarantine of the window's last period.
+    `period` is a day or an hour, UTC; one without events gets empty files. Of rows that repeat an event one stays, or
+    all where `meaning` counts repeats. A bad row goes to the quarantine of its period: that of its time, or of its
+    `filed_at` where its own time cannot be used. Rows with neither are `undated`: those that no other day holds go to
+    the quarantine of the window's last period.
 
     Each period is judged by its own share of bad rows, and each file by its share over the periods that pass: one that
     is clearly bad is refused, its files are removed, and the others stay. Raises `DataError` where the rest has more
@@ -77,7 +82,7 @@ def write_good_periods(
     check_columns(source.schema, INTERACTIONS, "interactions")
     spill = directory / ".spill"
     spill.mkdir(parents=True)
-    writer = PeriodsWriter(directory, window, period)
+    writer = PeriodsWriter(directory, window, period, meaning)
     watched = _WatchedStream(source)
     try:
         with open_duckdb(memory_limit, spill, threads) as con:
@@ -91,6 +96,39 @@ def write_good_periods(
         shutil.rmtree(spill)
     files = writer.close()
     return judged(directory, files, writer.tallies, undated or Undated(), max_quarantine_share)
+
+
+@dataclass(frozen=True)
+class DayMark:
+    """What tells whether a source gives the same rows for a day as before."""
+
+    rows: int
+    digest: str
+    """As `PeriodFile.source_mark`."""
+
+
+def day_marks(source: pa.RecordBatchReader, window: Window) -> dict[date, DayMark]:
+    """The mark of each day of the window, without keeping a row; rows that no day can claim have no part in any."""
+    watched = _WatchedStream(source)
+    try:
+        with open_duckdb() as con:
+            con.register("source", watched.reader())
+            found = con.sql(
+                f"""
+                select period, count(*), sum((hash & {2**64 - 1})::ubigint), sum((hash >> 64)::ubigint)
+                from (select {_period_sql(window, DAY)} as period, md5_number({ROW_TEXT}) as hash
+                      from (select {select_columns(source.schema, INTERACTIONS)} from source))
+                where period is not null group by period
+                """
+            ).fetchall()
+    except duckdb.Error:
+        watched.raise_failure()
+        raise
+    marks = {day: DayMark(0, digest_rows(0, 0, 0)) for day in window.days()}
+    for period, rows, low, high in found:
+        sums = (int(half) % 2**64 for half in (low, high))
+        marks[(EPOCH + period * DAY).date()] = DayMark(rows, digest_rows(rows, *sums))
+    return marks
 
 
 def _row_text() -> str:
@@ -116,17 +154,21 @@ def _check_whole_periods(window: Window, period: timedelta) -> None:
             )
 
 
-def _sorted_rows(found: pa.Schema, window: Window, period: timedelta, known_events: frozenset[str] | None) -> str:
-    length_us = period // timedelta(microseconds=1)
+def _period_sql(window: Window, period: timedelta) -> str:
+    """SQL: the number since 1970 of the period that claims a row, null where none of the window does."""
     start, end = (f"timestamptz '{edge.isoformat()}'" for edge in (window.start, window.end))
     claims = [
         f"when {time} >= {start} and {time} < {end} then epoch_us({time})" for time in (FILED_AT.name, "timestamp")
     ]
+    return f"(case {' '.join(claims)} end // {period // timedelta(microseconds=1)})::integer"
+
+
+def _sorted_rows(found: pa.Schema, window: Window, period: timedelta, known_events: frozenset[str] | None) -> str:
     # The hash is taken once and split here: md5_number_lower and _upper would each hash the text again.
     return f"""
         with judged as (
             select *, {interaction_reason(window, known_events)} as reason,
-                   (case {" ".join(claims)} end // {length_us})::integer as period,
+                   {_period_sql(window, period)} as period,
                    md5_number({ROW_TEXT}) as hash
             from (select {select_columns(found, INTERACTIONS)} from source))
         select * exclude (defect, hash), (hash & {2**64 - 1})::ubigint as low, (hash >> 64)::ubigint as high

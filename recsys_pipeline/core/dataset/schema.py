@@ -171,7 +171,7 @@ def parquet_scan(files: str, *options: str) -> str:
 def interaction_reason(window: Window, known_events: frozenset[str] | None = None) -> str:
     """SQL expression: why a row of interactions breaks the contract, or null.
 
-    The window's end is where the future begins: nothing that happens at or after it may enter. Duplicates
+    The window's end is where the future begins: nothing that happens at or after it may enter. Repeats
     are not seen here; `days.write_periods` finds them among the rows that pass. Only names in `known_events`
     are accepted where it is given.
     """

@@ -18,28 +18,37 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys_pipeline.core.dataset.events import WEB_LOG, EventMeaning
 from recsys_pipeline.core.dataset.schema import open_duckdb
 from recsys_pipeline.core.types import Ratings, microseconds
 
 SNAPSHOT_NAME = "snapshot.json"
 SUBJECTS = ("user", "item")
-IMPRESSION = "view"
-"""The event that says an item was shown, which is no interest in it."""
-AVOID_EVENTS = ("dislike", "hide", "not_interested", "report")
-"""Events by which a user asks not to be shown an item: no interest in it either, and a wish that lists keep to."""
 BATCH_ROWS = 131_072
 RATINGS_MEMORY = "600MB"
 
-LATEST_OF_PAIRS = """
-    with events as (
-        select u."user", i.item, e.value, epoch_us(e.timestamp) as timestamp_us, e.event
-        from read_parquet(?) e join users_map u using (user_id) join items_map i using (item_id)
-        where {events} and epoch_us(e.timestamp) < ?)
-    select "user", item, arg_max(value, (timestamp_us, event, value))::float as value, max(timestamp_us) as timestamp_us
-    from events group by all order by "user", timestamp_us, item
+EVENTS = """
+    with events as not materialized (
+        select u."user", i.item, e.value, epoch_us(e.timestamp) as timestamp_us, {sign} as sign
+        from read_parquet(?, hive_partitioning = false) e
+        join users_map u using (user_id) join items_map i using (item_id)
+        where epoch_us(e.timestamp) < ?),
+    averse as (select "user", item, max(timestamp_us) as until_us from events where sign < 0 group by all)
 """
-_AVOIDED = f"e.event in {AVOID_EVENTS}"
-_INTEREST = f"e.event not in {(IMPRESSION, *AVOID_EVENTS)}"
+"""The events of pairs, and the last aversion of those that have one: what came up to it counts no more."""
+TAKEN = """
+    select "user", item, {value} as value, max(timestamp_us) as timestamp_us
+    from events left join averse using ("user", item)
+    where sign > 0 and (until_us is null or timestamp_us > until_us)
+    group by all order by "user", timestamp_us, item
+"""
+AVOIDED = """
+    select "user", item, arg_max(value, (timestamp_us, value))::float as value, max(timestamp_us) as timestamp_us
+    from events anti join (
+        select "user", item from events join averse using ("user", item) where sign > 0 and timestamp_us > until_us
+    ) taken_since using ("user", item)
+    where sign < 0 group by all order by "user", timestamp_us, item
+"""
 
 
 @dataclass(frozen=True)
@@ -62,12 +71,15 @@ class Snapshot:
     id_digests: dict[str, str]
     n_users: int
     n_items: int
+    events: EventMeaning = WEB_LOG
+    """What the events of its days mean: what was declared when it was made, for all of them alike."""
 
     @property
     def digest(self) -> str:
-        """Identifies the data: day contents and id maps; free of row order and of how the snapshot was built."""
+        """Identifies the data: day contents, id maps, what events mean; free of row order and of how it was built."""
         parts = [[entry.day, entry.digest] for entry in self.days]
-        return hashlib.sha256(json.dumps([parts, self.id_digests], sort_keys=True).encode()).hexdigest()
+        told = [parts, self.id_digests, self.events.document()]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     @property
     def rows(self) -> int:
@@ -78,8 +90,9 @@ class Snapshot:
         """Read `snapshot.json`; the files that it lists are not touched."""
         raw = json.loads((directory / SNAPSHOT_NAME).read_text())
         days = tuple(DayEntry(**entry) for entry in raw.pop("days"))
-        own_folder = directory.relative_to(root).as_posix()
-        return cls(root=root, days=days, id_folders=(*raw.pop("earlier_id_folders"), own_folder), **raw)
+        folders = (*raw.pop("earlier_id_folders"), directory.relative_to(root).as_posix())
+        events = EventMeaning.of(raw.pop("events", None))
+        return cls(root=root, days=days, id_folders=folders, events=events, **raw)
 
     @property
     def day_folders(self) -> list[str]:
@@ -101,24 +114,24 @@ class Snapshot:
         return pa.concat_tables(tables).column(f"{subject}_id").to_numpy()
 
     def ratings(self, until: datetime | None = None) -> Ratings:
-        """The latest value of each (user, item) pair, sorted by user, time and item; ties in time by event name.
+        """What each (user, item) pair is worth by `events.pair`, sorted by user, time (of its latest event) and item.
 
         With `until` (UTC), as it stood at that moment: no event at or after it is read; ids are those of the snapshot.
 
-        Impressions and `AVOID_EVENTS` are no interest in an item, and are left out. DuckDB sorts on the disk
+        Exposures are left out, and so is what came before a pair's last aversion, or with it. DuckDB sorts on the disk
         beyond `RATINGS_MEMORY`. Measured on 2 busy cores: 20M events with 7.2M pairs take 18 s of CPU and 786 MiB at
         the peak of the process, 20M events of as many pairs (the worst case) 29 s and 1,378 MiB; see `bench_ingest`.
         """
-        return self._latest(_INTEREST, until)
+        return self._pairs(TAKEN, until)
 
     def avoided(self, until: datetime | None = None) -> Ratings:
-        """The (user, item) pairs with one of `AVOID_EVENTS`, in the same form: value and time are those of the wish.
+        """The pairs whose last word is an aversion, in the same form: value and time are those of the last one.
 
-        A pair may stand in `ratings` too, where the user took the item before or after.
+        No pair stands in `ratings` too.
         """
-        return self._latest(_AVOIDED, until)
+        return self._pairs(AVOIDED, until)
 
-    def _latest(self, events: str, until: datetime | None) -> Ratings:
+    def _pairs(self, query: str, until: datetime | None) -> Ratings:
         types = {"user": np.int32, "item": np.int32, "value": np.float32, "timestamp_us": np.int64}
         end_us = microseconds(until) if until is not None else np.iinfo(np.int64).max
         days = [day for day in self.days if until is None or day.day <= until.date().isoformat()]
@@ -128,7 +141,9 @@ class Snapshot:
         with tempfile.TemporaryDirectory() as spill, open_duckdb(memory_limit=RATINGS_MEMORY, spill=Path(spill)) as con:
             con.register("users_map", _id_map("user", self.user_ids))
             con.register("items_map", _id_map("item", self.item_ids))
-            pairs = con.sql(LATEST_OF_PAIRS.format(events=events), params=[self._paths(days), end_us])
+            events, value = EVENTS.format(sign=self.events.sign_sql("e.event", "e.value")), self.events.pair_sql
+            chosen = events + query.format(value=value("value", "timestamp_us"))
+            pairs = con.sql(chosen, params=[self._paths(days), end_us])
             # Through con.sql, not con.execute: DuckDB 2.0's reader over an executed query gave rows in no fixed order.
             for batch in pairs.to_arrow_reader(BATCH_ROWS):
                 for name, column in columns.items():
@@ -143,7 +158,9 @@ class Snapshot:
         return paths or [str(self.root / self.days[0].path)]
 
 
-def write_snapshot(directory: Path, root: Path, days: list[DayEntry], previous: Snapshot | None = None) -> Snapshot:
+def write_snapshot(
+    directory: Path, root: Path, days: list[DayEntry], previous: Snapshot | None = None, events: EventMeaning = WEB_LOG
+) -> Snapshot:
     """Write a snapshot of the day files into `directory`; `Snapshot.load` reads it from wherever it is moved to.
 
     Only day files that `previous` does not list are read. Memory is O(ids), time O(new rows + ids).
@@ -159,13 +176,14 @@ def write_snapshot(directory: Path, root: Path, days: list[DayEntry], previous: 
         digests[subject] = _extend_digest(previous.id_digests[subject] if previous else "", new, first_days)
     earlier = previous.id_folders if previous else ()
     folders = (*earlier, directory.relative_to(root).as_posix())
-    snapshot = Snapshot(root, tuple(days), folders, digests, counts["user"], counts["item"])
+    snapshot = Snapshot(root, tuple(days), folders, digests, counts["user"], counts["item"], events)
     document = {
         "days": [vars(entry) for entry in days],
         "earlier_id_folders": earlier,
         "id_digests": digests,
         "n_users": snapshot.n_users,
         "n_items": snapshot.n_items,
+        "events": events.document(),
     }
     (directory / SNAPSHOT_NAME).write_text(json.dumps(document, indent=1))
     return snapshot
@@ -185,7 +203,7 @@ def _new_ids(subject: str, paths: list[str], old: np.ndarray) -> tuple[list[str]
         rows = con.execute(
             f"""
             select {subject}_id as id, min(timestamp)::date::text as first_day
-            from read_parquet(?) anti join old on old.id = {subject}_id
+            from read_parquet(?, hive_partitioning = false) anti join old on old.id = {subject}_id
             group by 1 order by first_day, id
             """,
             [paths],

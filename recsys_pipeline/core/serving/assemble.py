@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float32, Int64
 
+from recsys_pipeline.core.dataset.events import WEB_LOG, EventMeaning
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.hashing import text_hashes
@@ -25,6 +26,7 @@ from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.monitoring.priors import Profile, ProfileConfig
 from recsys_pipeline.core.reports.monitoring.profiles import DAY_US, CatalogueState, retrieval_profile
 from recsys_pipeline.core.reports.monitoring.retrieval_sample import Retrieval
+from recsys_pipeline.core.serving.rejection import rejected_items
 from recsys_pipeline.core.serving.release import (
     CATALOGUE,
     FOLDED_IN,
@@ -58,14 +60,17 @@ class DayOfRelease:
     cold_start: ColdStart | None = None
     towers: StlModel | None = None
     avoided: Ratings | None = None
-    """Pairs that users asked not to be shown."""
+    """Pairs whose last word is an aversion."""
+    events: EventMeaning = WEB_LOG
+    """What events mean: overlays over the release read theirs so."""
 
 
 def assemble(day: DayOfRelease, config: ReleaseConfig, seed: int) -> ReleaseParts:
     """Everything that the release of a day is written from."""
     known, fitted = all_pairs(day.fold)
     items = served_items(day.model, known, day.item_ids.tolist(), day.catalogue, day.map_items)
-    table = served_catalogue(items, known, day.end_us, config.popularity_half_life_hours, day.catalogue)
+    rejected = np.empty(0, np.int64) if day.avoided is None else rejected_items(known, day.avoided)
+    table = served_catalogue(items, known, day.end_us, config.popularity_half_life_hours, day.catalogue, rejected)
     users = day.model.fold_in(known)
     return ReleaseParts(
         day=day.day,
@@ -83,6 +88,8 @@ def assemble(day: DayOfRelease, config: ReleaseConfig, seed: int) -> ReleasePart
         towers=day.towers,
         fitted=fitted,
         avoided=day.avoided,
+        events=day.events,
+        rejected=rejected,
     )
 
 
@@ -102,7 +109,10 @@ def index_of(
     """An index over the items on sale, tuned on users. Raises `DataError` where nothing is on sale."""
     on_sale = np.flatnonzero(table["available"].to_numpy())
     if not len(on_sale):
-        raise DataError("nothing of the catalogue is on sale: every list would be empty; look at dataset/items")
+        raise DataError(
+            "nothing is on sale, or all that is was rejected by those who know it: every list would be empty; look at "
+            "dataset/items, and at what events mean in the log of dataset/interactions"
+        )
     vectors = VectorTable([items.ids[row] for row in on_sale], items.vectors[on_sale])
     return build_index(vectors, users, IndexConfig(k=config.k, repeats=1), seed)
 
@@ -176,12 +186,19 @@ def _fold_in_items(
 
 
 def served_catalogue(
-    items: ServedItems, histories: Ratings, end_us: int, half_life_hours: float, catalogue: pa.Table | None = None
+    items: ServedItems,
+    histories: Ratings,
+    end_us: int,
+    half_life_hours: float,
+    catalogue: pa.Table | None = None,
+    rejected: Int64[np.ndarray, " rejected"] | None = None,
 ) -> pa.Table:
     """The release's catalogue table, a row per vector; what the day's catalogue does not list is not on sale.
 
-    Where the source has no catalogue, everything is on sale.
+    Where the source has no catalogue, everything is on sale; `rejected` rows are in no list either way.
     """
+    served = np.ones(len(items.ids), bool)
+    served[[] if rejected is None else rejected] = False
     popularity = np.zeros(len(items.ids), np.float32)
     popularity[: histories.n_items] = decayed_popularity(histories, end_us, half_life_hours)
     facts = {"kind": pa.array(items.kind), "popularity": pa.array(popularity)}
@@ -189,7 +206,7 @@ def served_catalogue(
     if catalogue is None:
         n = len(items.ids)
         empty = {"title": pa.array([""] * n), "categories": pa.array([[]] * n, pa.list_(pa.string()))}
-        empty |= {"price": pa.nulls(n, pa.float64()), "available": pa.array([True] * n), "created_at": pa.nulls(n)}
+        empty |= {"price": pa.nulls(n, pa.float64()), "available": pa.array(served), "created_at": pa.nulls(n)}
         return _as_catalogue({"item_id": own["item_id"], **empty, **facts})
     listed = {item: row for row, item in enumerate(catalogue["item_id"].to_pylist())}
     if len(listed) != catalogue.num_rows:
@@ -197,7 +214,7 @@ def served_catalogue(
     places = pa.array([listed.get(item) for item in items.ids], pa.int64())
     columns = {name: catalogue[name].take(places) for name in ("price", "created_at")}
     columns |= {"title": catalogue["title"].take(places).fill_null(""), "categories": _lists(catalogue, places)}
-    columns["available"] = catalogue["available"].take(places).fill_null(False)
+    columns["available"] = pa.array(catalogue["available"].take(places).fill_null(False).to_numpy() & served)
     return _as_catalogue({"item_id": own["item_id"], **columns, **facts})
 
 

@@ -106,11 +106,13 @@ class _Known:
         fresh = np.full(len(ids), -1, np.int64) if overlay is None else overlay.user_rows(ids)
         if overlay is not None and (fresh >= 0).any():
             vectors[fresh >= 0] = overlay.user_vectors[fresh[fresh >= 0]]
+        # The overlay gives a vector of 0 to who has turned from everything that they took.
+        has_vector = np.where(fresh >= 0, vectors.any(axis=1), has_taste)
         why: list[Why] = [
-            "overlay" if new >= 0 else "release" if known else "popular"
-            for known, new in zip(has_taste, fresh, strict=True)
+            "popular" if not known else "overlay" if new >= 0 else "release"
+            for known, new in zip(has_vector, fresh, strict=True)
         ]
-        return cls(ids, rows, vectors, has_taste | (fresh >= 0), why)
+        return cls(ids, rows, vectors, has_vector, why)
 
     def take(self, places: np.ndarray) -> "_Known":
         return _Known(

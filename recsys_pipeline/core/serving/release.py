@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int32, Int64
 
 from recsys_pipeline.core.arrays import map_arrays, save_arrays
+from recsys_pipeline.core.dataset.events import WEB_LOG, EventMeaning
 from recsys_pipeline.core.dataset.schema import TIMESTAMP
 from recsys_pipeline.core.errors import ArtifactError, DataError
 from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart
@@ -42,6 +43,8 @@ from recsys_pipeline.core.types import Ratings, check_settings, setting
 CATALOGUE_FILE, VECTORS = "catalogue.parquet", "vectors.safetensors"
 LEARNED, FOLDED_IN, MAPPED = "learned", "folded_in", "mapped"
 HOUR_US = 3_600_000_000
+LATER = ("events", "rejected")
+"""What releases of earlier versions do not say."""
 
 CATALOGUE = pa.schema(
     [
@@ -94,7 +97,10 @@ class ReleaseParts:
     fitted: Bool[np.ndarray, " rows"] | None = None
     """Rows of `histories` that the model was fitted on; all where this is None."""
     avoided: Ratings | None = None
-    """Pairs that users asked not to be shown."""
+    """Pairs whose last word is an aversion: users asked not to be shown them, or valued them low."""
+    events: EventMeaning = WEB_LOG
+    rejected: Sequence[int] | np.ndarray = ()
+    """Rows of items that most users who know them turned from: in the catalogue they are not on sale."""
 
     def __post_init__(self) -> None:
         sizes = {
@@ -137,6 +143,8 @@ def write_release(directory: Path, parts: ReleaseParts) -> None:
         "n_items": parts.histories.n_items,
         "n_items_all": parts.catalogue.num_rows,
         "dim": parts.item_vectors.shape[1],
+        "events": parts.events.document(),
+        "rejected": [int(row) for row in parts.rejected],
     }
     seal(directory, DOCUMENT, document)
 
@@ -155,6 +163,10 @@ class Release:
     n_items_all: int
     """Those and the items of the catalogue that nobody touched."""
     dim: int
+    events: EventMeaning = WEB_LOG
+    """What events mean, in its histories and in the overlays over it."""
+    rejected: tuple[int, ...] = ()
+    """Rows of items that most users who know them turned from: in no list, though the source may have them on sale."""
 
     @classmethod
     def load(cls, directory: Path, verify: bool = True) -> "Release":
@@ -164,8 +176,9 @@ class Release:
         """
         document = read_release_document(directory, verify)
         config = parse_config(ReleaseConfig, document["config"], f"{directory / DOCUMENT}: config")
-        names = [field.name for field in dataclasses.fields(cls) if field.name not in ("directory", "config")]
-        return cls(directory=directory, config=config, **{name: document[name] for name in names})
+        names = [field.name for field in dataclasses.fields(cls) if field.name not in ("directory", "config", *LATER)]
+        later = {"events": EventMeaning.of(document.get("events")), "rejected": tuple(document.get("rejected", ()))}
+        return cls(directory=directory, config=config, **later, **{name: document[name] for name in names})
 
     @cached_property
     def model(self) -> AlsModel:
@@ -220,7 +233,7 @@ class Release:
 
     @cached_property
     def histories(self) -> Histories:
-        """All known pairs, the latest value of each."""
+        """All known pairs of interest, with what each is worth."""
         return Histories.load(self.directory / "histories", self.n_users, self.n_items)
 
     def history(self, user_rows: Int64[np.ndarray, " asked"]) -> Ratings:
@@ -229,7 +242,7 @@ class Release:
 
     @cached_property
     def avoided(self) -> Histories | None:
-        """Pairs that users asked not to be shown, in the form of histories; None where nobody did."""
+        """Pairs whose last word is an aversion, in the form of histories; None where nobody said one."""
         folder = self.directory / "avoided"
         return Histories.load(folder, self.n_users, self.n_items) if folder.is_dir() else None
 

@@ -55,7 +55,7 @@ def build_overlay(
     end_us = microseconds(hour.end)
     if release.end_us > end_us:
         raise DataError(f"the release of {release.day} ends after {hour.end.isoformat()}: take an earlier champion")
-    delta = delta_of(events, release.end_us, end_us)
+    delta = delta_of(events, release.end_us, end_us, release.events)
     merged = merge(release, delta)
     touched, user_vectors = fold_in_users(release, delta, merged)
     change = _change(release, delta, catalogue)

@@ -1,4 +1,4 @@
-"""What happened since a release's snapshot: the events of its hour files, and the latest of each pair among them."""
+"""What happened since a release's snapshot: the events of its hour files, and what each pair among them is worth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Float32, Int64, Shaped
+from jaxtyping import Bool, Float32, Int64, Shaped
 
-from recsys_pipeline.core.dataset.snapshots import AVOID_EVENTS, IMPRESSION
+from recsys_pipeline.core.dataset.events import AVERSION, EXPOSURE, EventMeaning, interest_that_counts
 from recsys_pipeline.core.errors import ArtifactError, DataError
 
 COLUMNS = ("user_id", "item_id", "event", "value", "timestamp")
@@ -25,10 +25,10 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Delta:
-    """Interactions since `start_us`: of each pair the latest, as a snapshot would have it. Impressions are left out.
+    """Interest and aversion since `start_us`, pair by pair, as a snapshot would have them. Exposures are left out.
 
-    `taken` are the pairs with an interaction, with `value` and `timestamp_us` of the latest; `avoided` those that the
-    user asked not to be shown.
+    `taken` are the pairs of interest, with its `value` and the `timestamp_us` of the latest; `avoided` those whose last
+    word is an aversion.
     """
 
     user_ids: Shaped[np.ndarray, " users"]
@@ -37,11 +37,13 @@ class Delta:
     taken: Pairs
     value: Float32[np.ndarray, " taken"]
     timestamp_us: Int64[np.ndarray, " taken"]
+    is_anew: Bool[np.ndarray, " taken"]
+    """Whether an aversion came before, so that what the release knows of the pair counts no more."""
     avoided: Pairs
     start_us: int
     end_us: int
     n_events: int
-    """Events that were read, impressions included."""
+    """Events that were read, exposures included."""
 
 
 def read_hours(files: Sequence[Path]) -> pa.Table:
@@ -57,13 +59,45 @@ def read_hours(files: Sequence[Path]) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def delta_of(events: pa.Table, start_us: int, end_us: int) -> Delta:
-    """The latest of each pair in `[start_us, end_us)`, by time, then event name, then value.
+def delta_of(events: pa.Table, start_us: int, end_us: int, meaning: EventMeaning) -> Delta:
+    """What the events of `[start_us, end_us)` say of each pair, by what they mean.
 
     What is taken and what is avoided are as in `Snapshot.ratings` and `Snapshot.avoided`. Time and memory are
     O(events), whatever their order. Raises `DataError` for an event outside the window: one of the future must never be
     told, and one of the past is in the snapshot already.
     """
+    _check_times(events, start_us, end_us)
+    sign = meaning.signs(events)
+    told = events.filter(pa.array(sign != EXPOSURE))
+    sign, time = sign[sign != EXPOSURE], told.column("timestamp").cast(pa.int64()).to_numpy()
+    value = told.column("value").to_numpy().astype(np.float32)
+    (user, user_ids), (item, item_ids) = (_coded(told.column(name)) for name in ("user_id", "item_id"))
+    n_items = max(len(item_ids), 1)
+    keys, pair = np.unique(user * n_items + item, return_inverse=True)
+    counts = interest_that_counts(sign, time, pair, len(keys))
+    rows = np.flatnonzero(counts)
+    rows = rows[np.lexsort((value[rows], time[rows], pair[rows]))]
+    taken, first = np.unique(pair[rows], return_index=True)
+    last = np.append(first, len(rows))[1:] - 1
+    is_averse = np.zeros(len(keys), bool)
+    is_averse[pair[sign == AVERSION]] = True
+    is_avoided = is_averse.copy()
+    is_avoided[taken] = False
+    return Delta(
+        user_ids=user_ids,
+        item_ids=item_ids,
+        taken=Pairs(*np.divmod(keys[taken], n_items)),
+        value=meaning.combined(value[rows], first),
+        timestamp_us=time[rows][last],
+        is_anew=is_averse[taken],
+        avoided=Pairs(*np.divmod(keys[is_avoided], n_items)),
+        start_us=start_us,
+        end_us=end_us,
+        n_events=events.num_rows,
+    )
+
+
+def _check_times(events: pa.Table, start_us: int, end_us: int) -> None:
     time = events.column("timestamp").cast(pa.int64()).to_numpy()
     if len(time) and not (time.min() >= start_us and time.max() < end_us):
         row = int(np.flatnonzero((time < start_us) | (time >= end_us))[0])
@@ -71,38 +105,6 @@ def delta_of(events: pa.Table, start_us: int, end_us: int) -> Delta:
             f"event {row}, {events.slice(row, 1).to_pylist()[0]}, lies outside the hours that the overlay covers: "
             "give it the files from the snapshot's end to its own hour"
         )
-    event, event_names = _coded(events.column("event"))
-    is_avoid = np.isin(event_names, AVOID_EVENTS)[event]
-    is_taken = (event_names != IMPRESSION)[event] & ~is_avoid
-    value = events.column("value").to_numpy()
-    counts = is_taken | is_avoid
-    kept = events.select(["user_id", "item_id"]).filter(pa.array(counts))
-    (user, user_ids), (item, item_ids) = (_coded(kept.column(name)) for name in ("user_id", "item_id"))
-    event, time, value, is_taken, is_avoid = (part[counts] for part in (event, time, value, is_taken, is_avoid))
-    latest = _latest(user, item, time, event, value, is_taken)
-    avoided = np.unique(user[is_avoid] * max(len(item_ids), 1) + item[is_avoid])
-    return Delta(
-        user_ids=user_ids,
-        item_ids=item_ids,
-        taken=Pairs(user[latest], item[latest]),
-        value=value[latest].astype(np.float32),
-        timestamp_us=time[latest],
-        avoided=Pairs(*np.divmod(avoided, max(len(item_ids), 1))),
-        start_us=start_us,
-        end_us=end_us,
-        n_events=events.num_rows,
-    )
-
-
-def _latest(
-    user: np.ndarray, item: np.ndarray, time: np.ndarray, event: np.ndarray, value: np.ndarray, is_taken: np.ndarray
-) -> Int64[np.ndarray, " pairs"]:
-    """Of each pair the row of its latest interaction, in order of pairs."""
-    rows = np.flatnonzero(is_taken)
-    order = rows[np.lexsort((value[rows], event[rows], time[rows], item[rows], user[rows]))]
-    is_last = np.ones(len(order), bool)
-    is_last[:-1] = (user[order[1:]] != user[order[:-1]]) | (item[order[1:]] != item[order[:-1]])
-    return order[is_last]
 
 
 def _coded(column: pa.ChunkedArray) -> tuple[Int64[np.ndarray, " n"], Shaped[np.ndarray, " ids"]]:

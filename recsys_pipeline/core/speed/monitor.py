@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
-from recsys_pipeline.core.dataset.snapshots import IMPRESSION
+from recsys_pipeline.core.dataset.events import EXPOSURE, EventMeaning
 from recsys_pipeline.core.reports.monitoring.divergence import UNITS_PER_BIN
 from recsys_pipeline.core.reports.monitoring.drift import DriftLimits, DriftReport, drift_report
 from recsys_pipeline.core.reports.monitoring.priors import Distribution, Profile, ProfileConfig, draw
@@ -46,9 +46,9 @@ class LargestUser:
     too_large: bool
 
 
-def largest_user(events: pa.Table, limits: HourLimits) -> LargestUser:
-    """Who has the most interactions (impressions left out); of equals the first by id."""
-    is_interaction = events.column("event").to_numpy() != IMPRESSION
+def largest_user(events: pa.Table, limits: HourLimits, meaning: EventMeaning) -> LargestUser:
+    """Who has the most interactions (exposures left out); of equals the first by id."""
+    is_interaction = meaning.signs(events) != EXPOSURE
     users, counts = np.unique(events.column("user_id").to_numpy()[is_interaction].astype(object), return_counts=True)
     if not len(users):
         return LargestUser("", 0, float("nan"), too_large=False)
@@ -68,6 +68,7 @@ def hour_profile(events: pa.Table, release: Release, overlay: Overlay, config: P
         event=events.column("event").to_numpy().astype(object),
         value=events.column("value").to_numpy().astype(np.float64),
         timestamp_us=events.column("timestamp").cast(pa.int64()).to_numpy(),
+        is_interaction=release.events.signs(events) != EXPOSURE,
     )
     profile = activity_profile(told, _state(release, overlay), FirstTimers(None, None), config, seed)
     vectors = overlay.user_vectors

@@ -37,6 +37,7 @@ def catalogue_change(release: Release, catalogue: pa.Table) -> CatalogueChange:
     new = catalogue.filter(pa.array((rows < 0) & now)).sort_by("item_id")
     on_sale = np.zeros(release.n_items_all, bool)
     on_sale[rows[(rows >= 0) & now]] = True
+    on_sale[list(release.rejected)] = False  # they have not come back
     return CatalogueChange(new, _ids(release, release.on_sale & ~on_sale), _ids(release, on_sale & ~release.on_sale))
 
 

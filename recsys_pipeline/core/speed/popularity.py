@@ -6,12 +6,13 @@ shrink by one factor; a user who comes back gives up the earlier part for a fres
 
     p(T) = 2^(−(T − E)/h) p(E) + Σ_new 2^(−(T − t)/h) − Σ_back 2^(−(T − t')/h),
 
-t the new interaction of a pair, t' the one before E: what counting all pairs anew at T would give.
+t the new interaction of a pair, t' the one before E: what counting all pairs anew at T would give. Those who turned
+from an item give up their earlier part for nothing.
 """
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int64
 
 from recsys_pipeline.core.serving.release import HOUR_US, Release
 from recsys_pipeline.core.speed.delta import Delta
@@ -28,8 +29,9 @@ def decay(hours: float, half_life_hours: float) -> float:
 
 
 def popularity_table(release: Release, delta: Delta, merged: Merged, trend_half_life_hours: float) -> pa.Table:
-    """A row per item that was taken: popularity at the delta's end, what of it is the release's, users, trend."""
-    taken = np.unique(delta.taken.item)
+    """A row per item that was taken or lost a user: popularity at the delta's end, what of it is the release's, users,
+    trend."""
+    taken = np.unique(np.concatenate([delta.taken.item, _lost_items(merged)]))
     now, before = decayed_now(release, delta, merged)
     columns = {
         "item_id": pa.array(delta.item_ids[taken], pa.string()),
@@ -48,7 +50,9 @@ def decayed_now(
     half_life = release.config.popularity_half_life_hours
     gained = _weights(delta.end_us - delta.timestamp_us, half_life)
     given_up = np.nan_to_num(_weights(delta.end_us - merged.earlier_us, half_life))
-    change = np.bincount(delta.taken.item, gained - given_up, len(delta.item_ids))
+    lost = _weights(delta.end_us - merged.lost.timestamp_us, half_life)
+    items, changes = np.append(delta.taken.item, _lost_items(merged)), np.append(gained - given_up, -lost)
+    change = np.bincount(items, changes, len(delta.item_ids))
     before = _before(release, merged) * decay((delta.end_us - release.end_us) / HOUR_US, half_life)
     return np.maximum(before + change, 0).astype(np.float32), before.astype(np.float32)
 
@@ -68,6 +72,12 @@ def trends(release: Release, delta: Delta, merged: Merged, half_life_hours: floa
     before = _before(release, merged)
     mean, variance = before * ratio * (1 - 0.5**window), before * ratio / 2 * (1 - 0.25**window)
     return ((found - mean) / np.sqrt(variance + 1)).astype(np.float32)
+
+
+def _lost_items(merged: Merged) -> Int64[np.ndarray, " lost"]:
+    """The items of the pairs that are avoided now, by their number in the delta."""
+    order = np.argsort(merged.item_rows, kind="stable")
+    return order[np.searchsorted(merged.item_rows, merged.lost.item, sorter=order)]
 
 
 def _before(release: Release, merged: Merged) -> Float64[np.ndarray, " items"]:

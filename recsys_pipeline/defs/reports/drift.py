@@ -100,10 +100,11 @@ def _profile(store: ArtifactStore, inputs: Mapping[str, Artifact], window: Windo
     if "dataset/items" in inputs:
         ids, catalogue = read_catalogue(inputs["dataset/items"].path / "items.parquet", microseconds(window.end))
     day_file = inputs["dataset/interactions"].path / INTERACTIONS_FILE
-    events = read_events(day_file, snapshot.user_ids.tolist(), ids)
+    events = read_events(day_file, snapshot.user_ids.tolist(), ids, snapshot.events)
     day = window.start.date().isoformat()
     earlier = [store.local_root / entry.path for entry in snapshot.days if entry.day < day and entry.rows]
-    activity = activity_profile(events, catalogue, first_timers(day_file, earlier), config, seed)
+    new = first_timers(day_file, earlier, snapshot.events)
+    activity = activity_profile(events, catalogue, new, config, seed)
     vectors = inputs["neighbors/als_vectors"].path
     items, users = VectorTable.load(vectors / "items"), VectorTable.load(vectors / "users")
     rows = positions(np.array(items.ids, object), ids)

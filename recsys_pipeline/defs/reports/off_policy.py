@@ -48,7 +48,7 @@ def off_policy(
     def build(directory: Path, _: TrackedRun) -> Built:
         snapshot, day = open_snapshot(store.open(), inputs["dataset/snapshot"], events=True), context.partition_key
         history = history_before(snapshot, day, _settings_of(inputs), config.seed)
-        feedback = logged_feedback(day_events(snapshot, day), snapshot.user_ids, snapshot.item_ids)
+        feedback = logged_feedback(day_events(snapshot, day), snapshot.user_ids, snapshot.item_ids, snapshot.events)
         actions = items_on_offer(snapshot, _catalogue(inputs), pd.Timestamp(day, tz="UTC"), history.shown)
         chosen, truth = from_form(OffPolicyConfig, config), _truth_of(source.open(), snapshot)
         report = study_log(feedback, history, actions, chosen, config.seed, *truth)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from recsys_pipeline.core.dataset import day_writer, days
 from recsys_pipeline.core.dataset.days import PeriodFile, write_periods
+from recsys_pipeline.core.dataset.events import EventMeaning
 from recsys_pipeline.core.dataset.schema import INTERACTIONS, QUARANTINE, TRACE
 from recsys_pipeline.core.errors import DataError, SettingError, SourceError
 from recsys_pipeline.core.types import Window
@@ -61,13 +62,16 @@ def reason_twin(row: dict, window: Window) -> str | None:
 
 
 def split_twin(rows: list[dict], window: Window) -> tuple[list[dict], list[str]]:
-    """Clean rows (sorted) and the first words of all reasons (sorted), by a loop over rows in canonical order."""
+    """Clean rows (sorted) and the first words of all reasons (sorted), by a loop over rows in canonical order.
+
+    Rows that repeat an event are neither.
+    """
     clean, reasons, seen = [], [], set()
-    for row in sorted(rows, key=lambda row: (row["source_row"], str(row["value"]))):
+    for row in sorted(rows, key=lambda row: (-(row["value"] or 0), row["source_row"])):
         reason = reason_twin(row, window)
         key = tuple(row[name] for name in ("user_id", "item_id", "event", "timestamp", "request_id"))
         if reason is None and key in seen:
-            reason = "duplicate:"
+            continue
         if reason is None:
             seen.add(key)
             clean.append({name: row[name] for name in INTERACTIONS.names})
@@ -216,27 +220,39 @@ def test_unknown_event_is_quarantined_where_events_are_declared(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("column", OTHER)
-def test_rows_are_duplicates_exactly_if_they_share_the_event_key(column: str, tmp_path: Path) -> None:
+def test_rows_are_one_event_exactly_if_they_share_the_event_key(column: str, tmp_path: Path) -> None:
     file = ingest([GOOD, {**GOOD, column: OTHER[column]}], tmp_path)[0]
-    assert file.quarantined == int(column not in day_writer.EVENT_KEY)
-    assert file.rows + file.quarantined == 2
+    assert file.repeats == int(column not in day_writer.EVENT_KEY)
+    assert (file.rows + file.repeats, file.quarantined) == (2, 0)
 
 
-def test_the_first_of_duplicates_by_file_and_row_stays(tmp_path: Path) -> None:
-    places = [("b.csv", 1, 1.0), ("a.csv", 9, 2.0), ("a.csv", 7, 3.0)]
+def test_of_repeats_the_largest_value_stays_wherever_it_stands(tmp_path: Path) -> None:
+    places = [("b.csv", 1, 1.0), ("a.csv", 9, 3.0), ("a.csv", 7, 2.0)]
     rows = [{**GOOD, "source_file": name, "source_row": row, "value": value} for name, row, value in places]
     folder = tmp_path / "out"
-    files = write_periods(table(rows).to_reader(), WINDOW, folder, max_quarantine_share=1.0)
+    files = write_periods(table(rows).to_reader(), WINDOW, folder, max_quarantine_share=0.0)
     clean, bad = contents(folder, files)
-    assert [row["value"] for row in clean] == [3.0]
-    assert [(row["source_file"], row["source_row"]) for row in bad] == [("a.csv", 9), ("b.csv", 1)]
+    assert ([row["value"] for row in clean], bad) == ([3.0], [])
 
 
-def test_duplicates_are_found_across_batches(tmp_path: Path, monkeypatch) -> None:
+def test_many_repeats_fail_no_day(tmp_path: Path) -> None:
+    """Public logs repeat rows: a day with more of them than the quarantine may hold was refused."""
+    (file, *_) = ingest([GOOD] * 50, tmp_path, max_quarantine_share=0.01)
+    assert (file.rows, file.repeats, file.quarantined) == (1, 49, 0)
+
+
+def test_repeats_are_events_of_their_own_where_the_source_says_so(tmp_path: Path) -> None:
+    shown = {**GOOD, "event": "view", "request_id": "r"}
+    meaning = EventMeaning({"view": "exposure"}, repeats="count")
+    (file, *_) = ingest([*[GOOD] * 3, *[shown] * 2], tmp_path, meaning=meaning)
+    assert (file.rows, file.repeats) == (4, 1), "an item is shown once at a place of a list"
+
+
+def test_repeats_are_found_across_batches(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(days, "ROW_GROUP", 2048)  # DuckDB's smallest batch; 3 does not divide it, so a triple is cut
     rows = [{**GOOD, "user_id": f"u{number // 3:04}"} for number in range(6000)]
     (file, *_) = ingest(rows, tmp_path)
-    assert (file.rows, file.quarantined) == (2000, 4000)
+    assert (file.rows, file.repeats) == (2000, 4000)
 
 
 def test_row_groups_have_one_size_however_rows_arrive(tmp_path: Path, monkeypatch) -> None:

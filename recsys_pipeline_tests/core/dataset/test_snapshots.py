@@ -86,12 +86,13 @@ def test_ratings_hold_the_latest_value_of_each_pair_and_no_impressions(tmp_path:
 
 
 def test_an_item_that_a_user_hides_is_avoided_and_no_interest(tmp_path: Path) -> None:
-    """What was taken before the wish stays known, as it was then."""
+    """What was taken before the wish was liked then, and is no more."""
     first: list[Event] = [("bob", "a", "click", 3, 0), ("bob", "a", "hide", 1, 5), ("bob", "b", "dislike", 1, 7)]
     days = [write_day(tmp_path, "2026-01-01", first), write_day(tmp_path, "2026-01-02", [("amy", "a", "report", 1, 0)])]
     snapshot = snapshot_of(tmp_path, "whole", days)
     ratings, avoided = snapshot.ratings(), snapshot.avoided()
-    assert (ratings.user.tolist(), ratings.item.tolist(), ratings.value.tolist()) == ([0], [0], [3.0])
+    assert len(ratings) == 0
+    assert snapshot.ratings(until=datetime(2026, 1, 1, 12, 5, tzinfo=UTC)).value.tolist() == [3.0]
     assert list(zip(avoided.user.tolist(), avoided.item.tolist(), strict=True)) == [(0, 0), (0, 1), (1, 0)]
     assert len(snapshot.avoided(until=datetime(2026, 1, 1, 12, 6, tzinfo=UTC))) == 1
 
@@ -104,12 +105,12 @@ def test_ratings_are_those_of_the_plain_twin_also_where_they_come_in_many_batche
         for value, m in zip(rng.integers(1, 6, 9000), rng.integers(0, 59, 9000), strict=True)
     ]
     snapshot = snapshot_of(tmp_path, "whole", [write_day(tmp_path, "2026-01-01", events)])
-    latest: dict[tuple[str, str], tuple[int, str, float]] = {}
+    latest: dict[tuple[str, str], tuple[int, float]] = {}
     for user, item, event, value, minute in events:
         if event != "view":
-            latest[user, item] = max(latest.get((user, item), (-1, "", 0.0)), (minute, event, value))
+            latest[user, item] = max(latest.get((user, item), (-1, 0.0)), (minute, value))
     users, items = snapshot.user_ids.tolist(), snapshot.item_ids.tolist()
-    expected = sorted((users.index(u), minute, items.index(i), value) for (u, i), (minute, _, value) in latest.items())
+    expected = sorted((users.index(u), minute, items.index(i), value) for (u, i), (minute, value) in latest.items())
     ratings = snapshot.ratings()
     minutes = (ratings.timestamp_us - ratings.timestamp_us.min()) // 60_000_000 + min(row[1] for row in expected)
     found = zip(ratings.user.tolist(), minutes.tolist(), ratings.item.tolist(), ratings.value.tolist(), strict=True)

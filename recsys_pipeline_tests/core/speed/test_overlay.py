@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.errors import ArtifactError, DataError
 from recsys_pipeline.core.serving.overlay_protocol import Overlay as ServedOverlay
 from recsys_pipeline.core.serving.recommend import recommend
@@ -21,6 +22,7 @@ from recsys_pipeline.core.speed.build import build_overlay
 from recsys_pipeline.core.speed.config import OverlayConfig
 from recsys_pipeline.core.speed.overlay import Overlay, write_overlay
 from recsys_pipeline.core.types import Ratings, microseconds
+from recsys_pipeline_tests.core.dataset.plain_pairs import plain_pairs
 from recsys_pipeline_tests.core.speed.events import END, event, hour, overlay, table
 from recsys_pipeline_tests.release_fixtures import ITEM_IDS, OFF_SALE, USER_IDS, catalogue, ratings, tiny_release
 
@@ -47,17 +49,14 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
 def known_at(events: list[dict[str, Any]], n_users: int, user_ids: list[str]) -> Ratings:
     """All pairs as a snapshot at the events' end would tell them: the plain twin, pair by pair."""
     base, item_ids = ratings(), [*ITEM_IDS]
-    latest = {
-        (int(u), int(i)): (int(t), "", float(v))
-        for u, i, t, v in zip(base.user, base.item, base.timestamp_us, base.value, strict=True)
+    known = {
+        (user_ids[u], item_ids[i]): (float(v), int(t))
+        for u, i, v, t in zip(base.user, base.item, base.value, base.timestamp_us, strict=True)
     }
-    for row in events:
-        if row["event"] in ("view", "hide") or row["item_id"] not in item_ids:
-            continue
-        pair = user_ids.index(row["user_id"]), item_ids.index(row["item_id"])
-        told = (microseconds(row["timestamp"]), row["event"], row["value"])
-        latest[pair] = max(latest.get(pair, told), told)
-    rows = sorted((u, t, i, v) for (u, i), (t, _, v) in latest.items())
+    taken, _ = plain_pairs(events, WEB_LOG)
+    averse = {(row["user_id"], row["item_id"]) for row in events if row["event"] == "hide"}
+    latest = {pair: told for pair, told in known.items() if pair not in averse} | taken
+    rows = sorted((user_ids.index(u), t, item_ids.index(i), v) for (u, i), (v, t) in latest.items() if i in item_ids)
     user, time, item, value = (np.array(column) for column in zip(*rows, strict=True))
     return Ratings(
         user.astype(np.int32), item.astype(np.int32), value.astype(np.float32), time.astype(np.int64), n_users,
@@ -74,7 +73,10 @@ def test_vectors_are_those_of_folding_in_everything(
     user_ids = [*USER_IDS, "stranger", "u é"]
     full = release.model.fold_in(known_at(events, len(user_ids), user_ids))
     learned = {ITEM_IDS[row] for row in np.flatnonzero(release.model.trained.item_count > 0)}
-    touched = {row["user_id"] for row in events if row["event"] in ("click", "rating") and row["item_id"] in learned}
+    taken, avoided = plain_pairs(events, WEB_LOG)
+    base = ratings()
+    had = {(USER_IDS[user], ITEM_IDS[item]) for user, item in zip(base.user, base.item, strict=True)}
+    touched = {user for user, item in {*taken, *(avoided & had)} if item in learned}
     assert found.user_ids == sorted(touched)
     for name in touched:
         np.testing.assert_array_equal(found.user_vectors[found.user_rows([name])[0]], full[user_ids.index(name)])
@@ -122,12 +124,12 @@ def test_filters_hold_every_pair_that_was_taken_or_avoided(
 
 def test_a_dislike_hides_an_item_and_says_nothing_of_taste(release: Release, tmp_path: Path) -> None:
     events = [
-        event("user-1", "item-2", 1, "rating", 1.0), event("user-2", "item-5", 2, "hide"),
+        event("user-1", "item-2", 1, "rating", 1.0), event("user-2", "item-9", 2, "hide"),
         event("user-3", "item-6", 2, "view"),
     ]  # fmt: skip
     found = overlay(tmp_path, release, events)
     assert (found.taken_filter.n_keys, found.avoid_filter.n_keys) == (1, 1)
-    assert found.seen(["user-1", "user-2", "user-3"], ["item-2", "item-5", "item-6"]).tolist() == [True, True, False]
+    assert found.seen(["user-1", "user-2", "user-3"], ["item-2", "item-9", "item-6"]).tolist() == [True, True, False]
     assert found.user_ids == ["user-1"]
     assert set(found.popularity) == {"item-2"}
 

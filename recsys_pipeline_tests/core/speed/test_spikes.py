@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.reports.monitoring.priors import Profile, ProfileConfig
 from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.core.serving.release import Release
@@ -50,12 +51,12 @@ def test_ten_thousand_clicks_weigh_as_much_as_one(release: Release, tmp_path: Pa
 
 def test_the_hour_says_who_makes_too_much_of_it() -> None:
     limits = HourLimits(min_interactions=10)
-    found = largest_user(table([*ORDINARY, *spike(BOT, 100)]), limits)
+    found = largest_user(table([*ORDINARY, *spike(BOT, 100)]), limits, WEB_LOG)
     assert (found.user_id, found.interactions, found.too_large) == (BOT, 100, True)
     assert found.share == pytest.approx(100 / 110)
-    assert not largest_user(table(ORDINARY), limits).too_large
-    assert not largest_user(table(spike(BOT, 9)), limits).too_large, "too few to judge by"
-    nobody = largest_user(table([event("a", "b", 1, "view")]), limits)
+    assert not largest_user(table(ORDINARY), limits, WEB_LOG).too_large
+    assert not largest_user(table(spike(BOT, 9)), limits, WEB_LOG).too_large, "too few to judge by"
+    nobody = largest_user(table([event("a", "b", 1, "view")]), limits, WEB_LOG)
     assert (nobody.user_id, nobody.too_large) == ("", False)
     assert np.isnan(nobody.share)
 

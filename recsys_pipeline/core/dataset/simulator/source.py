@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Float64, Int64
 
+from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.dataset.schema import INTERACTIONS
 from recsys_pipeline.core.dataset.simulator import behaviour
 from recsys_pipeline.core.dataset.simulator.audience import Audience
@@ -21,6 +22,7 @@ from recsys_pipeline.core.dataset.simulator.config import SimulatorConfig
 from recsys_pipeline.core.dataset.simulator.logging_policy import LoggingPolicy
 from recsys_pipeline.core.dataset.simulator.photography import product_photo, scene_photo
 from recsys_pipeline.core.dataset.simulator.scenes import Gallery
+from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import DataError, SettingError, SourceError
 from recsys_pipeline.core.types import Window, microseconds
@@ -65,6 +67,12 @@ class Simulator:
         self._gallery = Gallery(config, seed, self._catalogue)
         self._n_items_ever = config.n_items + _HORIZON_DAYS * config.items_per_day
         self._n_scenes_ever = config.n_scenes + _HORIZON_DAYS * config.scenes_per_day
+
+    @property
+    def meaning(self) -> SourceMeaning:
+        """A view says that an item was shown; another start, seed or setting is another marketplace."""
+        settings = dataclasses.asdict(self.config) | {"start_date": self.config.start_date.isoformat()}
+        return SourceMeaning(WEB_LOG, {"seed": self.seed, **settings}, declared=frozenset(WEB_LOG.kinds))
 
     def days(self) -> DayRange:
         """From the configured start, without end."""

@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 from jaxtyping import Int64
 
+from recsys_pipeline.core.dataset.events import EXPOSURE, EventMeaning
 from recsys_pipeline.core.dataset.schema import open_duckdb
-from recsys_pipeline.core.dataset.snapshots import IMPRESSION
 from recsys_pipeline.core.reports.monitoring.priors import Share
 from recsys_pipeline.core.reports.monitoring.profiles import DAY_US, CatalogueState, Events, FirstTimers
 
@@ -30,7 +30,7 @@ def read_catalogue(path: Path, end_us: int) -> tuple[list[str], CatalogueState]:
     return table["item_id"].to_pylist(), state
 
 
-def read_events(path: Path, user_ids: Sequence[str], catalogue_ids: Sequence[str]) -> Events:
+def read_events(path: Path, user_ids: Sequence[str], catalogue_ids: Sequence[str], meaning: EventMeaning) -> Events:
     """The events of a day file; users are numbered as in `user_ids`, items as in `catalogue_ids` (−1: in neither)."""
     columns = ["user_id", "item_id", "event", "value", "timestamp"]
     table = pq.read_table(path, columns=columns)
@@ -40,6 +40,7 @@ def read_events(path: Path, user_ids: Sequence[str], catalogue_ids: Sequence[str
         event=table["event"].to_numpy().astype(object),
         value=table["value"].to_numpy().astype(np.float64),
         timestamp_us=table["timestamp"].cast("int64").to_numpy(),
+        is_interaction=meaning.signs(table) != EXPOSURE,
     )
 
 
@@ -48,23 +49,23 @@ def positions(names: np.ndarray, among: Sequence[str]) -> Int64[np.ndarray, " n"
     return pd.Index(np.asarray(among, object)).get_indexer(pd.Index(names.astype(object))).astype(np.int64)
 
 
-def first_timers(today: Path, earlier: Sequence[Path]) -> FirstTimers:
-    """Users and items of a day file that no earlier day file shows an interaction of; impressions do not count.
+def first_timers(today: Path, earlier: Sequence[Path], meaning: EventMeaning) -> FirstTimers:
+    """Users and items of a day file that no earlier day file shows an interaction of; exposures do not count.
 
-    Reads two columns of the history: O(history), as the fit of a model is.
+    Reads a few columns of the history: O(history), as the fit of a model is.
     """
     if not earlier:
         return FirstTimers(None, None)
-    return FirstTimers(*(_first_timers(subject, today, earlier) for subject in ("user_id", "item_id")))
+    return FirstTimers(*(_first_timers(subject, today, earlier, meaning) for subject in ("user_id", "item_id")))
 
 
-def _first_timers(subject: str, today: Path, earlier: Sequence[Path]) -> Share:
-    present = f"select distinct {subject} from read_parquet(?)"
-    known = f"select {subject} from read_parquet(?) where event <> ?"
+def _first_timers(subject: str, today: Path, earlier: Sequence[Path], meaning: EventMeaning) -> Share:
+    present = f"select distinct {subject} from read_parquet(?, hive_partitioning = false)"
+    known = f"select {subject} from read_parquet(?, hive_partitioning = false) where {meaning.sign_sql()} <> {EXPOSURE}"
     with open_duckdb() as con:
         total = _count(con, present, [str(today)])
         known_ones = f"{present} semi join ({known}) using ({subject})"
-        found = _count(con, known_ones, [str(today), [str(path) for path in earlier], IMPRESSION])
+        found = _count(con, known_ones, [str(today), [str(path) for path in earlier]])
     return Share(total - found, total)
 
 

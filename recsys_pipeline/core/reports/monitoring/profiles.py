@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Shaped
 
-from recsys_pipeline.core.dataset.snapshots import IMPRESSION
 from recsys_pipeline.core.reports.monitoring.priors import EMPTY_LISTS, Profile, ProfileConfig, Share, draw
 from recsys_pipeline.core.reports.monitoring.retrieval_sample import Retrieval, neighbor_distances, norms, top_lists
 
@@ -26,11 +25,8 @@ class Events:
     event: Shaped[np.ndarray, " n"]
     value: Float64[np.ndarray, " n"]
     timestamp_us: Int64[np.ndarray, " n"]
-
-    @property
-    def is_interaction(self) -> Bool[np.ndarray, " n"]:
-        """All but impressions, which say that an item was shown and not that it was liked."""
-        return self.event != IMPRESSION
+    is_interaction: Bool[np.ndarray, " n"]
+    """All but exposures, which say that an item was shown and not that it was liked."""
 
 
 @dataclass(frozen=True)

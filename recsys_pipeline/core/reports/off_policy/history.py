@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Int32, Int64
 
-from recsys_pipeline.core.dataset.snapshots import IMPRESSION, Snapshot
+from recsys_pipeline.core.dataset.events import EXPOSURE
+from recsys_pipeline.core.dataset.snapshots import Snapshot
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.reports.off_policy.logged_feedback import COLUMNS
@@ -32,8 +32,9 @@ def history_before(snapshot: Snapshot, day: str, configs: Mapping[str, Any], see
         for name, config in configs.items()
         if len(before) or name == "popularity"
     }
-    views = day_events(snapshot, day).filter(pc.field("event") == IMPRESSION)
-    shown = pd.Index(snapshot.item_ids).get_indexer(views.column("item_id").to_pandas()) if len(views) else today.item
+    events = day_events(snapshot, day)
+    exposures = events.filter(pa.array(snapshot.events.signs(events) == EXPOSURE)).column("item_id")
+    shown = pd.Index(snapshot.item_ids).get_indexer(exposures.to_pandas()) if len(exposures) else today.item
     return History(before, today, models, np.bincount(shown, minlength=snapshot.n_items))
 
 

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float64, Int32, Int64
 
+from recsys_pipeline.core.dataset.events import EXPOSURE, INTEREST, EventMeaning
 from recsys_pipeline.core.errors import DataError
 
-COLUMNS = ("user_id", "item_id", "event", "timestamp", "request_id", "position", "propensity")
+COLUMNS = ("user_id", "item_id", "event", "value", "timestamp", "request_id", "position", "propensity")
 """What is read of an interactions table."""
-IMPRESSION, REWARD = "view", "click"
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,12 @@ class LoggedFeedback:
 
 
 def logged_feedback(
-    interactions: pa.Table, user_ids: Sequence[str] | np.ndarray, item_ids: Sequence[str] | np.ndarray
+    interactions: pa.Table,
+    user_ids: Sequence[str] | np.ndarray,
+    item_ids: Sequence[str] | np.ndarray,
+    meaning: EventMeaning,
 ) -> LoggedFeedback:
-    """The impressions (`view`) of an interactions table, each with reward 1 where its request clicked its item.
+    """The exposures of an interactions table, each with reward 1 where its request led to interest in its item.
 
     Needs the columns `COLUMNS`. Impressions without propensity, request or position are left out and counted; a log
     without any gives no rows. Rows come in order of request and position. Raises `DataError` naming the row for a
@@ -81,9 +84,10 @@ def logged_feedback(
     absent = [name for name in COLUMNS if name not in interactions.column_names]
     if absent:
         raise DataError(f"interactions lack {', '.join(absent)}: logged feedback is read from {', '.join(COLUMNS)}")
-    shown = interactions.filter(pc.field("event") == IMPRESSION)
+    sign = meaning.signs(interactions)
+    shown = interactions.filter(pa.array(sign == EXPOSURE))
     complete = shown.filter(_is_complete())
-    clicked = interactions.filter((pc.field("event") == REWARD) & pc.field("request_id").is_valid())
+    clicked = interactions.filter(pa.array(sign == INTEREST)).filter(pc.field("request_id").is_valid())
     n = complete.num_rows
     # One coding of requests for both tables, so that impressions and clicks meet by number.
     both = pa.concat_tables([complete.select(["request_id"]), clicked.select(["request_id"])])

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator
 from recsys_pipeline.core.reports.monitoring.drift import Drift, DriftLimits, drift_report
 from recsys_pipeline.core.reports.monitoring.priors import Profile, ProfileConfig
@@ -54,11 +55,11 @@ def read_days(folder: Path, seed: int) -> list[Day]:
         pq.write_table(shop.items(window.end), folder / "items.parquet")
         ids, catalogue = read_catalogue(folder / "items.parquet", microseconds(window.end))
         user_ids = [f"u{row:06d}" for row in range(shop.config.n_users + number + 1)]
-        events = read_events(file, user_ids, ids)
+        events = read_events(file, user_ids, ids, WEB_LOG)
         if number >= FIRST:
             truth = shop.expected_utility(user_ids, ids, window.end - timedelta(hours=1))
             retrieval = factorised(truth, events, np.random.default_rng([seed, number]))
-            days.append(Day(events, catalogue, first_timers(file, files), retrieval))
+            days.append(Day(events, catalogue, first_timers(file, files, WEB_LOG), retrieval))
         files.append(file)
     return days
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.dataset.schema import INTERACTIONS, ITEMS
 from recsys_pipeline.core.errors import ArtifactError, DataError
 from recsys_pipeline.core.hashing import mix
@@ -183,7 +184,7 @@ def test_the_inputs_are_read_as_they_stand(tmp_path: Path) -> None:
     assert ids == ["a", "b"]
     assert catalogue.category.tolist() == ["lamp", None]
     assert catalogue.age_days == pytest.approx([1.5, np.nan], nan_ok=True)
-    events = read_events(write_day(tmp_path / "day.parquet", EVENTS), ["bob", "ann"], ids)
+    events = read_events(write_day(tmp_path / "day.parquet", EVENTS), ["bob", "ann"], ids, WEB_LOG)
     assert (events.user.tolist(), events.item.tolist()) == ([1, 1, 0, 0], [0, 0, 1, -1])
     profile = activity_profile(events, catalogue, FirstTimers(None, None), CONFIG, 0)
     assert profile.distributions["interaction_category"].values.tolist() == ["lamp"], (
@@ -196,14 +197,16 @@ def test_the_inputs_are_read_as_they_stand(tmp_path: Path) -> None:
 
 def test_first_timers_had_no_interaction_before(tmp_path: Path) -> None:
     today = write_day(tmp_path / "2.parquet", EVENTS)
-    assert first_timers(today, []) == FirstTimers(None, None)
+    assert first_timers(today, [], WEB_LOG) == FirstTimers(None, None)
     earlier = write_day(tmp_path / "1.parquet", [("ann", "a", "view", 1), ("bob", "a", "click", 2)], day=1)
-    assert first_timers(today, [earlier]) == FirstTimers(Share(1, 2), Share(2, 3)), "an impression is no interaction"
+    assert first_timers(today, [earlier], WEB_LOG) == FirstTimers(Share(1, 2), Share(2, 3)), (
+        "an impression is no interaction"
+    )
 
 
 def test_an_empty_day_has_empty_distributions(tmp_path: Path) -> None:
-    events = read_events(write_day(tmp_path / "day.parquet", []), ["bob"], [])
-    profile = activity_profile(events, CATALOGUE, first_timers(tmp_path / "day.parquet", []), CONFIG, 0)
+    events = read_events(write_day(tmp_path / "day.parquet", []), ["bob"], [], WEB_LOG)
+    profile = activity_profile(events, CATALOGUE, first_timers(tmp_path / "day.parquet", [], WEB_LOG), CONFIG, 0)
     assert {len(found) for found in profile.distributions.values()} == {0}
     assert set(profile.distributions) == {"event", "hour_of_day", "events_per_user", "interaction_value"}
 

@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.dataset.simulator import Simulator, SimulatorConfig
 from recsys_pipeline.core.errors import DataError, SettingError
 from recsys_pipeline.core.reports.off_policy.click_metrics import (
@@ -104,7 +105,7 @@ def shop() -> Simulator:
 def busy_day() -> LoggedFeedback:
     log = shop().interactions(Window.of_day(date(2026, 1, 1))).read_all()
     users, items = (np.unique(log.column(name).to_numpy()) for name in ("user_id", "item_id"))
-    return logged_feedback(log, users, items)
+    return logged_feedback(log, users, items, WEB_LOG)
 
 
 def test_on_the_simulator_the_intervals_hold_the_true_attention() -> None:

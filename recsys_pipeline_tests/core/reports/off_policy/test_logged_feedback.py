@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
+from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.dataset.schema import INTERACTIONS
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.core.reports.off_policy.logged_feedback import logged_feedback
@@ -35,6 +36,7 @@ def test_a_click_pays_the_impression_of_its_own_request() -> None:
         ),
         USERS,
         ITEMS,
+        WEB_LOG,
     )
     assert log.reward.tolist() == [0.0, 0.0, 1.0]
     assert log.item.tolist() == [0, 1, 0]
@@ -44,9 +46,9 @@ def test_a_click_pays_the_impression_of_its_own_request() -> None:
 
 
 def test_impressions_without_propensity_are_counted_and_left_out() -> None:
-    log = logged_feedback(table(VIEW, ("u2", "b", "view", "r2", 0, None)), USERS, ITEMS)
+    log = logged_feedback(table(VIEW, ("u2", "b", "view", "r2", 0, None)), USERS, ITEMS, WEB_LOG)
     assert (len(log), log.n_unlogged) == (1, 1)
-    none = logged_feedback(table(("u2", "b", "view", "r2", 0, None)), USERS, ITEMS)
+    none = logged_feedback(table(("u2", "b", "view", "r2", 0, None)), USERS, ITEMS, WEB_LOG)
     assert (len(none), none.n_unlogged) == (0, 1)
 
 
@@ -64,9 +66,9 @@ def test_impressions_without_propensity_are_counted_and_left_out() -> None:
 )
 def test_a_bad_row_is_named(row: tuple, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        logged_feedback(table(VIEW, row), USERS, ITEMS)
+        logged_feedback(table(VIEW, row), USERS, ITEMS, WEB_LOG)
 
 
 def test_absent_columns_are_named() -> None:
     with pytest.raises(DataError, match="lack propensity"):
-        logged_feedback(table(VIEW).drop_columns("propensity"), USERS, ITEMS)
+        logged_feedback(table(VIEW).drop_columns("propensity"), USERS, ITEMS, WEB_LOG)

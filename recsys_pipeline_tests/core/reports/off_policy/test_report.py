@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from recsys_pipeline.core.dataset.days import write_periods
+from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator
 from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot, write_snapshot
 from recsys_pipeline.core.errors import DataError
@@ -66,7 +67,7 @@ def report(day: str = LAST, propensities: bool = True) -> OffPolicyReport:
     if not propensities:
         column = events.schema.get_field_index("propensity")
         events = events.set_column(column, "propensity", pa.nulls(len(events), pa.float32()))
-    feedback = logged_feedback(events, snapshot().user_ids, snapshot().item_ids)
+    feedback = logged_feedback(events, snapshot().user_ids, snapshot().item_ids, WEB_LOG)
     actions = items_on_offer(snapshot(), None, pd.Timestamp(day, tz="UTC"), found.shown)
     return study_log(feedback, found, actions, CONFIG, 0, None, shop().examination)
 
@@ -163,7 +164,7 @@ def test_a_source_of_ratings_alone_is_told_what_to_log() -> None:
     for name, column in blank.items():
         events = events.set_column(events.schema.get_field_index(name), name, column)
     ratings = events.filter(pc.field("event") == "rating")
-    feedback = logged_feedback(ratings, snapshot().user_ids, snapshot().item_ids)
+    feedback = logged_feedback(ratings, snapshot().user_ids, snapshot().item_ids, WEB_LOG)
     found = study_log(feedback, history(), np.arange(3, dtype=np.int32), CONFIG, 0)
     assert found.n_unlogged == 0
     assert "has no impressions with" in words(off_policy_section(found))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator
 from recsys_pipeline.core.dataset.sources import KnowsTruth
 from recsys_pipeline.core.errors import DataError, SettingError
@@ -143,7 +144,7 @@ def noon_log(n: int, seed: int) -> LoggedFeedback:
 
 def test_logged_propensities_are_the_true_probabilities_of_the_first_place() -> None:
     users, items = ids()
-    log = logged_feedback(shop().interactions(Window.of_day(DAY)).read_all(), users, items)
+    log = logged_feedback(shop().interactions(Window.of_day(DAY)).read_all(), users, items, WEB_LOG)
     hour = int(NOON.timestamp()) // 3600
     rows = log.take((log.position == 0) & (log.timestamp_us // 3_600_000_000 == hour))
     assert len(rows) > 5
@@ -170,7 +171,7 @@ def test_doubly_robust_covers_the_simulators_truth_at_its_nominal_rate_and_count
 
 def test_a_day_of_the_simulator_against_its_truth_for_four_policies() -> None:
     users, items = ids()
-    log = logged_feedback(shop().interactions(Window.of_day(DAY)).read_all(), users, items)
+    log = logged_feedback(shop().interactions(Window.of_day(DAY)).read_all(), users, items, WEB_LOG)
     on_sale, _, _, scores = noon()
     policies = [*plain_policies(on_sale, np.arange(len(on_sale))), *model_policies("noisy", scores, on_sale, CONFIG)]
     rows = evaluate_policies(log, policies, scores, len(items), CONFIG, 0, click_truth)
@@ -270,7 +271,7 @@ def test_a_log_without_first_places_is_refused() -> None:
 
 def test_whole_requests_are_sampled() -> None:
     users, items = ids()
-    log = logged_feedback(shop().interactions(Window.of_day(DAY)).read_all(), users, items)
+    log = logged_feedback(shop().interactions(Window.of_day(DAY)).read_all(), users, items, WEB_LOG)
     part = sampled_requests(log, 30, 0)
     assert len(np.unique(part.request)) == 30
     assert len(part) == 30 * shop().config.slate_size
