@@ -73,15 +73,15 @@ def popularity_slices(
     """Head, torso and tail: items by train rows, cut by their cumulative share of all train rows.
 
     An item is head where the items above it take less than `head_share` of the rows, so the head is never empty.
-    Equally popular items are ordered by the lower item number, as in lists. All items are tail, with a warning, where
+    Equally popular items are in one slice, whatever their numbers. All items are tail, with a warning, where
     there are no train rows. On the long tail: Celma, "Music Recommendation and Discovery in the Long Tail", 2010.
     """
     if not popularity.sum():
         warnings.warn("no train rows: no item is more popular than another, all are tail", stacklevel=2)
         return {name: np.full(len(popularity), name == "tail") for name in ("head", "torso", "tail")}
-    order = np.argsort(-popularity, kind="stable")
-    above = np.empty(len(popularity))
-    above[order] = (np.cumsum(popularity[order]) - popularity[order]) / popularity.sum()
+    ascending = np.sort(popularity)
+    rows_up_to = np.concatenate([[0], np.cumsum(ascending)])[np.searchsorted(ascending, popularity, side="right")]
+    above = (popularity.sum() - rows_up_to) / popularity.sum()
     head = (above < config.head_share) & (popularity > 0)
     torso = (above < config.torso_share) & (popularity > 0) & ~head
     return {"head": head, "torso": torso, "tail": ~head & ~torso}

@@ -18,6 +18,7 @@ from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.neighbors.hubness import k_occurrence_skewness
 from recsys_pipeline.core.reports.accuracy.ratios import ratio_intervals
 from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES, Estimate
+from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
 from recsys_pipeline.core.topk import top_k
 
 Scorer = Callable[[Int32[np.ndarray, " pairs"]], Float32[np.ndarray, "pairs products"]]
@@ -79,7 +80,7 @@ def pair_figures(
       "Hubs in space", JMLR 2010, values above about 1.4 are strong hubs. It has no interval: drawing a scene twice
       would by itself make hubs
 
-    Equal scores share their places: ties count half in accuracy and AUC, and the middle place in ranks. Pairs whose
+    Under equal scores each figure is its mean over all orders of them; ties count half in accuracy and AUC. Pairs whose
     category has no other product are left out of the category metrics. Raises `ModelError` where a score is not finite.
     """
     if len(rows) != len(negatives):
@@ -197,10 +198,11 @@ def _pair_metrics(
     places = []
     for among in (free, free & same):
         n, ahead = among.sum(1), (above * among).sum(1)
-        place = np.where(n > 0, 1 + ahead, np.nan)
-        places.append(place)
-        columns += [1 - _ratio(ahead, n), 1 / place]
-    columns += [np.where(np.isnan(place), np.nan, place <= k) for place in places for k in ks]
+        higher, tied = ((scores > true) & among).sum(1), ((scores == true) & among).sum(1)
+        place = TiedPlaces(higher.astype(np.int32), tied.astype(np.int32) + np.int32(1))  # its own product too
+        places.append((n > 0, place))
+        columns += [1 - _ratio(ahead, n), np.where(n > 0, place.mean_gain(lambda at: 1 / at, scores.shape[1]), np.nan)]
+    columns += [np.where(defined, place.chance_within(k), np.nan) for defined, place in places for k in ks]
     return np.stack(columns, axis=1)
 
 

@@ -27,11 +27,11 @@ from recsys_pipeline.core.reports.lists.slices import (
 
 def test_head_torso_and_tail_by_hand() -> None:
     slices = popularity_slices(np.array([1, 5, 3, 0, 3]))
-    # 12 rows in the order 5, 3, 3, 1, 0: above them stand 0, 5, 8, 11, 12; the cuts are at 4 and 8.
+    # 12 rows in the order 5, 3, 3, 1, 0: above them stand 0, 5, 5 (equals together), 11, 12; cuts are at 4 and 8.
     assert {name: np.flatnonzero(mask).tolist() for name, mask in slices.items()} == {
         "head": [1],
-        "torso": [2],
-        "tail": [0, 3, 4],
+        "torso": [2, 4],
+        "tail": [0, 3],
     }
 
 

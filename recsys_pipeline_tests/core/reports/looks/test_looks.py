@@ -57,9 +57,12 @@ def plain_figures(scores: np.ndarray, ks: tuple[int, ...]) -> dict[tuple[str, in
         for scope, among in (("", others), ("category_", kin)):
             rank = 1 + sum(above(p) for p in among)
             collected.setdefault((f"{scope}auc", 0), []).append(1 - (rank - 1) / len(among))
-            collected.setdefault((f"{scope}mrr", 0), []).append(1 / rank)
+            first = 1 + sum(scores[row, p] > scores[row, true] for p in among)
+            places = range(first, first + 1 + sum(scores[row, p] == scores[row, true] for p in among))
+            collected.setdefault((f"{scope}mrr", 0), []).append(float(np.mean([1 / place for place in places])))
             for k in ks:
-                collected.setdefault((f"{scope}hit_rate", k), []).append(float(rank <= k))
+                hits = [place <= k for place in places]
+                collected.setdefault((f"{scope}hit_rate", k), []).append(float(np.mean(hits)))
     return {name: float(np.mean(values)) for name, values in collected.items()}
 
 
