@@ -43,6 +43,11 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 the first that a header holds counts: a product before its variant, a user before a session, a moment before a day.
 `items` is a column that holds a list of items in each row."""
 
+EVENT_NAMES = frozenset(
+    ["event", "eventtype", "type", "behavior", "behaviortype", "action", "actiontype", "interactiontype"]
+)
+"""Names of a column that says what happened, such as view or purchase."""
+
 
 def plain(name: str) -> str:
     """The name as it stands in `NAMES`; of a path into JSON its last step."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recsys_pipeline.adapters.column_content import Content
-from recsys_pipeline.adapters.column_names import roles_by_name
+from recsys_pipeline.adapters.column_names import EVENT_NAMES, plain, roles_by_name
 from recsys_pipeline.core.errors import SettingError, SourceError
 
 ROLES = ("user", "item", "value", "timestamp")
@@ -19,6 +19,7 @@ SAYABLE = (*ROLES, "items")
 MAX_UNNAMED = 4
 ENOUGH_ROWS = 20
 """Fewer rows say nothing about how often an id repeats."""
+MANY_ROWS = 200
 FEW_VALUES, MANY_ITEMS = 11, 50
 """A scale from 0 to 10 has 11 values: a column with no more beside one with many is hardly the items."""
 
@@ -102,6 +103,8 @@ def named_roles(header: Sequence[str], contents: Sequence[Content], path: Path) 
     reasons = ["by the names of the columns"]
     if unread:
         reasons.append(f"not read: {', '.join(unread[:8])}{' …' if len(unread) > 8 else ''}")
+    if events := [name for name in unread if plain(name) in EVENT_NAMES]:
+        reasons.append(f"every row counts as interest, whatever its {events[0]}: filter the file where that is wrong")
     return Roles(places, tuple(reasons))
 
 
@@ -168,6 +171,8 @@ def _check_ids(contents: Sequence[Content], path: Path, user: int, item: int, re
     few, many = contents[item - 1], [contents[place - 1].n_distinct for place in rest]
     if few.n_distinct <= FEW_VALUES and any(count > MANY_ITEMS for count in many):
         raise _open(path, contents, f"column {item} would be the item, and holds only {few.n_distinct} different")
+    if few.is_numeric and few.n >= MANY_ROWS and few.n_distinct <= FEW_VALUES and few.largest <= FEW_VALUES:
+        raise _open(path, contents, f"column {item} would be the item, and holds numbers as ratings are")
 
 
 def _rest(contents: Sequence[Content], path: Path, place: int, at: int | None, places: dict[str, int]) -> str:

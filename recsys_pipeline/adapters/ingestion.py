@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from recsys_pipeline.adapters.changed_days import changed_days
 from recsys_pipeline.adapters.late_rows import KEY, LATE_DAYS, is_stale, rows_too_late
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.meaning_of_days import refuse_other_meaning, stored_days
@@ -13,7 +14,7 @@ from recsys_pipeline.adapters.period_files import (
     joined,
     read_periods,
     read_what_can_be,
-    undated_beside,
+    stored_undated,
 )
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
@@ -36,7 +37,8 @@ class Ingested:
     rows_failed: dict[date, int]
     """How many rows those of them have that could be read."""
     too_late: dict[date, int]
-    """Closed days of which the source now has more rows (or, below 0, fewer) than were read, and which stay closed."""
+    """Closed days of which the source now has more rows (below 0: fewer; 0: as many, but others) than were read, and
+    which stay closed."""
 
 
 def ingest(
@@ -79,7 +81,7 @@ def ingest(
         )
     ]
 
-    undated = undated_beside(store, KEY)
+    undated = stored_undated(store, KEY)
 
     def read(window: Window, needed: Window | None = None) -> Taken:
         return read_periods(
@@ -95,7 +97,8 @@ def ingest(
     closed = Window.of_days(first, max(first, min(open_from, again_from)) - timedelta(days=1))
     failed = {start.date(): why for start, why in found.failed.items()}
     rows_failed = {start.date(): rows for start, rows in found.rows_failed.items()}
-    return Ingested(found.artifacts, failed, rows_failed, rows_too_late(store, source, closed))
+    changed = rows_too_late(store, source, closed) | changed_days(store, source, closed)
+    return Ingested(found.artifacts, failed, rows_failed, changed)
 
 
 def _read_with_its_day(read: Callable[..., Taken], window: Window, own: Window) -> Taken:

@@ -1,7 +1,7 @@
 """From a source to committed files of events: one artifact per day or hour of a window, read as one stream."""
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from recsys_pipeline.core.dataset.days import QUARANTINE_FILE, PeriodFile, write
 from recsys_pipeline.core.dataset.event_counts import event_counts
 from recsys_pipeline.core.dataset.events import EventMeaning
 from recsys_pipeline.core.dataset.sources import Source
-from recsys_pipeline.core.dataset.undated import Held, Undated, held_in
+from recsys_pipeline.core.dataset.undated import Holders, Undated, holders_in
 from recsys_pipeline.core.errors import DataError, SourceError
 from recsys_pipeline.core.types import Window
 
@@ -110,13 +110,13 @@ def _built(file: PeriodFile, staged: Path, meaning: EventMeaning) -> Built:
     return Built({**figures, **counts, SOURCE_MARK: file.source_mark}, digest=file.digest)
 
 
-def undated_beside(store: ArtifactStore, key: str) -> Undated:
+def stored_undated(store: ArtifactStore, key: str) -> Undated:
     """Rows without a time that stored periods hold."""
 
-    def held_beside(kept: Collection[str]) -> Held:
-        names = (name for name in store.partitions(key) if name not in kept)
-        others = (store.get(key, name) for name in names if store.is_there(key, name))  # what is gone holds nothing
-        held = [(one.path / QUARANTINE_FILE, one.manifest.metrics.get(WITHOUT_TIME, 0)) for one in others]
-        return held_in((path, count) for path, count in held if count)
+    def holders() -> Holders:
+        names = (name for name in store.partitions(key) if store.is_there(key, name))  # what is gone holds nothing
+        stored = ((name, store.get(key, name)) for name in names)
+        held = ((name, one.path / QUARANTINE_FILE, one.manifest.metrics.get(WITHOUT_TIME, 0)) for name, one in stored)
+        return holders_in(one for one in held if one[2])
 
-    return Undated(held_beside)
+    return Undated(holders)

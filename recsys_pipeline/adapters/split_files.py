@@ -18,8 +18,10 @@ import numpy as np
 from recsys_pipeline.adapters.manifest import file_digest
 from recsys_pipeline.adapters.sources.text_tables import failures_named
 from recsys_pipeline.adapters.split_checks import first_rows, signs, strangers
-from recsys_pipeline.adapters.split_layouts import PLAINLY, Layout, Reading, find_layout
-from recsys_pipeline.adapters.split_rows import as_options, rows_sql
+from recsys_pipeline.adapters.split_layouts import Layout, find_layout
+from recsys_pipeline.adapters.split_reading import PLAINLY, Reading
+from recsys_pipeline.adapters.split_rows import rows_sql
+from recsys_pipeline.adapters.split_samples import as_options
 from recsys_pipeline.core.dataset.numbering import renumbered
 from recsys_pipeline.core.dataset.schema import open_duckdb
 from recsys_pipeline.core.errors import DataError, SettingError, SourceError

@@ -20,13 +20,13 @@ from recsys_pipeline.adapters.column_content import Content, content, epoch_unit
 from recsys_pipeline.adapters.column_names import roles_by_name
 from recsys_pipeline.adapters.column_roles import ENOUGH_ROWS, Roles, guessed_roles, named_roles, said_roles
 from recsys_pipeline.adapters.sources.files_config import TextTable
-from recsys_pipeline.adapters.sources.text_times import format_error, zone_is_known
-from recsys_pipeline.adapters.split_samples import SEPARATORS, Sample, read_sample, split_lines
+from recsys_pipeline.adapters.split_reading import PLAINLY, Reading, check_reading
+from recsys_pipeline.adapters.split_samples import SEPARATORS, Sample, read_sample, split_line, split_rows
 from recsys_pipeline.core.errors import SettingError, SourceError
 
-FORMATS = ("table", "adjacency", "sequences", "sessions")
-"""What `--format` may say; the negatives of NCF are known by their brackets."""
 NCF_PAIR = re.compile(r"\(\s*([^,()]+?)\s*,\s*([^,()]+?)\s*\)(\s|$)")
+NETFLIX_ITEM = re.compile(r"\d+:")
+NETFLIX_ROWS = """awk -F, '/:$/ { item = $1; sub(/:/, "", item); next } { print $1 "," item "," $2 "," $3 }'"""
 MAX_UNNAMED_WORDS = 4
 DESCRIBED = {
     "negatives": "NCF negatives: (user,item) negative …",
@@ -34,25 +34,8 @@ DESCRIBED = {
     "sequences": "user item, in order of time",
     "sessions": "sessions: item item …, in order of time",
 }
+TRIED_LINES = 500
 LIST_SEPARATORS = ("|", ";", ",", " ")
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What people say of a file that its content does not tell; None and empty are told from the content."""
-
-    format: str | None = None
-    columns: tuple[str, ...] | None = None
-    separator: str | None = None
-    encoding: str = "utf-8"
-    quote: bool | None = None
-    header: bool | None = None
-    time_format: str = ""
-    time_zone: str = "UTC"
-
-
-PLAINLY = Reading()
-"""Everything is told from the content."""
 
 
 @dataclass(frozen=True)
@@ -115,30 +98,13 @@ def find_layout(path: Path, reading: Reading = PLAINLY) -> Layout:
         SourceError: the file is missing, empty or of no known layout, or can be read in more than one way.
         SettingError: something that was said is unknown or does not suit the file.
     """
-    _check(reading)
+    check_reading(reading)
     sample = read_sample(path, reading.encoding)
     if sample.kind != "text":
         return _named_layout(path, sample, reading)
     if reading.format is None and reading.columns is None and all(NCF_PAIR.match(line) for line in sample.lines):
         return Layout("negatives", separator="\t" if "\t" in sample.lines[0] else " ", encoding=reading.encoding)
     return _text_layout(path, sample.lines, reading)
-
-
-def _check(reading: Reading) -> None:
-    if reading.format is not None and reading.format not in FORMATS:
-        raise SettingError(f"format {reading.format!r} is unknown: use {', '.join(FORMATS)}, or leave it out")
-    if reading.separator is not None and not reading.separator:
-        raise SettingError("--separator is empty: say tab, comma, semicolon, bar, space or the text itself")
-    if reading.quote and reading.separator is not None and len(reading.separator) > 1:
-        raise SettingError(f"--quote needs a separator of one character, and --separator is {reading.separator!r}")
-    if reading.time_format and (wrong := format_error(reading.time_format)):
-        raise SettingError(f"--time-format {reading.time_format!r} cannot be used: {wrong}")
-    if not zone_is_known(reading.time_zone):
-        raise SettingError(f"--time-zone {reading.time_zone!r} is no IANA time zone, such as Europe/Berlin")
-    try:
-        "".encode(reading.encoding)
-    except (LookupError, ValueError) as error:
-        raise SettingError(f"--encoding {reading.encoding!r} is none of text, such as utf-8 or latin-1") from error
 
 
 def _named_layout(path: Path, sample: Sample, reading: Reading) -> Layout:
@@ -154,9 +120,14 @@ def _named_layout(path: Path, sample: Sample, reading: Reading) -> Layout:
 
 
 def _text_layout(path: Path, lines: tuple[str, ...], reading: Reading) -> Layout:
+    if reading.format is None and (heads := [line for line in lines if NETFLIX_ITEM.fullmatch(line)]):
+        raise SourceError(
+            f"{path}: lines such as {heads[0]!r} name the item of the lines after them, as Netflix's do: "
+            f"make rows of that, such as by {NETFLIX_ROWS}"
+        )
     separator = _separator(path, lines) if reading.separator is None else reading.separator
-    quoted = len(separator) == 1 and separator != " " if reading.quote is None else reading.quote
-    cells = split_lines(lines, separator, quoted)
+    quoted = _may_be_quoted(separator) if reading.quote is None else reading.quote
+    cells = split_rows(path, reading.encoding, lines, separator, quoted)
     found = reading.format or ("table" if reading.columns else _format(path, separator, cells))
     if found != "table":
         return Layout(found, separator, encoding=reading.encoding)
@@ -201,13 +172,24 @@ def _table(
 
 
 def _separator(path: Path, lines: Sequence[str]) -> str:
-    for separator in SEPARATORS:
-        if sum(separator in line.strip() for line in lines) > len(lines) / 2:
-            return separator
-    known = ", ".join(SEPARATORS.values())
-    raise SourceError(
-        f"{path}: most lines hold one field ({lines[0][:60]!r}): separate fields by one of {known}, or say --separator"
-    )
+    """What stands in most lines, and of several what gives the most lines one number of fields."""
+    found = [one for one in SEPARATORS if sum(one in line.strip() for line in lines) > len(lines) / 2]
+    if not found:
+        known = ", ".join(SEPARATORS.values())
+        raise SourceError(
+            f"{path}: most lines hold one field ({lines[0][:60]!r}): separate fields by one of {known}, or say "
+            "--separator"
+        )
+    return max(found, key=lambda one: _n_usual(lines[:TRIED_LINES], one))
+
+
+def _n_usual(lines: Sequence[str], separator: str) -> int:
+    widths = Counter(len(split_line(line, separator, _may_be_quoted(separator))) for line in lines)
+    return widths.most_common(1)[0][1]
+
+
+def _may_be_quoted(separator: str) -> bool:
+    return len(separator) == 1 and separator != " "
 
 
 def _format(path: Path, separator: str, cells: Sequence[Sequence[str]]) -> str:

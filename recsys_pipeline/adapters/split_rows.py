@@ -11,25 +11,11 @@ from recsys_pipeline.adapters.sources.text_times import TimeText, tomorrow
 from recsys_pipeline.adapters.split_layouts import Layout
 
 Connection = duckdb.DuckDBPyConnection
-OPTIONS = {
-    "set encoding": "say --encoding, such as latin-1",
-    "set quote = false": "say --no-quote",
-    "leave quote = false out": "leave --no-quote out",
-    " (first_year, last_year)": "",
-}
-"""What the reader of sources advises in the words of a TOML, in those of the command line."""
 
 
 def rows_sql(connection: Connection, path: Path, layout: Layout) -> str:
     """`source_row, user_id, item_id, value, at_us, defect`; negatives of NCF also have `positive`."""
     return _without_empty_ids(_MAKERS[layout.format](connection, path, layout))
-
-
-def as_options(defect: str) -> str:
-    """The reason with the options of the command line for the keys of a TOML."""
-    for key, option in OPTIONS.items():
-        defect = defect.replace(key, option)
-    return defect
 
 
 def _without_empty_ids(rows: str) -> str:

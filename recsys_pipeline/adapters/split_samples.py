@@ -1,11 +1,7 @@
 """The first rows of a file as names and cells, whatever kind of file it is: what its layout is told from."""
 
-import csv
-import gzip
-import io
 import json
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,11 +10,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys_pipeline.adapters.sources.records import RecordFile, fields_of
 from recsys_pipeline.core.errors import SourceError
 
 SAMPLE_ROWS = 10_000
 """A file in the order of its users shows one or two of them in its first hundred rows."""
 SEPARATORS = {"::": "::", "\t": "tab", ",": "comma", ";": "semicolon", "|": "bar", " ": "space"}
+OPTIONS = {
+    "set encoding": "say --encoding, such as latin-1",
+    "set quote = false": "say --no-quote",
+    "leave quote = false out": "leave --no-quote out",
+    " (first_year, last_year)": "",
+}
+"""What the reader of sources advises in the words of a TOML, in those of the command line."""
 EMPTY = {None: "", True: "true", False: "false"}
 
 
@@ -43,44 +47,48 @@ def read_sample(path: Path, encoding: str) -> Sample:
         return _parquet_sample(path)
     if start[:2] == b"\x1f\x8b" and path.suffix != ".gz":
         raise SourceError(f"{path} is packed by gzip, and its name does not say so: let it end in .gz")
-    lines = tuple(islice(_lines(path, encoding), SAMPLE_ROWS))
-    if not lines:
-        raise SourceError(f"{path} is empty: there is nothing to read")
     if start[:2] in (b"\xff\xfe", b"\xfe\xff") and encoding != "utf-16":
         raise SourceError(f"{path} begins as UTF-16 does: say --encoding utf-16")
-    if "\0" in lines[0]:
-        raise SourceError(
-            f"{path} is no text (its first line holds a zero byte): give text, .gz of text, or Parquet; for UTF-16 say "
-            "--encoding utf-16"
-        )
-    first = lines[0].lstrip()
-    return _json_sample(path, lines) if first.startswith(("{", "[")) else Sample("text", lines)
+    lines = _lines(path, encoding)
+    is_json = lines[0].lstrip().startswith(("{", "["))
+    return _json_sample(path, lines) if is_json else Sample("text", lines)
 
 
-def _lines(path: Path, encoding: str) -> Iterator[str]:
-    """Lines that are not blank, without their ends."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding=encoding, newline="\n", errors="replace") as lines:
-            for number, line in enumerate(lines):
-                text = (line if number else line.removeprefix("\ufeff")).rstrip("\r\n")
-                if text.strip():
-                    yield text
-    except (OSError, EOFError, UnicodeError, zlib.error) as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
+def _lines(path: Path, encoding: str) -> tuple[str, ...]:
+    """Lines that are not blank; those that cannot be decoded are named when the whole file is read."""
+    rows = list(islice(RecordFile(path, encoding).rows(), SAMPLE_ROWS))
+    lines = tuple(line for _, line, _ in rows if line is not None and line.strip())
+    if lines:
+        return lines
+    defects = [(row, defect) for row, _, defect in rows if defect is not None]
+    if not defects:
+        raise SourceError(f"{path} is empty: there is nothing to read")
+    row, defect = defects[0]
+    raise SourceError(
+        f"{path} is no text that can be read (line {row}: {as_options(defect)}): give text, .gz of text, or Parquet"
+    )
 
 
-def split_lines(lines: tuple[str, ...], separator: str, quoted: bool) -> list[list[str]]:
-    """The fields of each record; in quotes a separator, and a line's end, are part of a field."""
-    if separator == " ":
-        return [line.split() for line in lines]
+def as_options(defect: str) -> str:
+    """The reason with the options of the command line for the keys of a TOML."""
+    for key, option in OPTIONS.items():
+        defect = defect.replace(key, option)
+    return defect
+
+
+def split_rows(path: Path, encoding: str, lines: Sequence[str], separator: str, quoted: bool) -> list[list[str]]:
+    """The fields of each of the first records; in quotes a separator, and a line's end, are part of a field."""
     if not quoted:
-        return [[cell.strip() for cell in line.split(separator)] for line in lines]
-    try:
-        records = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=separator))
-    except csv.Error:  # such as a field of more than 128 kB: the reader of the whole file names the line
-        return split_lines(lines, separator, quoted=False)
-    return [[cell.strip() for cell in record] for record in records if record]
+        return [split_line(line, separator, quoted=False) for line in lines]
+    rows = islice(RecordFile(path, encoding, separator).rows(), SAMPLE_ROWS)
+    return [split_line(line, separator, quoted=True) for _, line, _ in rows if line is not None and line.strip()]
+
+
+def split_line(line: str, separator: str, quoted: bool) -> list[str]:
+    """The fields of one record, without blanks around them."""
+    if separator == " ":
+        return line.split()
+    return [cell.strip() for cell in (fields_of(line, separator) if quoted else line.split(separator))]
 
 
 def _parquet_sample(path: Path) -> Sample:

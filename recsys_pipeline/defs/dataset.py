@@ -191,9 +191,8 @@ def _what_is_amiss(found: Ingested) -> dict[str, Any]:
     for day, reason in failed.items():
         steps.warning("  %s is left out, since it cannot be read: %s", day, reason)
     for day, rows in too_late.items():
-        steps.warning(
-            "  %s is closed, and the source now has %+d rows: materialize that day to take them in", day, rows
-        )
+        said = f"{rows:+d} rows" if rows else "other rows, as many"
+        steps.warning("  %s is closed, and the source now has %s: `recsys reingest %s..%s`", day, said, day, day)
     shown = {"days left out": failed, "rows too late, by day": too_late}
     return {name: dg.MetadataValue.json(value) for name, value in shown.items() if value}
 

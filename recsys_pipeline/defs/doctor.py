@@ -27,6 +27,7 @@ from recsys_pipeline.core.errors import RecsysError, SettingError
 from recsys_pipeline.defs.doctor_events import check_days, check_events
 from recsys_pipeline.defs.findings import Finding
 from recsys_pipeline.defs.instance import open_instance, use_this_folder
+from recsys_pipeline.defs.source_findings import check_history, check_rows
 from recsys_pipeline.settings import Settings, settings
 
 LOW_DISK_BYTES, NO_DISK_BYTES = 5 * 2**30, 500 * 2**20
@@ -207,6 +208,8 @@ def check_source(deployment: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding("source", "ok", what)
+        if isinstance(source, ChecksTables):
+            yield from check_rows(source)
 
 
 def check_dagster(_: Settings) -> Iterator[Finding]:
@@ -261,6 +264,7 @@ CHECKS: dict[Callable[[Settings], Iterator[Finding]], set[str]] = {
     check_source: {"home", "source", "source_config", "size", "start_date"},
     check_events: {"home", "source", "source_config", "size", "start_date"},
     check_days: {"home", "store", "source", "source_config", "size", "start_date"},
+    check_history: {"home", "source", "source_config", "size", "start_date"},
     check_dagster: set(),
     check_wandb: set(),
 }

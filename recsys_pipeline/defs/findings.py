@@ -1,4 +1,4 @@
-"""What `recsys doctor` finds."""
+"""What `recsys doctor` says of one thing."""
 
 from dataclasses import dataclass
 from typing import Literal

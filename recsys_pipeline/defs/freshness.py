@@ -15,8 +15,8 @@ from recsys_pipeline.adapters.overlays import newest_overlay
 from recsys_pipeline.adapters.releases import champion
 from recsys_pipeline.adapters.store import ArtifactStore
 from recsys_pipeline.core.types import Window
-from recsys_pipeline.defs.partitions import DAILY
-from recsys_pipeline.defs.resources import StoreResource
+from recsys_pipeline.defs.archives import newest_moment
+from recsys_pipeline.defs.resources import SourceResource, StoreResource
 
 CHAMPION = "serving/champion"
 CHECK_EVERY_S = 300
@@ -34,7 +34,6 @@ class Freshness:
     """The champion's day, or the overlay's hour."""
     knows_until: datetime
     age: timedelta
-    """At the end of an archive nothing is old any more: it counts from there."""
     late: tuple[timedelta, timedelta]
 
     @property
@@ -61,7 +60,7 @@ class Freshness:
 
 
 def champion_freshness(store: ArtifactStore, now: datetime) -> Freshness | None:
-    """Of the release that is served; None where none is."""
+    """Of the release that is served; None where none is. `now` is the last moment of which anything can be known."""
     served = champion(store)
     return None if served is None else _of(served.manifest.recipe.partition, now, DAYS_LATE)
 
@@ -76,20 +75,19 @@ def overlay_freshness(store: ArtifactStore, now: datetime) -> Freshness | None:
 
 def _of(partition: str, now: datetime, late: tuple[timedelta, timedelta]) -> Freshness:
     end = Window.of_partition(partition).end
-    newest = now if DAILY.end is None else min(now, DAILY.end)
-    return Freshness(partition, end, max(newest - end, timedelta(0)), late)
+    return Freshness(partition, end, max(now - end, timedelta(0)), late)
 
 
 @dg.asset_check(asset=CHAMPION.split("/"), name="is_fresh")
-def champion_is_fresh(store: StoreResource) -> dg.AssetCheckResult:
+def champion_is_fresh(store: StoreResource, source: SourceResource) -> dg.AssetCheckResult:
     """The release that is served is of the last day that could have one."""
-    return _checked(champion_freshness(store.open(), datetime.now(UTC)))
+    return _checked(champion_freshness(store.open(), newest_moment(source.open, datetime.now(UTC))))
 
 
 @dg.asset_check(asset=OVERLAY.split("/"), name="is_fresh")
-def overlay_is_fresh(store: StoreResource) -> dg.AssetCheckResult:
+def overlay_is_fresh(store: StoreResource, source: SourceResource) -> dg.AssetCheckResult:
     """What is served knows the last hour that it could know."""
-    return _checked(overlay_freshness(store.open(), datetime.now(UTC)))
+    return _checked(overlay_freshness(store.open(), newest_moment(source.open, datetime.now(UTC))))
 
 
 def _checked(found: Freshness | None) -> dg.AssetCheckResult:
@@ -108,9 +106,11 @@ CHECKS = [champion_is_fresh, overlay_is_fresh]
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Lets the checks is_fresh of the champion and of its overlay fail as time passes.",
 )
-def freshness(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult | dg.SkipReason:
+def freshness(
+    context: dg.SensorEvaluationContext, store: StoreResource, source: SourceResource
+) -> dg.SensorResult | dg.SkipReason:
     """On from the start; its cursor is the last verdicts, and only what changes is written down."""
-    opened, now = store.open(), datetime.now(UTC)
+    opened, now = store.open(), newest_moment(source.open, datetime.now(UTC))
     found = {CHAMPION: champion_freshness(opened, now), OVERLAY: overlay_freshness(opened, now)}
     verdicts = {key: [one.partition, one.is_fresh, one.severity.value] for key, one in found.items() if one is not None}
     before = json.loads(context.cursor or "{}")

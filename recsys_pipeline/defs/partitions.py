@@ -6,19 +6,16 @@ import dagster as dg
 
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.types import Window
+from recsys_pipeline.defs.archives import archive_end
 from recsys_pipeline.defs.resources import configured_source
 from recsys_pipeline.settings import settings
-
-ARCHIVE_AFTER = timedelta(days=60)
-"""A source without a row for so long is an archive: its partitions end with it, until the code location is reloaded.
-Another is taken to go on: new days are partitions as they pass, however long the process lives."""
 
 
 def daily_partitions(days: DayRange, today: date) -> dg.DailyPartitionsDefinition:
     """A partition for each day from the source's first; an archive's end with its last."""
-    is_archive = days.last is not None and today - days.last > ARCHIVE_AFTER
-    end = (days.last + timedelta(days=1)).isoformat() if days.last and is_archive else None
-    return dg.DailyPartitionsDefinition(start_date=days.first.isoformat(), end_date=end, timezone="UTC")
+    end = archive_end(days, today)
+    last = None if end is None else end.isoformat()
+    return dg.DailyPartitionsDefinition(start_date=days.first.isoformat(), end_date=last, timezone="UTC")
 
 
 def hourly_partitions(days: DayRange, today: date, newest_days: int) -> dg.HourlyPartitionsDefinition:

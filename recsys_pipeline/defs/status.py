@@ -19,6 +19,7 @@ from recsys_pipeline.adapters.releases import champion
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.errors import RecsysError
 from recsys_pipeline.core.types import Window
+from recsys_pipeline.defs.archives import newest_moment
 from recsys_pipeline.defs.freshness import Freshness, champion_freshness, overlay_freshness, spoken
 from recsys_pipeline.defs.mirroring import open_mirror
 from recsys_pipeline.defs.resources import SourceResource, StoreResource, stores
@@ -36,13 +37,14 @@ def print_status(console: Console, now: datetime | None = None) -> int:
     """
     at = now or datetime.now(UTC)
     recorded, store = cache(Recorded.read), cache(StoreResource().open)
+    newest = cache(lambda: newest_moment(SourceResource().open, at))
     rows: dict[str, Callable[[], str]] = {
         "Source": _source,
         "History": lambda: _history(store()),
-        "Champion": lambda: _champion(champion(store()), at) + _late(champion_freshness(store(), at)),
-        "Overlay": lambda: _overlay(store(), at) + _late(overlay_freshness(store(), at)),
+        "Champion": lambda: _champion(champion(store()), at) + _late(champion_freshness(store(), newest())),
+        "Overlay": lambda: _overlay(store(), at) + _late(overlay_freshness(store(), newest())),
         "Runs": lambda: "\n".join(_run(one, at) for one in _newest_of_each_job(recorded().runs)) or NO_RUNS,
-        "Alerts": lambda: _alerts(recorded().failures, at),
+        "Alerts": lambda: _alerts(recorded().failures, at, _unread(store())),
         "Schedules": lambda: _schedules(recorded().switched_on),
         "W&B": _waiting,
         "Disk": lambda: _disk(settings(), store()),
@@ -86,9 +88,10 @@ def _history(store: ArtifactStore) -> str:
     return f"whole: {len(days)} days, {days[0]} to {days[-1]}" if days else "no day taken in yet"
 
 
-def _unread(store: ArtifactStore) -> bool:
+def _unread(store: ArtifactStore) -> int:
+    """Days that the source has and that could not be read."""
     found = _missing(store)
-    return found is not None and bool(found.unread)
+    return len(found.unread) if found else 0
 
 
 def _missing(store: ArtifactStore) -> MissingHistory | None:
@@ -141,9 +144,10 @@ def _when(run: JobRun, now: datetime) -> str:
     return f"  {spoken(now - run.ended_at)} ago" if run.ended_at else ""
 
 
-def _alerts(failures: Sequence[JobRun], now: datetime) -> str:
+def _alerts(failures: Sequence[JobRun], now: datetime, unread: int = 0) -> str:
     more = len(failures) - ALERTS_SHOWN
-    lines = [_run(run, now) for run in failures[:ALERTS_SHOWN]] + ([f"and {more} older ones"] if more > 0 else [])
+    lines = [f"{unread} days of the history cannot be read: see History"] if unread else []
+    lines += [_run(run, now) for run in failures[:ALERTS_SHOWN]] + ([f"and {more} older ones"] if more > 0 else [])
     return "\n".join(lines) or "none open"
 
 

@@ -86,7 +86,11 @@ def evaluate(request: Request, files: GivenSplit | CutFile, console: Console) ->
             differences = best_against_others(results, request.seed, PRIMARY, first)
         spread = _spread(task, results, request, console)
     judged.sort(key=lambda row: -row.result.mean(PRIMARY, first))
-    notes = tuple(dict.fromkeys([*_check_hits(judged, task), *task.notes, *_notes(results), *_said(caught)]))
+    notes = tuple(
+        dict.fromkeys(
+            [*_check_hits(judged, task), *task.notes, *_dislikes(task, request), *_notes(results), *_said(caught)]
+        )
+    )
     return Evaluation(request, task, tuple(judged), tuple(differences), notes, spread, time.perf_counter() - started)
 
 
@@ -194,6 +198,16 @@ def _check_hits(judged: Sequence[Judged], task: Task) -> list[str]:
             f"read: {rows}"
         )
     return [f"{why}: check how the files were read (first rows: {rows}), and --columns"]
+
+
+def _dislikes(task: Task, request: Request) -> list[str]:
+    """A row below zero says that somebody did not like it, and counts as a hit where no least value is asked for."""
+    n_below = int((task.split.test.value < 0).sum())
+    if request.relevant_min_value is not None or not n_below:
+        return []
+    return [
+        f"{n_below:,} test rows have values below 0 and count as hits: --relevant-min-value says from where they do"
+    ]
 
 
 def _notes(results: list[RankingResult]) -> list[str]:

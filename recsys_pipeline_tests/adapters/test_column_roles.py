@@ -79,6 +79,11 @@ def test_an_open_header_is_refused_with_the_option_that_settles_it(header: str, 
         named_roles(header.split(","), [], FILE)
 
 
+def test_rows_of_every_event_count_and_that_is_said() -> None:
+    reasons = named_roles(["timestamp", "visitorid", "event", "itemid"], [], FILE).reasons
+    assert any("every row counts as interest, whatever its event" in reason for reason in reasons)
+
+
 def test_a_column_called_item_that_holds_times_is_refused() -> None:
     columns = [["1", "2"], ["2026-01-01T00:00Z", "2026-01-02T00:00Z"]]
     with pytest.raises(SourceError, match="'item' would be the item, and 2 of 2 are ISO 8601 times"):
@@ -130,14 +135,15 @@ def test_a_guess_says_why() -> None:
         ((USERS, ITEMS, ["purchase"] * 60), "column 3 would be the value, and holds no numbers"),
         ((USERS, [f"{row / 2}" for row in range(60)], STARS), "column 2 would be the item, and its numbers have frac"),
         ((USERS, ZEROS, STARS), "column 2 would be the item, and is '0' in every row"),
+        ((USERS, STARS, DAYS), "column 2 would be the item, and holds numbers as ratings are"),
         ((USERS, STARS, ORDER), "column 2 would be the item, and holds only 5 different"),
     ],
 )
 def test_what_the_content_does_not_bear_out_is_refused(columns: Sequence[Sequence[str]], reason: str) -> None:
     with pytest.raises(SourceError, match=reason) as caught:
-        guessed(*columns)
+        guessed(*([*cells] * 4 for cells in columns))
     assert "say --columns" in str(caught.value)
-    assert "1: 12 different texts such as 'u0' in 60" in str(caught.value), "every column is shown"
+    assert "1: 12 different texts such as 'u0' in 240" in str(caught.value), "every column is shown"
 
 
 def test_one_broken_cell_does_not_change_what_a_column_is() -> None:

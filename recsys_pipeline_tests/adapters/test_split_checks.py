@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recsys_pipeline.adapters.split_files import read_interactions, read_split
-from recsys_pipeline.adapters.split_layouts import Reading
+from recsys_pipeline.adapters.split_reading import Reading
 from recsys_pipeline.core.errors import SourceError
 
 

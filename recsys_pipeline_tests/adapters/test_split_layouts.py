@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_pipeline.adapters.split_layouts import Reading, find_layout
+from recsys_pipeline.adapters.split_layouts import find_layout
+from recsys_pipeline.adapters.split_reading import Reading
 from recsys_pipeline.core.errors import SettingError, SourceError
 
 PAIR = "user = 1, item = 2"
@@ -86,6 +87,7 @@ def test_what_is_said_wins(tmp_path: Path) -> None:
             "times such as '01-12-10 08:26' are not ISO 8601: say --time-format, such as '%d-%m-%y %H:%M'",
         ),
         ("5 6\n7 7 8\n5 9 1 2\n" * 8, "22 begin as another does.*--format sessions"),
+        ("1:\n1488844,3,2005-09-06\n822109,5,2005-05-13\n", "lines such as '1:' name the item of the lines after them"),
         ("\0\1,\2\n", "is no text"),
     ],
 )

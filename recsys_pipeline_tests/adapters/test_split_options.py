@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys_pipeline.adapters.split_files import OneFile, read_interactions
-from recsys_pipeline.adapters.split_layouts import Reading
+from recsys_pipeline.adapters.split_reading import Reading
 from recsys_pipeline.core.errors import SettingError, SourceError
 
 ROWS = [(f"u{at % 7}", f"Game {at % 11}", 1 + at % 5, 1_700_000_000 + 977 * at) for at in range(77)]
@@ -59,6 +59,9 @@ SAME = {
                                                                        "timestamp=time")}),
     "CRLF and quotes": (".csv", lines_of(lambda *row: ",".join(f'"{cell}"' for cell in row), "\r\n"), {}),
     "another separator": (".csv", lines_of(lambda *row: "^".join(map(str, row))), {"separator": "^"}),
+    "semicolons and commas": (".csv", "user;note;item;rating;ts\n" + lines_of(
+        lambda u, i, v, t: f"{u};{', '.join('ab'[: v % 3])};{i};{v};{t}"), {}),
+    "lines that end as on an old Mac": (".csv", lines_of(lambda *row: ",".join(map(str, row)), "\r"), {}),
     "a separator of two characters": (".csv", lines_of(lambda *row: "~~".join(map(str, row))), {"separator": "~~"}),
     "a header that is said": (".csv", "a,b,c,d\n" + lines_of(lambda *row: ",".join(map(str, row))),
                               {"header": True, "columns": ("user=a", "item=b", "value=c", "timestamp=d")}),
@@ -131,8 +134,10 @@ def test_quotes_are_read_wherever_they_first_appear(tmp_path: Path) -> None:
 
 
 def test_quotes_that_are_plain_characters(tmp_path: Path) -> None:
-    path = written(tmp_path / "names.tsv", 'user\titem\nann\t"Weird\nben\tAl"\n')
+    path = written(tmp_path / "names.tsv", 'user\titem\nann\t"Weird\nben\tAl\n')
     assert read(path, quote=False).ratings.n_items == 2
+    with pytest.raises(SourceError, match=r"line 2: a double quote is opened.*say --no-quote"):
+        read(path)
 
 
 def test_a_line_break_inside_quotes_is_part_of_a_field(tmp_path: Path) -> None:

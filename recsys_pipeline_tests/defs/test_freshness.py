@@ -1,7 +1,9 @@
 """What is served is late by the day and hour that it knows, however often something was run since."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -10,11 +12,14 @@ import pytest
 from recsys_pipeline.adapters.overlays import KEY as OVERLAY
 from recsys_pipeline.adapters.releases import promote_if_newer
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.core.dataset.sources import DayRange
+from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import HOUR_KEY
 from recsys_pipeline.definitions import defs
 from recsys_pipeline.defs import freshness as module
+from recsys_pipeline.defs.archives import newest_moment
 from recsys_pipeline.defs.freshness import CHAMPION, champion_freshness, champion_is_fresh, freshness, overlay_freshness
-from recsys_pipeline.defs.resources import StoreResource
+from recsys_pipeline.defs.resources import SourceResource, StoreResource
 from recsys_pipeline.defs.status import _late
 from recsys_pipeline_tests.adapters.release_artifacts import promotable, recipe
 
@@ -92,13 +97,24 @@ def test_a_champion_without_an_overlay_knows_what_the_champion_knows(store: Arti
     assert (found.partition, found.is_fresh) == (DAYS[1], False)
 
 
-def test_the_end_of_an_archive_is_as_new_as_it_gets(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("last", "fresh"), [("2026-01-06", True), ("2026-01-08", False), (None, False)])
+def test_the_end_of_an_archive_is_as_new_as_it_gets(store: ArtifactStore, last: str | None, fresh: bool) -> None:
     served(store)
-    for end, fresh in (("2026-01-07", True), ("2026-01-09", False)):
-        monkeypatch.setattr(module, "DAILY", dg.DailyPartitionsDefinition("2026-01-01", end_date=end, timezone="UTC"))
-        found = champion_freshness(store, END + timedelta(days=900))
-        assert found is not None
-        assert found.is_fresh is fresh
+    days = DayRange(date(2026, 1, 1), None if last is None else date.fromisoformat(last))
+    found = champion_freshness(store, newest_moment(opener(lambda: days), END + timedelta(days=900)))
+    assert found is not None
+    assert found.is_fresh is fresh
+
+
+def test_a_source_that_is_away_makes_nothing_fresh() -> None:
+    def away() -> DayRange:
+        raise SourceError("the database does not answer")
+
+    assert newest_moment(opener(away), END) == END
+
+
+def opener(days: Callable[[], DayRange]) -> Any:
+    return lambda: SimpleNamespace(days=days)
 
 
 def test_the_sensor_writes_a_verdict_down_where_it_changes(
@@ -113,10 +129,11 @@ def test_the_sensor_writes_a_verdict_down_where_it_changes(
 
     monkeypatch.setattr(StoreResource, "open", lambda _: store)
     monkeypatch.setattr(module, "datetime", Clock)
+    resources: Any = {"store": StoreResource(), "source": SourceResource()}
     with dg.DagsterInstance.ephemeral() as instance:
 
         def tick(cursor: str | None) -> Any:
-            return freshness(dg.build_sensor_context(instance, cursor, resources={"store": StoreResource()}))
+            return freshness(dg.build_sensor_context(instance, cursor, resources=resources))
 
         assert isinstance(tick(None), dg.SkipReason)
         served(store)
@@ -132,7 +149,7 @@ def test_the_sensor_writes_a_verdict_down_where_it_changes(
         key = dg.AssetCheckKey(dg.AssetKey.from_user_string(CHAMPION), "is_fresh")
         shown = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
         assert shown.status.value == "FAILED", "what the UI shows"
-    judged: Any = champion_is_fresh(StoreResource())
+    judged: Any = champion_is_fresh(**resources)
     assert not judged.passed
 
 

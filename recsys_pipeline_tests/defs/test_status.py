@@ -74,3 +74,9 @@ def test_a_run_that_is_under_way_has_no_end() -> None:
 
 def test_ages_are_spoken_as_the_examples_say() -> None:
     assert doctest.testmod(status).failed == 0
+
+
+def test_days_that_cannot_be_read_are_an_open_alert() -> None:
+    assert _alerts([], datetime(2026, 1, 7, tzinfo=UTC), unread=3) == (
+        "3 days of the history cannot be read: see History"
+    )

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recsys_pipeline.cli import main
@@ -169,6 +171,41 @@ def test_no_hit_at_all_is_an_error_of_a_guess_and_else_a_note(
     assert "say it with --columns" in shown
     found, _ = evaluated([*options, "--columns", "user,item"], tmp_path, capsys)
     assert any(sentence in note for note in found["notes"])
+
+
+def test_dislikes_that_count_as_hits_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "jokes.tsv"
+    data.write_text("".join(f"u{at % 12}\t{at // 12}\t{at % 21 - 10}\n" for at in range(144)))
+    options = ["evaluate", "--data", str(data), "--protocol", "strong_generalisation", "--models", "popularity"]
+    found, _ = evaluated(options, tmp_path, capsys)
+    assert any("have values below 0 and count as hits" in note for note in found["notes"])
+    found, _ = evaluated([*options, "--relevant-min-value", "1"], tmp_path, capsys)
+    assert not any("below 0" in note for note in found["notes"])
+
+
+def test_a_folder_called_like_a_column_is_no_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "user=9"
+    folder.mkdir()
+    rows = [(f"u{at % 12}", f"i{at // 12}") for at in range(144)]
+    pq.write_table(
+        pa.table({"user": [user for user, _ in rows], "item": [item for _, item in rows]}), folder / "r.parquet"
+    )
+    options = ["--protocol", "strong_generalisation", "--models", "popularity"]
+    found, _ = evaluated(["evaluate", "--data", str(folder / "r.parquet"), *options], tmp_path, capsys)
+    assert (found["data"]["users"], found["data"]["items"]) == (12, 12)
+
+
+def test_options_of_reading_reach_the_file_and_the_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "shop.txt"
+    rows = "".join(f"é{at % 9}^{at % 13}^{1 + at % 28:02}.12.2010 08:26\n" for at in range(144))
+    data.write_text("who^what^when\n" + rows, encoding="latin-1")
+    reading = ["--separator", "^", "--encoding", "latin-1", "--header", "--no-quote", "--time-zone", "Europe/Berlin",
+               "--time-format", "%d.%m.%Y %H:%M", "--columns", "user=who,item=what,timestamp=when"]  # fmt: skip
+    options = ["evaluate", "--data", str(data), "--protocol", "leave_last_out", "--models", "popularity"]
+    found, shown = evaluated([*options, *reading], tmp_path, capsys)
+    assert (found["data"]["users"], found["data"]["items"]) == (9, 13)
+    assert found["settings"]["time_zone"] == "Europe/Berlin"
+    assert "user é0, item 0, timestamp 2010-12-01 07:26:00 UTC" in shown
 
 
 def test_what_a_file_holds_cannot_command_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,6 +81,16 @@ class EventFiles:
         """The files that hold the window's events; none for days whose file is not there."""
         return [share.path for share in self._shares(window)]
 
+    def files_by_day(self, window: Window) -> dict[date, list[Path]]:
+        """The files that hold each day's events; days whose file is not there are left out."""
+        shares, found = self._shares(window), {}
+        for day in window.days():
+            own = Window.of_day(day)
+            paths = [share.path for share in shares if share.start < own.end and own.start < share.end]
+            if paths:
+                found[day] = paths
+        return found
+
     def check(self) -> None:
         """Raise `SourceError` where the newest file cannot be read to its end, lacks a column or has no time."""
         if self.config.layout == "file":

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -102,6 +102,10 @@ class FilesSource:
         if self.config.looks is not None:
             self.looks(now)
 
+    def far_days(self) -> str:
+        """Lone far days of events, in words."""
+        return self._events.body().told() if self._events.config.layout == "file" else ""
+
     def fingerprint(self, window: Window, table: str = "interactions") -> str:
         """Digest of the config and of name, size and modification time of the files that the table is read from.
 
@@ -111,8 +115,23 @@ class FilesSource:
             paths = self._events.files(window)
         else:
             paths = self._item_files() if table == "items" else self._look_files()
-        stats = [(str(path.relative_to(self.config.root)), path.stat()) for path in paths]
-        files = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
+        return self._told([self._seen(path) for path in paths])
+
+    def fingerprints(self, window: Window) -> dict[date, str]:
+        """The fingerprint of each day of events, with one look at each file."""
+        by_day = self._events.files_by_day(window)
+        seen = {path: self._seen(path) for path in {path for paths in by_day.values() for path in paths}}
+        told: dict[tuple[Path, ...], str] = {}
+        for paths in map(tuple, by_day.values()):  # days of one file that grows say the same
+            if paths not in told:
+                told[paths] = self._told([seen[path] for path in paths])
+        return {day: told[tuple(paths)] for day, paths in by_day.items()}
+
+    def _seen(self, path: Path) -> list[str | int]:
+        stat = path.stat()
+        return [str(path.relative_to(self.config.root)), stat.st_size, stat.st_mtime_ns]
+
+    def _told(self, files: list[list[str | int]]) -> str:
         document = [self.config.model_dump(mode="json", exclude=_NO_ROWS), files]
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 

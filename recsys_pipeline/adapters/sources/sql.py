@@ -112,6 +112,11 @@ class SqlSource:
             self.database.first(section.select().limit(1), section.place)
         self._item_clock()
 
+    def far_days(self) -> str:
+        """Lone far days of events, in words."""
+        body = self._body()
+        return body.told() if body else ""
+
     def fingerprint(self, window: Window, table: str = "interactions") -> str:
         """Digest of the section, and of the number of rows (in the window) and their greatest watermark.
 

@@ -68,6 +68,7 @@ class ParquetStream:
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.rows = 0
+        self.path = path
         self.schema = schema
         self.writer = pq.ParquetWriter(path, schema, compression="zstd")
         self.waiting: list[pa.Table] = []

@@ -6,7 +6,8 @@ history of D days and N rows costs O(N log N + D), and memory does not grow with
 
 import shutil
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from recsys_pipeline.core.dataset.day_writer import (
     ROW_GROUP,
     PeriodFile,
     PeriodsWriter,
+    digest_rows,
 )
 from recsys_pipeline.core.dataset.events import WEB_LOG, EventMeaning
 from recsys_pipeline.core.dataset.judgement import Written, judged
@@ -96,6 +98,39 @@ def write_good_periods(
     return judged(directory, files, writer.tallies, undated or Undated(), max_quarantine_share)
 
 
+@dataclass(frozen=True)
+class DayMark:
+    """What tells whether a source gives the same rows for a day as before."""
+
+    rows: int
+    digest: str
+    """As `PeriodFile.source_mark`."""
+
+
+def day_marks(source: pa.RecordBatchReader, window: Window) -> dict[date, DayMark]:
+    """The mark of each day of the window, without keeping a row; rows that no day can claim have no part in any."""
+    watched = _WatchedStream(source)
+    try:
+        with open_duckdb() as con:
+            con.register("source", watched.reader())
+            found = con.sql(
+                f"""
+                select period, count(*), sum((hash & {2**64 - 1})::ubigint), sum((hash >> 64)::ubigint)
+                from (select {_period_sql(window, DAY)} as period, md5_number({ROW_TEXT}) as hash
+                      from (select {select_columns(source.schema, INTERACTIONS)} from source))
+                where period is not null group by period
+                """
+            ).fetchall()
+    except duckdb.Error:
+        watched.raise_failure()
+        raise
+    marks = {day: DayMark(0, digest_rows(0, 0, 0)) for day in window.days()}
+    for period, rows, low, high in found:
+        sums = (int(half) % 2**64 for half in (low, high))
+        marks[(EPOCH + period * DAY).date()] = DayMark(rows, digest_rows(rows, *sums))
+    return marks
+
+
 def _row_text() -> str:
     parts = []
     for column in INTERACTIONS:
@@ -119,17 +154,21 @@ def _check_whole_periods(window: Window, period: timedelta) -> None:
             )
 
 
-def _sorted_rows(found: pa.Schema, window: Window, period: timedelta, known_events: frozenset[str] | None) -> str:
-    length_us = period // timedelta(microseconds=1)
+def _period_sql(window: Window, period: timedelta) -> str:
+    """SQL: the number since 1970 of the period that claims a row, null where none of the window does."""
     start, end = (f"timestamptz '{edge.isoformat()}'" for edge in (window.start, window.end))
     claims = [
         f"when {time} >= {start} and {time} < {end} then epoch_us({time})" for time in (FILED_AT.name, "timestamp")
     ]
+    return f"(case {' '.join(claims)} end // {period // timedelta(microseconds=1)})::integer"
+
+
+def _sorted_rows(found: pa.Schema, window: Window, period: timedelta, known_events: frozenset[str] | None) -> str:
     # The hash is taken once and split here: md5_number_lower and _upper would each hash the text again.
     return f"""
         with judged as (
             select *, {interaction_reason(window, known_events)} as reason,
-                   (case {" ".join(claims)} end // {length_us})::integer as period,
+                   {_period_sql(window, period)} as period,
                    md5_number({ROW_TEXT}) as hash
             from (select {select_columns(found, INTERACTIONS)} from source))
         select * exclude (defect, hash), (hash & {2**64 - 1})::ubigint as low, (hash >> 64)::ubigint as high

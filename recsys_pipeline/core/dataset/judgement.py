@@ -15,8 +15,6 @@ from recsys_pipeline.core.dataset.schema import QUARANTINE
 from recsys_pipeline.core.dataset.shares import Tally, check_rest, clearly_bad_parts, days_of_bad_files
 from recsys_pipeline.core.dataset.undated import BATCH_ROWS, Undated, bad_by_file, files_of
 
-FRESH_FILE = ".fresh.parquet"
-
 
 @dataclass(frozen=True)
 class Written:
@@ -30,28 +28,23 @@ class Written:
 def judged(
     directory: Path, files: list[PeriodFile], tallies: Mapping[datetime, Tally], undated: Undated, max_share: float
 ) -> Written:
-    """Remove the files of periods that may not be used, and put rows without a time aside with the last period.
+    """Remove the files of periods that may not be used, and put rows without a time aside: new ones with the last.
 
-    Raises `DataError` where what is left has more than `max_share` of bad rows.
+    Those that a period of the window held before stay with it. Raises `DataError` where what is left has more than
+    `max_share` of bad rows.
     """
     last = files[-1]
+    fresh, streams = _put_aside(directory, files, undated)
     refused = clearly_bad_parts(tallies, max_share)
-    fresh = _fresh(directory, files, undated, refused)
-    by_file = days_of_bad_files(_kept(tallies, refused), fresh, last.start, max_share)
-    if by_file:
-        refused |= by_file
-        fresh = _fresh(directory, files, undated, refused)
-    if last.start in refused:
-        fresh = Tally()  # they stay where they are, as that day does
-    check_rest(_kept(tallies, refused).values(), fresh, max_share)
-    kept = [file for file in files if file.start not in refused]
-    if fresh.rows:
-        kept[-1] = _with_fresh_rows(directory, last, fresh.rows.total())
+    refused |= days_of_bad_files(_kept(tallies, refused), fresh, last.start, max_share)
+    # Those of a day that is refused stay where they are, as that day does.
+    check_rest(_kept(tallies, refused).values(), Tally() if last.start in refused else fresh, max_share)
+    kept = [_with_rows(directory, file, streams.get(file.partition)) for file in files if file.start not in refused]
     for file in files:
         if file.start in refused:
             shutil.rmtree((directory / file.path).parent)
-    for name in (UNDATED_FILE, FRESH_FILE):
-        (directory / name).unlink(missing_ok=True)
+    for path in (directory / UNDATED_FILE, *(stream.path for stream in streams.values())):
+        path.unlink()
     return Written(kept, refused, {start: tallies[start].rows.total() for start in refused})
 
 
@@ -59,26 +52,32 @@ def _kept(tallies: Mapping[datetime, Tally], refused: Mapping[datetime, str]) ->
     return {start: tally for start, tally in tallies.items() if start not in refused}
 
 
-def _fresh(directory: Path, files: list[PeriodFile], undated: Undated, refused: Mapping[datetime, str]) -> Tally:
-    """Write the rows without a time that no other day holds to `FRESH_FILE`, and count them by file."""
-    found, stream = Tally(), ParquetStream(directory / FRESH_FILE, QUARANTINE)
-    kept = [file.partition for file in files if file.start not in refused]
-    for rows in undated.fresh(directory / UNDATED_FILE, kept):
-        stream.add(rows)
-        found.rows.update(files_of(rows))
-        for count, first in bad_by_file(rows):
-            found.add_bad(count, first)
-    stream.close()
-    return found
+def _put_aside(directory: Path, files: list[PeriodFile], undated: Undated) -> tuple[Tally, dict[str, ParquetStream]]:
+    """A count of the rows without a time that are new, and files of those rows by the period of the window."""
+    fresh, names, streams = Tally(), {file.partition for file in files}, {}
+    for rows, holders in undated.held(directory / UNDATED_FILE):
+        new = rows.filter(pa.array([holder is None for holder in holders], pa.bool_()))
+        fresh.rows.update(files_of(new))
+        for count, first in bad_by_file(new):
+            fresh.add_bad(count, first)
+        targets = [holder or files[-1].partition for holder in holders]
+        for name in sorted(names.intersection(targets)):
+            stream = streams.setdefault(name, ParquetStream(directory / f".undated-{name}.parquet", QUARANTINE))
+            stream.add(rows.filter(pa.array([target == name for target in targets], pa.bool_())))
+    for stream in streams.values():
+        stream.close()
+    return fresh, streams
 
 
-def _with_fresh_rows(directory: Path, file: PeriodFile, count: int) -> PeriodFile:
-    """The rows of `FRESH_FILE` behind those of the period's quarantine."""
-    place, whole = directory / file.quarantine_path, directory / f"{FRESH_FILE}.whole"
+def _with_rows(directory: Path, file: PeriodFile, rows: ParquetStream | None) -> PeriodFile:
+    """These rows behind those of the period's quarantine."""
+    if rows is None:
+        return file
+    place, whole = directory / file.quarantine_path, directory / f".whole-{file.partition}.parquet"
     stream = ParquetStream(whole, QUARANTINE)
-    for path in (place, directory / FRESH_FILE):
+    for path in (place, rows.path):
         for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS):
             stream.add(pa.Table.from_batches([batch]).cast(QUARANTINE))
     stream.close()
     whole.replace(place)
-    return dataclasses.replace(file, quarantined=file.quarantined + count, without_time=count)
+    return dataclasses.replace(file, quarantined=file.quarantined + rows.rows, without_time=rows.rows)

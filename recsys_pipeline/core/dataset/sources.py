@@ -29,7 +29,8 @@ class Source(Protocol):
     Tables carry the columns of the contract (`schema.py`) and may carry three more, by which bad rows are
     traced: `source_file` str, `source_row` int64 (1-based line in that file), and `defect` str, set where
     the source itself could not read a row. Rows with a defect go to the quarantine, never to the floor.
-    A row with no readable timestamp belongs to the first day of its file, so that it is delivered once.
+    A row with no usable timestamp says with `filed_at` (a moment of its file's day, say) which day puts it aside; one
+    without it may be delivered with every window, and is kept by the day that reads it first.
     """
 
     name: str
@@ -78,6 +79,24 @@ class CountsRows(Protocol):
 
     def count(self, window: Window) -> int:
         """Rows that `interactions(window)` would deliver now, good and bad."""
+        ...
+
+
+@runtime_checkable
+class FingerprintsDays(Protocol):
+    """A source that tells the fingerprints of many days in one look: what changed in closed days can be told then."""
+
+    def fingerprints(self, window: Window) -> dict[date, str]:
+        """What `fingerprint` says of each day that is there."""
+        ...
+
+
+@runtime_checkable
+class KnowsFarDays(Protocol):
+    """A source that looks for rows whose times lie far from all others, and puts them aside."""
+
+    def far_days(self) -> str:
+        """Which they are, in words; empty where there are none."""
         ...
 
 

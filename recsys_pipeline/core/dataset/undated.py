@@ -4,8 +4,8 @@ A file that grows, or a table, gives them again with every reading. Those that o
 they say (reason and row, whatever the line on which it stands now), each as often as it is held.
 """
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,34 +14,28 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 BATCH_ROWS = 20_000
-Held = Counter[tuple[str, str]]
+Holders = dict[tuple[str, str], list[str]]
+"""What a row says, and the days (by partition) that hold it, each as often as it does."""
 
 
 @dataclass(frozen=True)
 class Undated:
     """What becomes of rows without a usable time."""
 
-    held_beside: Callable[[Collection[str]], Held] = field(default=lambda _: Counter())
-    """Such rows that are held by other days than the named ones, which are about to be written anew."""
+    holders: Callable[[], Holders] = field(default=dict)
+    """Such rows that stored days hold."""
     are_taken: bool = True
     """False for hours: the batch of the day takes such rows."""
 
-    def fresh(self, rows: Path, kept: Collection[str]) -> Iterator[pa.Table]:
-        """Of the rows in a file those that no other day holds, a batch at a time, when the `kept` days are written."""
+    def held(self, rows: Path) -> Iterator[tuple[pa.Table, list[str | None]]]:
+        """The rows in a file, a batch at a time, each with the day that holds it; None for one that is new."""
         file = pq.ParquetFile(rows)
         if not (self.are_taken and file.metadata.num_rows):
             return
-        held = self.held_beside(kept)
+        holders = self.holders()
         for batch in file.iter_batches(BATCH_ROWS):
             table = pa.Table.from_batches([batch])
-            yield table.filter(pa.array([not _take_from(held, key) for key in keys_of(table)], pa.bool_()))
-
-
-def _take_from(held: Held, key: tuple[str, str]) -> bool:
-    if not held[key]:
-        return False
-    held[key] -= 1
-    return True
+            yield table, [holders[key].pop(0) if holders.get(key) else None for key in keys_of(table)]
 
 
 def keys_of(quarantine: pa.Table) -> list[tuple[str, str]]:
@@ -49,12 +43,13 @@ def keys_of(quarantine: pa.Table) -> list[tuple[str, str]]:
     return list(zip(*(quarantine.column(name).to_pylist() for name in ("reason", "raw")), strict=True))
 
 
-def held_in(quarantines: Iterable[tuple[Path, int]]) -> Held:
-    """The rows without a time in these quarantines: the last ones, as many as the number beside each path says."""
-    found: Held = Counter()
-    for path, count in quarantines:
+def holders_in(quarantines: Iterable[tuple[str, Path, int]]) -> Holders:
+    """The rows without a time in the quarantines of days: the last ones, as many as the number of each says."""
+    found: Holders = defaultdict(list)
+    for partition, path, count in quarantines:
         table = pq.read_table(path)
-        found.update(keys_of(table.slice(table.num_rows - count)))
+        for key in keys_of(table.slice(table.num_rows - count)):
+            found[key].append(partition)
     return found
 
 

@@ -69,8 +69,8 @@ class _Tried:
         self._sweep = sweep
         self._points: set[tuple[Any, ...]] = set()
 
-    def is_new(self, params: Mapping[str, Any]) -> bool:
-        """Whether nothing equal was proposed before; from now on it was."""
+    def add(self, params: Mapping[str, Any]) -> bool:
+        """Count a point as proposed; whether nothing equal was before."""
         point = self._sweep.point(params)
         if point in self._points:
             return False
@@ -104,13 +104,13 @@ def _random(sweep: Sweep, seed: int) -> Iterator[dict[str, Any]]:
         for _ in itertools.count()
     )
     while not tried.has_all:
-        found = next((params for params in itertools.islice(draws, DRAWS) if tried.is_new(params)), None)
+        found = next((params for params in itertools.islice(draws, DRAWS) if tried.add(params)), None)
         if found is None:
             left = tried.left()
             if not left:
                 return
             found = left[int(generator.integers(len(left)))]
-            tried.is_new(found)
+            tried.add(found)
         yield found
 
 
@@ -158,7 +158,7 @@ class Bayes:
         """What the sampler draws next; None where that was drawn before."""
         asked = self._study.ask()
         params = {name: _suggest(asked, name, parameter) for name, parameter in self._sweep.parameters.items()}
-        if not self._tried.is_new(params):
+        if not self._tried.add(params):
             self._study.tell(asked, state=optuna.trial.TrialState.FAIL)
             return None
         self._asked.append(asked)
