@@ -13,7 +13,7 @@ from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 PLACE = frozenset(
     {"path", "table", "layout", "date_pattern", "settle_days", "fields", "watermark", "first_year", "last_year"}
 )
-"""Keys of `[interactions]` that say where rows are, how files are cut and which times are refused: a row says the same."""
+"""Keys of `[interactions]` that say where rows are, how files are cut and which times pass, and not what a row says."""
 
 
 def declared_meaning(
