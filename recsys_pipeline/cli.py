@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dotenv import load_dotenv
-from rich.console import Console
 from rich.markup import escape
 
 from recsys_pipeline.adapters.machine_errors import is_of_the_machine, told
+from recsys_pipeline.adapters.terminal import open_console
 from recsys_pipeline.core.errors import RecsysError
 from recsys_pipeline.evaluate.arguments import add_evaluate
 from recsys_pipeline.lineage_verbs import add_lineage
@@ -20,7 +20,7 @@ from recsys_pipeline.release_verb import add_gc, add_release
 from recsys_pipeline.sweep_verb import add_sweep
 
 PIPED_COLUMNS = 110
-console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
+console = open_console(highlight=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
 
 
 def main(arguments: list[str] | None = None) -> int:

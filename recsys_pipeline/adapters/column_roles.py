@@ -5,6 +5,7 @@ value, timestamp`: a time may stand elsewhere where it is the only column of tim
 evaluation of something else, so what the content does not bear out is an error that shows every column.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ MAX_UNNAMED = 4
 ENOUGH_ROWS = 20
 """Fewer rows say nothing about how often an id repeats."""
 MANY_ROWS = 200
+ASIN, REVIEWER = re.compile(r"B[0-9A-Z]{9}|\d{9}[\dX]"), re.compile(r"A[0-9A-Z]{10,27}")
+"""Ids of Amazon, whose files of ratings alone have the item first in one release and the user first in the others."""
 FEW_VALUES, MANY_ITEMS = 11, 50
 """A scale from 0 to 10 has 11 values: a column with no more beside one with many is hardly the items."""
 
@@ -168,6 +171,8 @@ def _check_ids(contents: Sequence[Content], path: Path, user: int, item: int, re
             raise _open(path, contents, f"column {place} would be the {role}, and its numbers have fractions")
         if role == "item" and found.n >= ENOUGH_ROWS and found.n_distinct == 1:
             raise _open(path, contents, f"column {place} would be the item, and is {found.example!r} in every row")
+    if ASIN.fullmatch(contents[user - 1].example) and REVIEWER.fullmatch(contents[item - 1].example):
+        raise _open(path, contents, f"Amazon's items in column {user} and its reviewers in column {item}")
     few, many = contents[item - 1], [contents[place - 1].n_distinct for place in rest]
     if few.n_distinct <= FEW_VALUES and any(count > MANY_ITEMS for count in many):
         raise _open(path, contents, f"column {item} would be the item, and holds only {few.n_distinct} different")

@@ -30,6 +30,7 @@ from recsys_pipeline.core.types import ArtifactRef
 
 KEEP_DAYS = 28
 """Four weeks: a person who finds on a Monday that something went wrong last month can still go back."""
+MOST_DAYS = 100_000
 FRESH = timedelta(days=1)
 SNAPSHOT, REPORTS, SPEED = "dataset/snapshot", "reports/", "speed/"
 
@@ -62,6 +63,8 @@ def collect(
     """
     if keep_days < 1:
         raise SettingError(f"--keep-days {keep_days}: keep at least one day")
+    if keep_days > MOST_DAYS:
+        raise SettingError(f"--keep-days {keep_days}: keep at most {MOST_DAYS} days, which is for good")
     graph, moves, before = read_graph(store), history(store), (now or datetime.now(UTC)) - FRESH
     if graph.unreadable:
         raise ArtifactError(

@@ -13,6 +13,7 @@ from recsys_pipeline.adapters.split_layouts import Layout
 from recsys_pipeline.core.errors import SourceError
 
 DAY_US = 86_400_000_000
+YEAR_1980_US, YEAR_1990_US = 315_532_800_000_000, 631_152_000_000_000
 LARGEST_VALUE = 1e8
 """Ratings, counts and hours are below it, times in seconds since 1973 above."""
 NO_IDS = ("nan", "none", "null", "na", "n/a", "<na>", "\\n", "undefined")
@@ -51,6 +52,9 @@ def _times(connection: duckdb.DuckDBPyConnection, part: str, layout: Layout) -> 
         return [f"all {n_rows:,} rows have the time {_moment(first)}"]
     if first >= 0 and last < DAY_US:
         return ["all times lie on 1970-01-01: they are small numbers, as an order or a category has"]
+    (n_early,) = _row(connection, f"select count(*) from {part} where at_us < {YEAR_1980_US}")
+    if n_early and last >= YEAR_1990_US:
+        return [f"{n_early:,} rows lie before 1980, the last in {_moment(last)[:4]}: are two units of time mixed?"]
     return []
 
 

@@ -8,12 +8,18 @@
     ├── ModelError          training or scoring met something it cannot define
     └── TrackingError       a tracking server does not answer or refuses; runs never see it, pushing does
 
-Each message names the offending file, row, key or setting, and the way out.
+Each message names the offending file, row, key or setting, and the way out. What it quotes from data is printable: logs
+and terminals show messages as they are.
 """
+
+from recsys_pipeline.core.printable import printable
 
 
 class RecsysError(Exception):
     """Base of all errors raised on purpose; catch it to tell our message from a bug."""
+
+    def __init__(self, *told: object) -> None:
+        super().__init__(*(printable(part) if isinstance(part, str) else part for part in told))
 
 
 class SettingError(RecsysError):

@@ -66,14 +66,18 @@ def top_k_refined(
     """`top_k` by true scores that are dear to find: those of the `k + slack` columns that are best by the rough ones.
 
     Where a column that was not looked at may still belong into a row's list, because candidates fell away or scores lie
-    closer than the error, that row looks at eight times as many, until nothing is left out. Raises as `top_k`.
+    closer than the error, that row looks at eight times as many, and then at all. Raises as `top_k`.
     """
     columns, best = np.full((len(rough), k), -1, np.int64), np.full((len(rough), k), -np.inf, np.float32)
     rows, depth, last = np.arange(len(rough)), k + slack, rough.shape[1]
     while k and len(rows):
         depth, is_whole = min(depth, last), len(rows) == len(rough)
         key = tie_key if is_whole or tie_key is None or tie_key.ndim == 1 else tie_key[rows]
-        found, lowest = top_k(rough if is_whole else rough[rows], depth, key)
+        own = rough if is_whole else rough[rows]
+        if depth == last:  # everything: no need to sort it first
+            found, lowest = np.where(np.isneginf(own), -1, np.arange(last)), own
+        else:
+            found, lowest = top_k(own, depth, key)
         at = np.sort(found, axis=1)  # equal scores and keys go to the lower column
         scores, error = refine(rows, at)
         chosen, best[rows] = top_k(scores, k, None if key is None else _keys_at(key, at))
@@ -83,7 +87,7 @@ def top_k_refined(
         # Without an error the rough order is the true one, ties included: what was left out stands behind.
         cut = best[rows, -1]
         may_miss = np.where(error > 0, cut <= lowest[:, -1] + error, np.isneginf(cut)) & (found[:, -1] >= 0)
-        rows, depth = rows[may_miss], 8 * depth
+        rows, depth = rows[may_miss], 8 * depth if depth == k + slack else last
     return columns, best
 
 

@@ -19,9 +19,10 @@ from recsys_pipeline.adapters.missing_history import MAX_MISSING_SHARE, missing_
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData, write_looks
-from recsys_pipeline.core.dataset.schema import validate_items
+from recsys_pipeline.core.dataset.schema import ITEMS, validate_items
 from recsys_pipeline.core.dataset.snapshots import write_snapshot
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.printable import markdown_text
 from recsys_pipeline.core.reports.page.pictures import image_grid
 from recsys_pipeline.core.types import Window
 from recsys_pipeline.defs.event_meaning import say_what_events_mean
@@ -37,7 +38,7 @@ from recsys_pipeline.defs.production import (
     stage_asset,
     steps,
 )
-from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource
+from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource, configured_source
 
 
 class IngestConfig(dg.Config):
@@ -133,7 +134,11 @@ def items(
     return produce(context, store, tracker, inputs=[], config=settings, build=build, describe=_describe_items)
 
 
-@stage_asset("dataset/looks", needs="looks", kinds={"numpy", "parquet"}, after=["dataset/items"])
+CATALOGUE = ["dataset/items"] if "items" in configured_source().provides else []
+"""What a source of looks may have beside them."""
+
+
+@stage_asset("dataset/looks", needs="looks", kinds={"numpy", "parquet"}, after=CATALOGUE)
 def looks(
     context: dg.AssetExecutionContext, config: LooksConfig, source: SourceResource, store: StoreResource,
     tracker: TrackerResource,
@@ -143,11 +148,11 @@ def looks(
     Images that did not change since an earlier day are taken from it, as they are.
     """
     opened, window = source.open(), Window.of_day(day_of(context))
-    catalogue = store.input(context, "dataset/items")
+    catalogue = [store.input(context, key) for key in CATALOGUE]
     earlier = None if store.recompute else store.open().latest("dataset/looks", before=context.partition_key)
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        table = pq.read_table(catalogue.path / "items.parquet")
+        table = pq.read_table(catalogue[0].path / "items.parquet") if catalogue else ITEMS.empty_table()
         summary = write_looks(
             opened, opened.looks(window.end), table, directory, config.image_size, log_progress,
             earlier.path if earlier and earlier.has_all_files() else None, config.max_quarantine_share,
@@ -156,7 +161,7 @@ def looks(
         return Built(vars(summary))
 
     settings = {**config.model_dump(), "source": opened.fingerprint(window, "looks")}
-    return produce(context, store, tracker, inputs=[catalogue], config=settings, build=build, describe=_describe_looks)
+    return produce(context, store, tracker, inputs=catalogue, config=settings, build=build, describe=_describe_looks)
 
 
 @stage_asset("dataset/snapshot", needs="interactions", kinds={"duckdb"}, after=["dataset/interactions"])
@@ -204,7 +209,7 @@ def _describe_items(artifact: Artifact) -> dict[str, Any]:
     table = items.groupby("category").agg(
         items=("item_id", "size"), available=("available", "mean"), median_price=("price", "median")
     )
-    largest = table.sort_values("items", ascending=False, kind="stable").head(10)
+    largest = table.sort_values("items", ascending=False, kind="stable").head(10).rename(index=markdown_text)
     return {"largest categories": dg.MetadataValue.md(largest.to_markdown(floatfmt=".4g"))} if len(largest) else {}
 
 

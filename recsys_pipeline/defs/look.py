@@ -9,6 +9,7 @@ from rich.table import Table
 
 from recsys_pipeline.adapters.store import ArtifactStore
 from recsys_pipeline.core.dataset.looks import LookData
+from recsys_pipeline.core.dataset.schema import ITEMS
 from recsys_pipeline.core.dataset.shelf import Shelf
 from recsys_pipeline.core.errors import ArtifactError, SettingError
 from recsys_pipeline.core.hashing import text_hashes
@@ -17,6 +18,7 @@ from recsys_pipeline.core.neighbors.similar import similar_products
 from recsys_pipeline.core.reports.looks.look_book import SceneScorer
 from recsys_pipeline.core.reports.looks.look_scorers import TowerScorer
 from recsys_pipeline.core.serving.looks import recommend_look
+from recsys_pipeline.defs.dataset import CATALOGUE
 from recsys_pipeline.defs.resources import StoreResource
 
 
@@ -35,7 +37,8 @@ def open_showroom(day: str | None = None) -> Showroom:
     store = StoreResource().open()
     day = day or _newest(store)
     data = LookData.load(store.get("dataset/looks", day).path)
-    shelf = Shelf.of(data, pq.read_table(store.get("dataset/items", day).path / "items.parquet"))
+    items = [pq.read_table(store.get(key, day).path / "items.parquet") for key in CATALOGUE]
+    shelf = Shelf.of(data, items[0] if items else ITEMS.empty_table())
     return Showroom(day, data, shelf, TowerScorer(StlModel.load(store.get("models/stl", day).path), data))
 
 

@@ -29,6 +29,7 @@ from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart
 from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.models.popularity import PopularityModel
 from recsys_pipeline.core.models.stl import StlModel
+from recsys_pipeline.core.printable import markdown_text
 from recsys_pipeline.core.reports.monitoring.priors import Profile
 from recsys_pipeline.core.reports.monitoring.profile_inputs import read_events
 from recsys_pipeline.core.serving.assemble import DayOfRelease, assemble
@@ -234,7 +235,8 @@ def _decided(made: Decision, directory: Path) -> Built:
 def _describe(artifact: Artifact) -> dict[str, Any]:
     made = Decision.load(artifact.path)
     rows = [
-        f"| {'✓' if check.passed else '✗'} | {check.name.replace('_', ' ')} | {check.words} |" for check in made.checks
+        f"| {'✓' if check.passed else '✗'} | {check.name.replace('_', ' ')} | {markdown_text(check.words)} |"
+        for check in made.checks
     ]
     return {"checks": dg.MetadataValue.md("\n".join(["| | check | what was found |", "| --- | --- | --- |", *rows]))}
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from recsys_pipeline.adapters.versions import code_version, library_versions
 from recsys_pipeline.core.reports.accuracy.resampling import Estimate
+from recsys_pipeline.evaluate.notes import leaders
 from recsys_pipeline.evaluate.request import CutFile
 from recsys_pipeline.evaluate.run import PRIMARY, Evaluation
 from recsys_pipeline.evaluate.tie_orders import print_spread
@@ -71,13 +72,21 @@ def _short(value: float, digits: int) -> str:
 
 
 def _verdict(evaluation: Evaluation) -> str:
+    """Who is best, and who cannot be told from it. A model that tells no item from another is not called best."""
     k = evaluation.request.ks[0]
-    rows = [row for row in evaluation.differences if (row.metric, row.k) == (PRIMARY, k)]
+    first = leaders([judged.result for judged in evaluation.judged], PRIMARY, k)
+    names = [result.model for result in first]
+    rows = [row for row in evaluation.differences if (row.metric, row.k) == (PRIMARY, k) and row.baseline not in names]
     close = [row.baseline for row in rows if not row.is_clear]
-    best = f"Best by {SHOWN[PRIMARY]}@{k}: {rows[0].model}"
+    figure, equal = f"{SHOWN[PRIMARY]}@{k}", ", which are equal" if len(names) > 1 else ""
+    best = f"Best by {figure}: {' and '.join(names)}{equal}"
+    if all(result.n_silent == result.n_users for result in first):
+        best = f"No model is best by {figure}: {' and '.join(names)} at the top tell no item from another (chance)"
+    if not rows:
+        return f"{best}."
     if not close:
         return f"{best}; the others are clearly behind (paired test over the same users, 5%, Holm)."
-    return f"{best}; not clearly behind it (paired test over the same users, 5%, Holm): {', '.join(close)}."
+    return f"{best}; not clearly behind (paired test over the same users, 5%, Holm): {', '.join(close)}."
 
 
 def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
@@ -122,6 +131,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
                 "fit_seconds": round(judged.fit_s, 3),
                 "evaluate_seconds": round(judged.evaluate_s, 3),
                 "users": judged.result.n_users,
+                "silent_users": judged.result.n_silent,
                 "figures": [_plain(asdict(row), "model") for row in judged.estimates],
             }
             for judged in evaluation.judged

@@ -24,6 +24,7 @@ from recsys_pipeline.core.reports.accuracy.resampling import (
     ranking_estimates,
 )
 from recsys_pipeline.core.types import Progress, Ratings
+from recsys_pipeline.evaluate.notes import result_notes
 from recsys_pipeline.evaluate.reading import show_files
 from recsys_pipeline.evaluate.request import Contender, CutFile, GivenSplit, Request
 from recsys_pipeline.evaluate.tie_orders import TieSpread, tie_spread
@@ -88,7 +89,13 @@ def evaluate(request: Request, files: GivenSplit | CutFile, console: Console) ->
     judged.sort(key=lambda row: -row.result.mean(PRIMARY, first))
     notes = tuple(
         dict.fromkeys(
-            [*_check_hits(judged, task), *task.notes, *_dislikes(task, request), *_notes(results), *_said(caught)]
+            [
+                *_check_hits(judged, task),
+                *task.notes,
+                *_dislikes(task, request),
+                *result_notes(results, task.split, first),
+                *_said(caught),
+            ]
         )
     )
     return Evaluation(request, task, tuple(judged), tuple(differences), notes, spread, time.perf_counter() - started)
@@ -208,18 +215,6 @@ def _dislikes(task: Task, request: Request) -> list[str]:
     return [
         f"{n_below:,} test rows have values below 0 and count as hits: --relevant-min-value says from where they do"
     ]
-
-
-def _notes(results: list[RankingResult]) -> list[str]:
-    first = results[0]
-    notes = []
-    if first.n_seen_again:
-        notes.append(f"{first.n_seen_again:,} test pairs left out: train holds them, and what is seen is not offered")
-    if first.n_users < first.n_test_users:
-        notes.append(
-            f"{first.n_test_users - first.n_users:,} of {first.n_test_users:,} test users have nothing to find"
-        )
-    return notes
 
 
 def _said(caught: list[warnings.WarningMessage]) -> list[str]:

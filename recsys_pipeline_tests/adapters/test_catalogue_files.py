@@ -1,5 +1,7 @@
 """Items, looks and images from files."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,32 @@ def test_looks_with_boxes_and_images(tmp_path: Path) -> None:
     assert found.image("scenes/1.jpg") == b"picture"
     with pytest.raises(SourceError, match="declares no \\[interactions\\]"):
         found.interactions(Window.of_day(DAY))
+
+
+@pytest.mark.parametrize("content", ['["a"]', '{"a": {"b": 1}}', "7", "[" * 10_000])
+def test_titles_of_another_shape_are_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "lamp").mkdir()
+    (tmp_path / "lamp" / "a.jpg").write_bytes(b"picture")
+    (tmp_path / "titles.json").write_text(content)
+    write_lines(tmp_path / "ratings.dat", [rating_line(1, 1)])
+    items = {"kind": "images", "path": "*/*.jpg", "titles": "titles.json"}
+    with pytest.raises(SourceError, match=r"titles\.json \(items\.titles\)"):
+        source_over(tmp_path, items=items).items(LATER)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: path.symlink_to(path), "cannot read image 'it.jpg'.*oop"),
+        (lambda path: os.mkfifo(path), "image 'it.jpg' below .* is no regular file"),
+        (lambda path: path.mkdir(), "image 'it.jpg' below .* is no regular file"),
+    ],
+)
+def test_what_is_no_picture_is_named_and_not_waited_for(tmp_path: Path, make: Callable[[Path], None], why: str) -> None:
+    write_lines(tmp_path / "ratings.dat", [rating_line(1, 1)])
+    make(tmp_path / "it.jpg")
+    with pytest.raises(SourceError, match=why):
+        source_over(tmp_path).image("it.jpg")
 
 
 @pytest.mark.parametrize("reference", ["../secret", "/etc/hostname", "scenes/../../secret", "link"])

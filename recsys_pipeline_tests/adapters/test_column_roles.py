@@ -146,6 +146,13 @@ def test_what_the_content_does_not_bear_out_is_refused(columns: Sequence[Sequenc
     assert "1: 12 different texts such as 'u0' in 240" in str(caught.value), "every column is shown"
 
 
+def test_items_before_reviewers_are_refused() -> None:
+    asins, reviewers = [f"B00{row % 17:07}" for row in range(60)], [f"A3SGXH7AUHU{row % 12:02}" for row in range(60)]
+    assert guessed(reviewers, asins, STARS, SECONDS).startswith("user = 1, item = 2")
+    with pytest.raises(SourceError, match="Amazon's items in column 1 and its reviewers in column 2"):
+        guessed(asins, reviewers, STARS, SECONDS)
+
+
 def test_one_broken_cell_does_not_change_what_a_column_is() -> None:
     assert guessed(USERS, ITEMS, [*STARS[1:], "good"]) == "user = 1, item = 2, value = 3"
     assert guessed(USERS, [*DAYS[1:], "soon"], ITEMS) == "user = 1, timestamp = 2, item = 3"

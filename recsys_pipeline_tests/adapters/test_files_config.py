@@ -58,12 +58,39 @@ def test_root_comes_from_the_environment_or_its_default(tmp_path: Path) -> None:
         ),
         ("ratings.dat", "../ratings.dat", r"interactions\.path: .* must be relative and below root"),
         ('time_unit = "s"', 'time_unit = "s"\ndate_pattern = "("', r"date_pattern '\(' is no regular expression"),
+        ("timestamp = 4", "", "interactions.columns.timestamp: Field required: days are told by times; .*evaluate"),
+        ("ratings.dat", "", "interactions.path: '' names no file below root"),
+        ("ratings.dat", ".", "interactions.path: '.' names no file below root"),
+        ("ratings.dat", "a**b/r.dat", r"interactions\.path: .*: \*\* stands for folders, alone between slashes"),
+        ("user_id = 1", "user_id = true", r"interactions\.columns\.user_id"),
+        ("user_id = 1", 'user_id = ""', r"interactions\.columns\.user_id"),
+        ("user_id = 1", "user_id = 2", "user_id, item_id and timestamp must be three columns"),
+        ("value = 3", "\n[interactions.values]\nrating = inf", r"interactions\.values\.rating: Input should be "),
+        ("value = 3", "\n[interactions.values]\nrating = nan", r"interactions\.values\.rating: Input should be "),
+        ("value = 3", "\n[interactions.values]\nrating = 1e300", r"interactions\.values\.rating: Input should be "),
+        ('time_unit = "s"', 'time_unit = "s"\nencoding = "klingon"', "encoding: 'klingon' is no encoding of text"),
+        ('time_unit = "s"', 'time_unit = "s"\nencoding = "base64"', "encoding: 'base64' is no encoding of text"),
+        ('time_unit = "s"', 'time_unit = "s"\ndecimal = ","\nthousands = ","', "decimal and thousands are both ','"),
         ('name = "test"', 'name = "Test 1"', "name: String should match pattern"),
         ('name = "test"', "name = ", "not valid TOML"),
     ],
 )
 def test_wrong_settings_name_the_key_and_what_is_valid(tmp_path: Path, old: str, new: str, message: str) -> None:
     (tmp_path / "s.toml").write_text(TOML.replace(old, new))
+    with pytest.raises(SettingError, match=message):
+        load_files_config(tmp_path / "s.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'name = "caf\xe9"', r"s\.toml is not UTF-8 \(byte 12\)"),
+        (b"a = " + b"[" * 5000 + b"]" * 5000, r"s\.toml is (nested too deeply|not valid TOML)"),
+        (b"a = " + b"{b = " * 5000 + b"1" + b"}" * 5000, r"s\.toml is (nested too deeply|not valid TOML)"),
+    ],
+)
+def test_a_toml_that_its_parser_gives_up_on_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "s.toml").write_bytes(content)
     with pytest.raises(SettingError, match=message):
         load_files_config(tmp_path / "s.toml", {})
 

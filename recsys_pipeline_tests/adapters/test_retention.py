@@ -17,6 +17,11 @@ from recsys_pipeline.core.errors import ArtifactError, SettingError
 from recsys_pipeline_tests.adapters.stored_days import LATER, day_name, history_of, made
 
 
+def test_more_days_than_there_are_dates_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="--keep-days 99999999: keep at most 100000 days"):
+        collect(ArtifactStore(str(tmp_path), tmp_path), keep_days=99_999_999)
+
+
 def assert_whole(store: ArtifactStore, found: Retention) -> None:
     graph = read_graph(store)
     left = {(ref.key, ref.partition, one.name) for ref, node in graph.nodes.items() for one in node.versions}

@@ -57,6 +57,18 @@ def test_the_newest_day_file_needs_readable_times(tmp_path: Path) -> None:
         source_over(tmp_path, path="*.dat.gz", layout="days", time_unit="iso").check()
 
 
+@pytest.mark.parametrize("layout", ["file", "days"])
+def test_times_that_cannot_be_read_are_told_before_a_run(tmp_path: Path, layout: str) -> None:
+    path = tmp_path / "2026-03-01.csv"
+    good = [f"u{at},i,1,2026-03-01" for at in range(198)]
+    options = {"path": "*.csv", "layout": layout, "time_unit": "iso"}
+    write_lines(path, [*good, "u,i,1,01-12-10 08:26"])
+    source_over(tmp_path, **options).check()
+    write_lines(path, ["u,i,1,01-12-10 08:26", *good, "u,i,1,", "u,i,1,2000000000"])
+    with pytest.raises(SourceError, match=r"3 of 201 rows of .* have no readable time, the first is row 1: .*ISO"):
+        source_over(tmp_path, **options).check()
+
+
 @pytest.mark.parametrize(
     ("section", "message"),
     [

@@ -54,6 +54,17 @@ def test_times_of_1970_are_an_order(tmp_path: Path) -> None:
     assert found.file.signs == ("all times lie on 1970-01-01: they are small numbers, as an order or a category has",)
 
 
+def test_seconds_among_milliseconds_are_told(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "mixed.csv",
+        lambda at: f"u{at % 5},{at % 9},{(1_700_000_000 + at) * (1 if at == 7 else 1000)}",
+        header="user,item,ts\n",
+    )
+    assert read_interactions(path).file.signs == (
+        "1 rows lie before 1980, the last in 2023: are two units of time mixed?",
+    )
+
+
 def test_a_test_file_may_hold_each_item_once(tmp_path: Path) -> None:
     train = written(tmp_path / "train.tsv", lambda at: f"u{at % 30}\t{at % 40}\t3", n=200)
     test = written(tmp_path / "test.tsv", lambda at: f"u{at}\t{at}\t3", n=30)

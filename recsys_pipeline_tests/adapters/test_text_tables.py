@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline_tests.adapters.file_fixtures import DAY, LATER, rating_line, rows_of, source_over, write_lines
+from recsys_pipeline_tests.adapters.file_fixtures import (
+    DAY,
+    EPOCH_S,
+    LATER,
+    rating_line,
+    rows_of,
+    source_over,
+    write_lines,
+)
 
 HEADER = "user,item,stars,time"
 NAMES = {"user_id": "user", "item_id": "item", "value": "stars", "timestamp": "time"}
@@ -87,6 +95,63 @@ def test_a_header_in_quotes_that_are_characters_says_so(tmp_path: Path) -> None:
         SourceError, match=r"no column 'user' .*; fields stand in double quotes: leave quote = false out"
     ):
         source_over(tmp_path, path="r.csv", header=True, quote=False, columns=NAMES).days()
+
+
+def test_a_header_that_names_a_mapped_column_twice_is_refused(tmp_path: Path) -> None:
+    write_lines(tmp_path / "r.csv", ["user,item,stars,time,user,note,note", rating_line(1, 1, ",") + ",u9,a,b"])
+    with pytest.raises(SourceError, match=r"has 2 columns 'user' \(interactions.columns.user_id\), fields 1 and 5"):
+        rows_of(source_over(tmp_path, path="r.csv", header=True, columns=NAMES))
+    (row,) = rows_of(source_over(tmp_path, path="r.csv", header=True, columns={**NAMES, "user_id": 5}))
+    assert row["user_id"] == "u9"
+
+
+def test_quotes_may_first_appear_far_below(tmp_path: Path) -> None:
+    plain = [f"u{at},Game {at},1,{EPOCH_S}" for at in range(300)]
+    quoted = f'u300,"Warhammer 40,000 ""Dawn""",1,{EPOCH_S}'
+    write_lines(tmp_path / "late.csv", [*plain, quoted])
+    write_lines(tmp_path / "early.csv", [quoted, *plain])
+    late, early = (
+        sorted((row["user_id"], row["item_id"], row["defect"]) for row in rows_of(source_over(tmp_path, path=name)))
+        for name in ("late.csv", "early.csv")
+    )
+    assert late == early
+    assert ("u300", 'Warhammer 40,000 "Dawn"', None) in late
+
+
+def test_a_catalogue_with_line_breaks_in_quotes_and_windows_line_ends(tmp_path: Path) -> None:
+    write_lines(tmp_path / "ratings.dat", [rating_line(1, 1)])
+    lines = ["id,title,text,kind", '1,One,"Two lines:\nof ""text""",lamp', '2,"A\nB","\n",bed', "3,C,d,desk"]
+    write_lines(tmp_path / "items.csv", lines, "\r\n")
+    columns = {"item_id": "id", "title": "title", "categories": "kind"}
+    items = {"kind": "table", "path": "items.csv", "header": True, "columns": columns}
+    found = source_over(tmp_path, items=items).items(LATER).to_pylist()
+    shown = [(row["item_id"], row["title"], row["categories"], row["source_row"], row["defect"]) for row in found]
+    assert shown == [("1", "One", ["lamp"], 2, None), ("2", "A\nB", ["bed"], 4, None), ("3", "C", ["desk"], 7, None)]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "wanted"),
+    [
+        ("1,99", {"decimal": ","}, 1.99),
+        ("2", {"decimal": ","}, 2.0),
+        ("1.234.567,5", {"decimal": ",", "thousands": "."}, 1234567.5),
+        ("1234,5", {"decimal": ",", "thousands": "."}, 1234.5),
+        ("1,234.5", {"thousands": ","}, 1234.5),
+        ("12 345", {"thousands": " "}, 12345.0),
+        ("1.99", {"decimal": ","}, None),
+        ("1.99", {"decimal": ",", "thousands": "."}, None),
+        ("1,2,3", {"thousands": ","}, None),
+        ("1,99", {}, None),
+    ],
+)
+def test_separators_of_decimals_and_thousands(tmp_path: Path, text: str, options: dict, wanted: float | None) -> None:
+    write_lines(tmp_path / "ratings.dat", [rating_line(1, 1)])
+    write_lines(tmp_path / "items.csv", ["id;cost", f"1;{text}"])
+    columns = {"item_id": "id", "price": "cost"}
+    items = {"kind": "table", "path": "items.csv", "separator": ";", "header": True, "columns": columns, **options}
+    (item,) = source_over(tmp_path, items=items).items(LATER).to_pylist()
+    assert item["price"] == wanted
+    assert item["defect"] == (None if wanted is not None else f"price '{text}' is not a number")
 
 
 def test_the_file_that_was_cut_is_named_among_others(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """`recsys evaluate` from the command line to the table and the JSON."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -109,6 +111,42 @@ def test_what_train_holds_is_not_tested_in_silence(
     found, shown = evaluated([*options, "--models", "random"], tmp_path, capsys)
     assert "3 test pairs left out: train holds them" in shown
     assert any(note.startswith("3 test pairs left out") for note in found["notes"])
+
+
+def strangers_split(folder: Path, reverse: bool) -> list[str]:
+    """Users of whom train knows nothing, 30 items; with the item names the other way round if asked for."""
+    rng = np.random.default_rng(0)
+    train = [(user, item) for user in range(40) for item in rng.choice(30, 5, replace=False).tolist()]
+    test = [(100 + user, item) for user in range(25) for item in rng.choice(30, 3, replace=False).tolist()]
+    options = ["evaluate"]
+    for name, rows in (("train", train), ("test", test)):
+        path = folder / f"{name}-{reverse}.tsv"
+        path.write_text("".join(f"{user}\t{29 - item if reverse else item}\t1\n" for user, item in rows))
+        options += [f"--{name}", str(path)]
+    return options
+
+
+def test_a_model_that_knows_nothing_of_its_users_is_at_chance_and_it_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was shown as the best, by the numbers of the items."""
+    found, shown = {}, {}
+    for reverse in (False, True):
+        options = [*strangers_split(tmp_path, reverse), "--models", "cooccurrence,ease", "--k", "10"]
+        found[reverse], printed = evaluated(options, tmp_path, capsys)
+        shown[reverse] = " ".join(printed.split())
+        assert figure(found[reverse], "ease", "recall", 10)["value"] == pytest.approx(10 / 30, abs=1e-12)
+        hit_rate = figure(found[reverse], "cooccurrence", "hit_rate", 10)["value"]
+        assert hit_rate == pytest.approx(1 - math.comb(27, 10) / math.comb(30, 10), abs=1e-12)
+        assert figure(found[reverse], "ease", "tied_places", 10)["value"] == 1.0
+        assert found[reverse]["models"][0]["silent_users"] == 25
+        assert "25 of 25 test users are not in train" in shown[reverse]
+        assert "cooccurrence says nothing of 25 of 25 users (all scores equal)" in shown[reverse]
+        assert "100% of cooccurrence's, 100% of ease's first 10 places" in shown[reverse]
+        assert "No model is best by NDCG@10: cooccurrence and ease" in shown[reverse]
+    for one, other in zip(found[False]["models"], found[True]["models"], strict=True):
+        for row, again in zip(one["figures"], other["figures"], strict=True):
+            assert row["value"] == pytest.approx(again["value"], abs=1e-12), row
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys_pipeline.adapters.split_reading import PLAINLY, Reading
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.evaluate.arguments import add_evaluate
 from recsys_pipeline.evaluate.request import CutFile, GivenSplit, Request, parse_request
@@ -35,6 +36,19 @@ def test_one_file_to_be_cut() -> None:
     request = asked("--data", "a.csv", "--protocol", "prequential", "--test-share", "0.2", "--models", "random")
     assert request.files == CutFile(Path("a.csv"), "prequential", 0.2, lines_are_in_order=False)
     assert request.ks == (10, 20)
+
+
+def test_what_is_said_of_the_files() -> None:
+    plain = asked(*GIVEN, "--models", "random").reading
+    assert plain == PLAINLY, "everything is told from the content"
+    said = asked(
+        *GIVEN, "--models", "random", "--columns", "user=who, item=events[].aid", "--separator", "tab", "--encoding",
+        "latin-1", "--no-quote", "--no-header", "--time-format", "%d.%m.%Y", "--time-zone", "Europe/Berlin",
+    ).reading  # fmt: skip
+    assert said == Reading(
+        columns=("user=who", "item=events[].aid"), separator="\t", encoding="latin-1", quote=False, header=False,
+        time_format="%d.%m.%Y", time_zone="Europe/Berlin",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

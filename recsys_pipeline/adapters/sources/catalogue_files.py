@@ -145,6 +145,12 @@ def _titles(root: Path, config: ItemImages) -> dict[str, str]:
         return {}
     path = root / config.titles
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise SourceError(f"{path} (items.titles) is not a readable JSON object: {error}") from error
+    pairs = found.items() if isinstance(found, dict) else [(None, found)]
+    stray = next(((name, title) for name, title in pairs if not isinstance(title, str)), None)
+    if stray is not None:
+        where = "it is a list" if isinstance(found, list) else f"{stray[0]!r} has {str(stray[1])[:100]!r}"
+        raise SourceError(f'{path} (items.titles) must be a JSON object {{"file name": "title"}}: {where}')
+    return found

@@ -12,16 +12,24 @@ from pydantic_core import ErrorDetails
 
 from recsys_pipeline.core.errors import SettingError
 
+NO_TIMES = (
+    ": days are told by times; without them `recsys evaluate` can judge the data, by protocols that leave some out"
+)
 KINDS = ("table", "images", "stl")
 """Names of the kinds of a section, which pydantic puts into the place of an error and the TOML does not have."""
 
-Column = Annotated[int, Field(ge=1)] | str
+Column = Annotated[int, Field(strict=True, ge=1)] | Annotated[str, Field(min_length=1)]
 """A header name, or a 1-based position where the file has no header."""
 
 
 def _below_root(path: str) -> str:
-    if Path(path).is_absolute() or ".." in Path(path).parts:
+    parts = Path(path).parts
+    if Path(path).is_absolute() or ".." in parts:
         raise ValueError(f"{path!r} must be relative and below root: set root to a folder that holds the files")
+    if not parts or "\0" in path:
+        raise ValueError(f"{path!r} names no file below root")
+    if any("**" in part and part != "**" for part in parts):
+        raise ValueError(f"{path!r}: ** stands for folders, alone between slashes, as in **/events.csv")
     return path
 
 
@@ -53,8 +61,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingError(f"cannot read {path}: {error.strerror}; check RECSYS_SOURCE_CONFIG") from error
+    except UnicodeDecodeError as error:
+        raise SettingError(f"{path} is not UTF-8 (byte {error.start + 1}): TOML is; save it again as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"{path} is not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise SettingError(f"{path} is nested too deeply to be read as TOML") from error
 
 
 def expand(text: str, path: Path, key: str, environment: Mapping[str, str] | None = None) -> str:
@@ -94,4 +106,5 @@ def _explain(found: ErrorDetails, sections: Mapping[tuple[str, ...], type[BaseMo
     section = sections.get(place[:-1])
     if found["type"] == "extra_forbidden" and section is not None:
         return f"unknown key {key}; valid keys here are {', '.join(section.model_fields)}"
-    return f"{key or 'the file'}: {found['msg'].removeprefix('Value error, ')}"
+    hint = NO_TIMES if found["type"] == "missing" and key == "interactions.columns.timestamp" else ""
+    return f"{key or 'the file'}: {found['msg'].removeprefix('Value error, ')}{hint}"

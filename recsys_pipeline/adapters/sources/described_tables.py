@@ -2,7 +2,7 @@
 
 import math
 from datetime import date
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,8 @@ from recsys_pipeline.adapters.sources.config_fields import Strict
 from recsys_pipeline.core.dataset.events import Kind, PairRule, Repeats
 from recsys_pipeline.core.dataset.far_days import MAX_GAP_DAYS
 
+Worth = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False)]
+"""A value of an event: finite, and within single precision."""
 Name = TypeVar("Name")
 """How a column is named: in a file by its header or position, in a database by its name."""
 
@@ -23,6 +25,13 @@ class InteractionColumns(Strict, Generic[Name]):
     request_id: Name | None = None
     position: Name | None = None
     propensity: Name | None = None
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> "InteractionColumns[Name]":
+        places = {"user_id": self.user_id, "item_id": self.item_id, "timestamp": self.timestamp}
+        if len(set(places.values())) < len(places):
+            raise ValueError(f"user_id, item_id and timestamp must be three columns, not {list(places.values())}")
+        return self
 
 
 class ItemColumns(Strict, Generic[Name]):
@@ -61,7 +70,7 @@ class Events(Strict, Generic[EventColumns]):
 
     columns: EventColumns
     event: str | None = Field(default=None, description="The event of every row, where no column tells it")
-    values: dict[str, float] = Field(default={}, description="Event name -> value, where no column holds the value")
+    values: dict[str, Worth] = Field(default={}, description="Event name -> value, where no column holds the value")
     max_gap_days: int = Field(
         default=MAX_GAP_DAYS, ge=1, description="Few rows that lie farther than this from all others are put aside"
     )

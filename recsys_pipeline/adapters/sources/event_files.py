@@ -35,6 +35,8 @@ from recsys_pipeline.core.types import DAY, Window
 logger = logging.getLogger(__name__)
 
 BATCH_ROWS = 100_000
+UNREADABLE_SHARE = 0.01
+"""Of the rows of a file, as many as a run puts aside before it fails."""
 STREAM = pa.schema([field.with_nullable(True) for field in [*INTERACTIONS, *TRACE, FILED_AT]])
 LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -92,11 +94,31 @@ class EventFiles:
         return found
 
     def check(self) -> None:
-        """Raise `SourceError` where the newest file cannot be read to its end, lacks a column or has no time."""
+        """Raise `SourceError` where the newest file (of layout `file` any) cannot be read to its end, lacks a column or
+        has no readable time in more than `UNREADABLE_SHARE` of its rows.
+        """
         if self.config.layout == "file":
             self.body()
+            paths = self._paths()
         else:
-            self._rows_by_day(self._dated_files[-1][1])
+            paths = [path for _, path in self._dated_files[-1:]]
+        for path in paths:
+            if self._rows_by_day(path):
+                self._check_times(path)
+
+    def _check_times(self, path: Path) -> None:
+        with failures_named(path), open_duckdb() as con:
+            rows = interaction_rows(con, self.root, path, self.config)
+            found = con.execute(
+                f"select count(*), count(*) filter (timestamp is null), arg_min(defect, source_row) filter "
+                f"(timestamp is null), min(source_row) filter (timestamp is null) from ({rows})"
+            ).fetchall()[0]
+        total, unreadable, why, row = found
+        if unreadable > UNREADABLE_SHARE * total:
+            raise SourceError(
+                f"{unreadable} of {total} rows of {path} have no readable time, the first is row {row}: {why}; "
+                "check interactions.time_unit, time_format and columns.timestamp"
+            )
 
     def _paths(self) -> list[Path]:
         return files_below(self.root, self.config.path, f"interactions.path of source {self.source}")

@@ -15,11 +15,15 @@ def files_below(root: Path, pattern: str, setting: str) -> list[Path]:
 
 def read_image(folder: Path, reference: str) -> bytes:
     """Bytes of a file below the folder; raises `SourceError` where it is absent or would lie outside."""
-    root = folder.resolve()
-    path = (root / reference).resolve()
-    if not path.is_relative_to(root):
-        raise SourceError(f"image {reference!r} leads out of {folder}: references are paths below root")
     try:
+        root = folder.resolve()
+        path = (root / reference).resolve()
+        if not path.is_relative_to(root):
+            raise SourceError(f"image {reference!r} leads out of {folder}: references are paths below root")
+        # A pipe would be waited for without end.
+        if path.exists() and not path.is_file():
+            raise SourceError(f"image {reference!r} below {folder} is no regular file")
         return path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"cannot read image {reference!r} below {folder}: {error.strerror}") from error
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a link to itself; ValueError: a zero byte
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise SourceError(f"cannot read image {reference!r} below {folder}: {why}") from error

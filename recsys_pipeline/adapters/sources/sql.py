@@ -158,7 +158,7 @@ class SqlSource:
         """The days of the events up to today, without lone far ones; none where there is no row with a time."""
         first, now = self.config.first_day, datetime.now(UTC)
         tomorrow = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
-        window = Window(datetime.combine(first, time(), UTC) if first else datetime(1, 1, 2, tzinfo=UTC), tomorrow)
+        window = Window(datetime.combine(first, time(), UTC) if first else self._clock.first, tomorrow)
         span = self._span(window)
         if span is None:
             return None
@@ -194,13 +194,15 @@ class SqlSource:
     @cached_property
     def _clock(self) -> Clock:
         config = self._interactions
-        return self._clock_of(self._events, "timestamp", config.time_unit, config.time_separator)
+        first = datetime(config.first_year, 1, 1, tzinfo=UTC)
+        return self._clock_of(self._events, "timestamp", config.time_unit, config.time_separator, first)
 
     def _item_clock(self) -> Clock | None:
         config = self.config.items
         if config is None or config.columns.created_at is None:
             return None
-        return self._clock_of(self._section("items"), "created_at", config.time_unit, " ")
+        first = datetime(1, 1, 2, tzinfo=UTC)  # what the catalogue holds may be old
+        return self._clock_of(self._section("items"), "created_at", config.time_unit, " ", first)
 
     def _section(self, name: str) -> SqlSection:
         config: SqlTable | None = getattr(self.config, name)
@@ -215,7 +217,7 @@ class SqlSource:
         """Sections whose tables and columns were found; each is looked for once."""
         return {}
 
-    def _clock_of(self, section: SqlSection, name: str, unit: Any, separator: str) -> Clock:
+    def _clock_of(self, section: SqlSection, name: str, unit: Any, separator: str, first: datetime) -> Clock:
         """How a time column is read; what kind of timestamps it holds is told by one of them."""
         column = sa.column(section.columns[name])
         dialect = self.database.dialect
@@ -228,7 +230,7 @@ class SqlSource:
                 f"column {section.columns[name]} of {section.place} {wrong}: [{section.name}] of {self.name}"
             )
         is_aware = isinstance(sample, datetime) and sample.tzinfo is not None
-        return Clock(column, unit, separator, is_aware)
+        return Clock(column, unit, separator, is_aware, first)
 
 
 def marks_of(section: SqlSection, where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:

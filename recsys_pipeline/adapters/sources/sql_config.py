@@ -41,6 +41,7 @@ class SqlInteractions(shared.Events[InteractionColumns], SqlTable):
     time_separator: Literal["T", " "] = Field(
         default=" ", description="Between date and time, where time_unit is iso: 2026-01-05 10:00:00"
     )
+    first_year: int = Field(default=1970, ge=2, le=9999, description="Times before this year are refused")
 
 
 ItemColumns = shared.ItemColumns[str]

@@ -19,7 +19,7 @@ from recsys_pipeline.core.types import Window, microseconds
 
 Unit = Literal["native", "s", "ms", "us", "iso"]
 PER_UNIT_US = {"s": 1_000_000, "ms": 1_000, "us": 1}
-YEAR_1_US, YEAR_9999_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+YEAR_9999_US = 253_402_300_799_999_999
 UTC_TEXT = re.compile(r"\d{4}-\d\d-\d\d([T ])\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|\+00(:?00)?)?")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,6 +46,8 @@ class Clock:
     separator: str
     is_aware: bool
     """Whether the driver's timestamps carry their offset (`native` only)."""
+    first: datetime = EPOCH
+    """Times before it cannot be: `01-12-10` is no year 1."""
 
     def inside(self, window: Window) -> sa.ColumnElement[bool]:
         """`start <= column < end`, on the raw column."""
@@ -67,18 +69,14 @@ class Clock:
 
     def unreadable(self) -> sa.ColumnElement[bool]:
         """Rows that lie in no window: without a time, or with what sorts outside all times."""
-        conditions = [self.column.is_(None)]
+        conditions = [self.column.is_(None), self.column < self.edge(self.first)]
         if self.unit in PER_UNIT_US:
-            low, high = (limit // PER_UNIT_US[self.unit] for limit in (YEAR_1_US, YEAR_9999_US))
-            conditions += [
-                self.column < sa.literal(low, sa.BigInteger()),
-                self.column > sa.literal(high, sa.BigInteger()),
-            ]
+            conditions.append(self.column > sa.literal(YEAR_9999_US // PER_UNIT_US[self.unit], sa.BigInteger()))
         elif self.unit == "iso":
             last = (
                 f"9999-12-31{self.separator}23:59:59.999999Z"  # no bare sign: some collations sort signs before digits
             )
-            conditions += [self.column < sa.literal("0", sa.String()), self.column > sa.literal(last, sa.String())]
+            conditions.append(self.column > sa.literal(last, sa.String()))
         return sa.or_(*conditions)
 
     def read(self, name: str, values: Values) -> Converted:
@@ -86,7 +84,7 @@ class Clock:
         if self.unit in PER_UNIT_US:
             if kinds_of(values) <= {int}:
                 scale = PER_UNIT_US[self.unit]
-                if all(value is None or YEAR_1_US <= value * scale <= YEAR_9999_US for value in values):
+                if all(value is None or microseconds(self.first) <= value * scale <= YEAR_9999_US for value in values):
                     scaled = [None if value is None else value * scale for value in values]
                     return Converted(pa.array(scaled, pa.int64()).cast(TIMESTAMP), {})
             return each(name, values, self._number, TIMESTAMP, f"an epoch in {self.unit}")
@@ -94,9 +92,10 @@ class Clock:
             return each(
                 name, values, self._text, TIMESTAMP, f"a time in UTC such as 2026-01-05{self.separator}10:00:00"
             )
-        if kinds_of(values) <= {datetime}:
+        if kinds_of(values) <= {datetime} and all(value is None or _native(value) >= self.first for value in values):
             return Converted(pa.array(values, TIMESTAMP), {})  # Arrow brings aware ones to UTC, and takes naive ones so
-        return each(name, values, _native, TIMESTAMP, "a timestamp")
+        wanted = f"a timestamp since {self.first.year}"
+        return each(name, values, lambda value: self._checked(_native(value)), TIMESTAMP, wanted)
 
     def day(self, value: Any) -> date:
         """The UTC day of one value; of text the date alone is read. Raises `ValueError` where there is none."""
@@ -110,13 +109,19 @@ class Clock:
     def _number(self, value: Any) -> datetime:
         if isinstance(value, bool | str):
             raise ValueError
-        return EPOCH + timedelta(microseconds=int(Decimal(value) * PER_UNIT_US[self.unit]))
+        return self._checked(EPOCH + timedelta(microseconds=int(Decimal(value) * PER_UNIT_US[self.unit])))
 
     def _text(self, value: Any) -> datetime:
         match = UTC_TEXT.fullmatch(value)
         if match is None or match[1] != self.separator:
             raise ValueError
-        return datetime.fromisoformat(value[:-1] if value.endswith("Z") else value).replace(tzinfo=UTC)
+        found = datetime.fromisoformat(value[:-1] if value.endswith("Z") else value)
+        return self._checked(found.replace(tzinfo=UTC))
+
+    def _checked(self, found: datetime) -> datetime:
+        if found < self.first:
+            raise ValueError
+        return found
 
 
 def _native(value: Any) -> datetime:

@@ -86,7 +86,7 @@ class TimeText:
         return self._iso(text)
 
     def _iso(self, text: str) -> str:
-        plain = f"replace({text}, ',', '.')"
+        plain = f"upper(replace({text}, ',', '.'))"
         basic = r"'^(\d{4})(\d\d)(\d\d)[Tt ](\d\d)(\d\d)(\d\d)?'"
         spread = rf"regexp_replace(regexp_replace({plain}, {basic}, '\1-\2-\3 \4:\5:\6'), ':(\D|$)', '\1')"
         dashed = rf"regexp_replace({text}, '^(\d{{4}})(\d\d)(\d\d)$', '\1-\2-\3')"

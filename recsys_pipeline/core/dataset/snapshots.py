@@ -30,7 +30,8 @@ RATINGS_MEMORY = "600MB"
 EVENTS = """
     with events as not materialized (
         select u."user", i.item, e.value, epoch_us(e.timestamp) as timestamp_us, {sign} as sign
-        from read_parquet(?) e join users_map u using (user_id) join items_map i using (item_id)
+        from read_parquet(?, hive_partitioning = false) e
+        join users_map u using (user_id) join items_map i using (item_id)
         where epoch_us(e.timestamp) < ?),
     averse as (select "user", item, max(timestamp_us) as until_us from events where sign < 0 group by all)
 """
@@ -202,7 +203,7 @@ def _new_ids(subject: str, paths: list[str], old: np.ndarray) -> tuple[list[str]
         rows = con.execute(
             f"""
             select {subject}_id as id, min(timestamp)::date::text as first_day
-            from read_parquet(?) anti join old on old.id = {subject}_id
+            from read_parquet(?, hive_partitioning = false) anti join old on old.id = {subject}_id
             group by 1 order by first_day, id
             """,
             [paths],

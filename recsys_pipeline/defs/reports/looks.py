@@ -13,6 +13,7 @@ from recsys_pipeline.adapters.report_folder import publish_beside
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
+from recsys_pipeline.core.dataset.schema import ITEMS
 from recsys_pipeline.core.dataset.shelf import Shelf
 from recsys_pipeline.core.folds.triplets import LookFolds, LooksTrain
 from recsys_pipeline.core.hashing import text_hashes
@@ -27,6 +28,7 @@ from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.core.reports.page.pictures import look_grid
 from recsys_pipeline.core.reports.page.samples import look_examples
 from recsys_pipeline.core.serving.looks import recommend_look
+from recsys_pipeline.defs.dataset import CATALOGUE
 from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
 from recsys_pipeline.settings import settings
@@ -34,7 +36,7 @@ from recsys_pipeline.settings import settings
 SEED = seed_field("Seed of the resampling and of what is shown.")
 LOOK_BOOK, BESIDE = "look_book.html", "looks"
 """The page in the artifact, and what its name ends with beside the day's page."""
-INPUTS = ["folds/triplets", "models/stl", "dataset/looks", "dataset/items"]
+INPUTS = ["folds/triplets", "models/stl", "dataset/looks", *CATALOGUE]
 
 
 class LooksReportConfig(dg.Config):
@@ -71,7 +73,8 @@ def looks_report(
         report.save(directory)
         examples = look_examples(towers, data, folds.test, config.n_examples, 5, config.seed)
         (directory / "looks.png").write_bytes(look_grid(examples))
-        shelf = Shelf.of(data, pq.read_table(paths["dataset/items"] / "items.parquet"))
+        items = [pq.read_table(paths[key] / "items.parquet") for key in CATALOGUE]
+        shelf = Shelf.of(data, items[0] if items else ITEMS.empty_table())
         book = make_look_book(
             towers, data, folds.train, folds.test, _recommend(data, shelf, config), config.n_book_scenes, config.seed
         )

@@ -7,20 +7,20 @@ import numpy as np
 from jaxtyping import Num
 
 from recsys_pipeline.core.reports.accuracy.hit_rates import ValueHitRate
-from recsys_pipeline.core.reports.accuracy.resampling import Difference, Estimate
+from recsys_pipeline.core.reports.accuracy.resampling import Difference, Estimate, silent_models
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.core.reports.page.page import Block, Cell, Plot, Plots, Section, Table, Text
 from recsys_pipeline.core.reports.page.plots import metric_label
 
-LOWER_IS_BETTER = frozenset({"rmse", "mae", "hubness"})
+LOWER_IS_BETTER = frozenset({"rmse", "mae", "hubness", "silent_users"})
 NARROW = ("recall", "hit_rate")
 """What a narrow table shows beside the figure that orders it."""
 VALUE_METRICS = frozenset({"rmse", "mae", "prediction_coverage"})
 """Their n are test rows, not users."""
 SHOWN = ("ndcg", "recall", "precision", "map", "mrr", "hit_rate", "coverage", "rmse")
 """Metrics of the leaderboard; all others are in the folded table of all figures."""
-NEITHER_IS_BETTER = frozenset({"coverage", "prediction_coverage"})
-"""Random lists cover everything: more of it is no merit by itself."""
+NEITHER_IS_BETTER = frozenset({"coverage", "tied_places", "prediction_coverage"})
+"""Random lists cover everything, and tie nothing: more or less of it is no merit by itself."""
 
 
 def ranking_section(
@@ -84,6 +84,14 @@ def ranking_headline(
         return "No user could be evaluated, so there is no ranking of models."
     best = rows[0]
     sentences = [f"{best.model} ranks best: {metric_label(metric, k)} {with_interval(best)} over {best.n:,} users."]
+    equal = [row.model for row in rows if row.value == best.value]
+    if best.model in silent_models(estimates):
+        sentences = [
+            f"No model ranks best: {listed(equal)} at the top gives all items the same score, for every user; its "
+            f"{metric_label(metric, k)} of {with_interval(best)} is that of a random order."
+        ]
+    elif len(equal) > 1:
+        sentences.append(f"{sentence(listed(equal[1:]))} has the same figure.")
     gaps = [row for row in differences if (row.model, row.metric, row.k) == (best.model, metric, k)]
     if gaps:
         clear = [row.baseline for row in gaps if row.is_clear]

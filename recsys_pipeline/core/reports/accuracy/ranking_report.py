@@ -19,6 +19,7 @@ from recsys_pipeline.core.reports.accuracy.resampling import (
     Estimate,
     best_against_others,
     ranking_estimates,
+    silent_models,
 )
 
 PRIMARY_METRIC, PRIMARY_K = "ndcg", 10
@@ -41,9 +42,10 @@ class RankingReport:
 
     @property
     def best(self) -> str:
-        """The model with the highest primary metric; the first of equals."""
+        """The model with the highest primary metric, the first of equals; models that tell no items apart come last."""
         rows = [row for row in self.estimates if (row.metric, row.k) == (PRIMARY_METRIC, PRIMARY_K)]
-        return max(rows, key=lambda row: row.value).model
+        silent = silent_models(self.estimates)
+        return max(rows, key=lambda row: (row.model not in silent, row.value)).model
 
     def save(self, directory: Path) -> None:
         """Write the tables."""

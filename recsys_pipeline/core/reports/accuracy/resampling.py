@@ -120,6 +120,11 @@ def ranking_estimates(result: RankingResult, seed: int, n_resamples: int = N_RES
     return rows
 
 
+def silent_models(estimates: Sequence[Estimate]) -> set[str]:
+    """Models that tell no two items apart, for any user: theirs are the figures of a random order."""
+    return {row.model for row in estimates if row.metric == "silent_users" and row.value == 1.0}
+
+
 def headline_figures(estimates: Sequence[Estimate], metric: str, k: int, name: str = "") -> dict[str, float]:
     """One figure of every model, as `<model>_<metric>@<k>` (or `<model>_<name>`): what manifests and runs show."""
     label = name or f"{metric}@{k}"

@@ -60,8 +60,8 @@ def first_timers(today: Path, earlier: Sequence[Path], meaning: EventMeaning) ->
 
 
 def _first_timers(subject: str, today: Path, earlier: Sequence[Path], meaning: EventMeaning) -> Share:
-    present = f"select distinct {subject} from read_parquet(?)"
-    known = f"select {subject} from read_parquet(?) where {meaning.sign_sql()} <> {EXPOSURE}"
+    present = f"select distinct {subject} from read_parquet(?, hive_partitioning = false)"
+    known = f"select {subject} from read_parquet(?, hive_partitioning = false) where {meaning.sign_sql()} <> {EXPOSURE}"
     with open_duckdb() as con:
         total = _count(con, present, [str(today)])
         known_ones = f"{present} semi join ({known}) using ({subject})"

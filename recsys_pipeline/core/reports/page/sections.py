@@ -30,6 +30,9 @@ MEANINGS = {
     "mrr": "One over the place of the first hit, on average: 0.5 is a first hit in place two (mean reciprocal rank).",
     "hit_rate": "The share of users with at least one hit in the first k places.",
     "coverage": "The share of the catalogue that at least one user is shown in the first k places.",
+    "tied_places": "Of the first k places, the share whose score another candidate has too: their order says nothing, "
+    "and every figure is its mean over all such orders.",
+    "silent_users": "The share of users to whom the model gives all items the same score: of them it says nothing.",
     "arhr": "One over the place of each hit, added up: as MRR, but every hit counts (average reciprocal hit rank).",
     "graded_ndcg": "As NDCG, with the value that the user gave (stars, say) as the worth of a hit.",
     "auc": "The chance that a true item scores above a random one; guessing gives 0.5.",

@@ -151,6 +151,18 @@ def test_headline_says_what_is_clear_and_what_is_chance() -> None:
     assert ranking_headline([], []) == "No user could be evaluated, so there is no ranking of models."
 
 
+def test_a_model_that_tells_no_items_apart_is_not_called_best_and_equals_are_named() -> None:
+    def row(model: str, metric: str, k: int, value: float) -> Estimate:
+        return Estimate(model, metric, k, value, math.nan, math.nan, 50)
+
+    flat = [row("flat", "ndcg", 10, 0.2), row("flat", "silent_users", 0, 1.0)]
+    text = ranking_headline([*flat, row("als", "ndcg", 10, 0.1), row("als", "silent_users", 0, 0.0)], [])
+    assert "No model ranks best: flat at the top gives all items the same score" in text
+    assert "NDCG@10 of 0.200 is that of a random order" in text
+    same = [row("a", "ndcg", 10, 0.2), row("b", "ndcg", 10, 0.2), row("c", "ndcg", 10, 0.1)]
+    assert "B has the same figure." in ranking_headline(same, [])
+
+
 def test_undefined_figures_are_called_so_and_random_coverage_is_not_praised() -> None:
     rows = [
         Estimate("a", "ndcg", 10, math.nan, math.nan, math.nan, 0),
