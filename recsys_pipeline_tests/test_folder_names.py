@@ -12,6 +12,7 @@ import pytest
 import recsys_pipeline
 from recsys_pipeline.adapters.split_files import read_interactions
 from recsys_pipeline.core.dataset import snapshots
+from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.reports.monitoring.priors import Share
 from recsys_pipeline.core.reports.monitoring.profile_inputs import first_timers
 from recsys_pipeline_tests.adapters.file_fixtures import EPOCH_S, LATER, MIDNIGHT, rows_of, source_over, write_lines
@@ -80,5 +81,5 @@ def test_a_store_below_a_folder_named_as_a_column_keeps_users_and_items(tmp_path
         pq.write_table(pa.table({**columns, "timestamp": [MIDNIGHT] * len(names)}), path)
     for subject in ("user", "item"):
         assert snapshots._new_ids(subject, [str(path) for path in paths], np.array([], dtype=object))[0] == ["a", "b"]
-    found = first_timers(paths[1], paths[:1])
+    found = first_timers(paths[1], paths[:1], WEB_LOG)
     assert (found.users, found.items) == (Share(1, 2), Share(1, 2))
