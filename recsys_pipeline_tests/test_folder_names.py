@@ -77,7 +77,7 @@ def test_a_store_below_a_folder_named_as_a_column_keeps_users_and_items(tmp_path
     (tmp_path / folder).mkdir()
     paths = [tmp_path / folder / f"{day}.parquet" for day in (1, 2)]
     for path, names in zip(paths, (["a"], ["a", "b"]), strict=True):
-        columns = {"user_id": names, "item_id": names, "event": ["buy"] * len(names)}
+        columns = {"user_id": names, "item_id": names, "event": ["buy"] * len(names), "value": [1.0] * len(names)}
         pq.write_table(pa.table({**columns, "timestamp": [MIDNIGHT] * len(names)}), path)
     for subject in ("user", "item"):
         assert snapshots._new_ids(subject, [str(path) for path in paths], np.array([], dtype=object))[0] == ["a", "b"]

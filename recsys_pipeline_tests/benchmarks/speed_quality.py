@@ -25,9 +25,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys_pipeline.core.dataset.days import write_periods
+from recsys_pipeline.core.dataset.events import EXPOSURE, WEB_LOG
 from recsys_pipeline.core.dataset.schema import INTERACTIONS, validate_items
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator
-from recsys_pipeline.core.dataset.snapshots import IMPRESSION, DayEntry, Snapshot, write_snapshot
+from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot, write_snapshot
 from recsys_pipeline.core.folds import divide
 from recsys_pipeline.core.folds.prequential import prequential
 from recsys_pipeline.core.learning.cold_start.cold_start import ItemSpace, fit_cold_start
@@ -83,7 +84,7 @@ def release_of(shop: Simulator, day: date, entries: list[DayEntry], root: Path) 
 
 def chosen_pairs(events: pa.Table) -> list[tuple[str, str]]:
     """Pairs with an interaction, each once."""
-    rows = events.filter(pa.array(events["event"].to_numpy() != IMPRESSION))
+    rows = events.filter(pa.array(WEB_LOG.signs(events) != EXPOSURE))
     return sorted(set(zip(rows["user_id"].to_pylist(), rows["item_id"].to_pylist(), strict=True)))
 
 
