@@ -10,8 +10,10 @@ from recsys_pipeline.adapters.sources.described_tables import EventsSection
 from recsys_pipeline.core.dataset.events import AVERSION_NAMES, EventMeaning, Kind, by_worth
 from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 
-PLACE = frozenset({"path", "table", "layout", "date_pattern", "settle_days", "fields", "watermark"})
-"""Keys of `[interactions]` that say where rows are and how files are cut, and nothing of what a row says."""
+PLACE = frozenset(
+    {"path", "table", "layout", "date_pattern", "settle_days", "fields", "watermark", "first_year", "last_year"}
+)
+"""Keys of `[interactions]` that say where rows are, how files are cut and which times pass, and not what a row says."""
 
 
 def declared_meaning(
