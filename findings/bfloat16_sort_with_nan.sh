@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Guess: np.sort and np.argsort put NaN at the end for every kind of float, so what comes before it is in order.
-# Instead: with ml_dtypes NaN compares as equal to nothing and sorts nowhere: it stays where it stood and the
-#   numbers around it are out of order. The same values in float16 or float32 sort as they should.
+# Instead: in bfloat16 of ml_dtypes NaN ends up among the numbers (place 1 of 199), and these are out of order,
+#   without a warning. The same values in float16 or float32 sort as they should.
 # Why it matters: a top-k over bfloat16 scores with one NaN is not the top k of the other scores, silently. Cast to
 #   float32 before ranking.
 # Seen with: ml_dtypes 0.6.0, numpy 2.4.6; 2026-11-30.

@@ -17,7 +17,6 @@ venv/bin/pip install -qq --no-compile implicit==0.7.3
 venv/bin/python - <<'PY'
 import subprocess, sys
 from importlib.metadata import files, version
-from pathlib import Path
 modules = [{str(f) for f in files(name) if f.parts[0] == "implicit" and f.suffix in (".py", ".so")} for name in ("implicit", "pm-implicit")]
 print(f"implicit {version('implicit')} and pm-implicit {version('pm-implicit')} both own {len(modules[0] & modules[1])} files of the package implicit")
 def pip(*words):

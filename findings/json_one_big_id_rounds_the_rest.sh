@@ -4,8 +4,8 @@
 # Instead: pyarrow turns the whole column into doubles as soon as one id is 2^63 or more, so ids that were exact
 #   before are rounded and neighbours become one user; DuckDB widens to hugeint and does the same only from 2^64 on.
 #   polars stays exact. No warning.
-# Why it matters: hashed 64-bit ids are unsigned in most logs: half of them are above 2^63, so their last eleven
-#   bits go, and neighbours meet. State the type (uint64, varchar) before the first read.
+# Why it matters: hashed ids are often unsigned 64-bit numbers: half of them are above 2^63, so the last bits of all
+#   ids go, and neighbours meet. State the type (uint64, varchar) before the first read.
 # Seen with: pyarrow 26.0.1, duckdb 2.0.0, polars 2.1.0; 2026-11-30.
 set -euo pipefail
 work=$(mktemp -d)

@@ -5,7 +5,7 @@
 #   unnamed study gets a random name. Two unnamed studies of one seed part after the startup trials; two of one name
 #   are equal, other names differ.
 # Why it matters: "seed = 1" in the sweep file does not reproduce a sweep with early stopping, and renaming a study
-#   moves its winner. Name the study after its config.
+#   changes its trials. Name the study after its config.
 # Seen with: optuna 5.0.0; 2026-11-30.
 set -euo pipefail
 work=$(mktemp -d)

@@ -12,7 +12,9 @@ cd "$work"
 python3 -m venv venv
 venv/bin/pip install -qq --no-compile ranx==0.3.21 numba==0.68.1
 venv/bin/python - <<'PY'
+import warnings
 from importlib.metadata import version
+warnings.simplefilter("ignore")
 from ranx import Qrels, Run, evaluate
 def place_of_first(length):
     items = [f"item{n:04d}" for n in range(length)]
