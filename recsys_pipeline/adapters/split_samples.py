@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys_pipeline.adapters.sources.parquet_tables import parquet_schema
 from recsys_pipeline.adapters.sources.records import RecordFile, fields_of
 from recsys_pipeline.core.errors import SourceError
 
@@ -92,6 +93,7 @@ def split_line(line: str, separator: str, quoted: bool) -> list[str]:
 
 
 def _parquet_sample(path: Path) -> Sample:
+    parquet_schema(path)
     try:
         file = pq.ParquetFile(path)
         batch = next(file.iter_batches(batch_size=SAMPLE_ROWS), None)

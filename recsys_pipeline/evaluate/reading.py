@@ -7,6 +7,7 @@ from rich.console import Console
 from recsys_pipeline.adapters.split_checks import shown_rows
 from recsys_pipeline.adapters.split_files import ReadFile
 from recsys_pipeline.core.folds.protocols import PROTOCOLS
+from recsys_pipeline.core.printable import printable
 
 
 def show_files(files: Mapping[str, ReadFile], console: Console) -> None:
@@ -28,9 +29,5 @@ def _without_order() -> str:
 
 
 def _line(console: Console, text: str, style: str | None = None) -> None:
-    console.print(printable(text), soft_wrap=True, markup=False, highlight=False, style=style)
-
-
-def printable(text: str) -> str:
-    """The text without characters that would command a terminal: they stand as escapes."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+    one_line = printable(text).replace("\n", "\\n")
+    console.print(one_line, soft_wrap=True, markup=False, highlight=False, style=style)

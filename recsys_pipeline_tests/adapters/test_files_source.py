@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 
 from recsys_pipeline.core.dataset.days import write_periods
 from recsys_pipeline.core.dataset.sources import Source
@@ -267,3 +268,18 @@ def test_an_iso_time_outside_the_years_1_to_9999_is_a_defect_and_moves_no_last_d
     found = source_over(tmp_path, path="r.csv", time_unit="iso")
     assert (found.days().first, found.days().last) == (DAY, DAY)
     assert [row["defect"] for row in rows_of(found)] == [None, f"timestamp '{text}' is not an ISO 8601 time"]
+
+
+def test_lines_may_say_what_came_first_in_an_instant(tmp_path: Path) -> None:
+    """An event that is logged twice stays one event, wherever its second line stands."""
+    lines = [f"u,{item},1,{EPOCH_S + second}" for item, second in (("c", 0), ("a", 0), ("c", 0), ("b", 0), ("z", 1))]
+    write_lines(tmp_path / "r.csv", [*lines, f"other,b,1,{EPOCH_S}"])
+    found = rows_of(source_over(tmp_path, path="r.csv", tie_order="lines"))
+    own = [(row["item_id"], row["timestamp"].microsecond) for row in found if row["user_id"] == "u"]
+    assert own == [("c", 0), ("a", 1), ("c", 0), ("b", 2), ("z", 0)]
+    assert {row["timestamp"].microsecond for row in found if row["user_id"] == "other"} == {0}
+
+
+def test_lines_cannot_order_times_in_microseconds(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="tells rows apart by microseconds"):
+        source_over(tmp_path, path="r.csv", tie_order="lines", time_unit="us")

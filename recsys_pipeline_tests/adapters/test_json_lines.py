@@ -46,6 +46,12 @@ def test_a_key_that_is_null_absent_or_nan_is_no_id(tmp_path: Path) -> None:
     assert [row["user_id"] for row in rows] == ["u", None, None, None]
 
 
+def test_a_day_may_lack_a_key_that_rows_may_lack(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (row,) = over(tmp_path, [review("u", "B")], columns={**KEYS, "request_id": "list", "position": "place"})
+    assert (row["request_id"], row["position"], row["defect"]) == (None, None, None)
+    assert "none of its first lines has list, place, which is left empty" in caplog.text
+
+
 def test_a_line_that_is_no_json_is_one_bad_row(tmp_path: Path) -> None:
     rows = over(tmp_path, [review("u1", "B"), '{"user": "cut', "[1, 2]", "", review("u5", "B")])
     assert [(row["source_row"], row["defect"]) for row in rows] == [

@@ -1,5 +1,7 @@
 """Parquet by exact names; numbers that stand for ids, missing numbers, and lists."""
 
+import base64
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recsys_pipeline.adapters.split_layouts import find_layout
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline_tests.adapters.file_fixtures import LATER, MIDNIGHT, rating_line, rows_of, source_over, write_lines
 
@@ -68,3 +71,25 @@ def test_a_list_of_items_in_a_field_becomes_a_row_each(tmp_path: Path, baskets: 
 def test_a_list_column_of_items_becomes_a_row_each(tmp_path: Path) -> None:
     rows = over(tmp_path, {"U": ["u1", "u2"], "I": [["a", "b"], []], "at": [MIDNIGHT] * 2}, item_separator=" ")
     assert [(row["user_id"], row["item_id"]) for row in rows] == [("u1", "a"), ("u1", "b")]
+
+
+OF_128_BITS = (
+    "c-nnZ%TB^T6uliA!onD1oC!_3=!OO&(K3QiBa1<a5>Ww-uB&Z<s4by@j}P*5_yQN|H~0bGp;e=a-Zb}p&pAz|ExJVtv_)G5s$!C&"
+    "DF6Zhs-nP8Bfo08q-7zcWz<RJjVLgc1uQVrfH(#<S`rRG`E`sGD|AJ2E&t$JAXL@LkXlB(!PvX~!h2E7Cj~T}rD?!$7qb_ImSjqa"
+    "wsWA4!f;GgRD-M}7K0M9B*sA)P1g$MRR2pZn-RJS=8Wk7DqwGfGGNaNQ_VDnRVgL2D7xK~i|y#D@7+3?cV$D`mL<>{(p9He-*=LF"
+    "-Z~T_61(%*5o>Ln-`&Z6Q;1%&*Oaj&U0u4?BQ8~YU!d_`Jq~hyhI2d4JD;vTbobB4^WMq)zLb#Q==&b=PUSwvZi0Ih1MOMzS7M4r"
+    "a(XTGG!y*d6+eFvqE>^<aXY+mMv;*lK8*WekT<5@C>n%;!PkrHmXW)h3~pSb;@cL#bT@t9<rUwra<^FGm8xUe4!6s`&;5$yxi-&h"
+    "1swoCc*WP##s~TV)Ix|B"
+)
+"""Columns `user` (128-bit integers) and `item` of two rows, written by polars 2.1.0; base 85 of zlib."""
+
+
+def test_a_type_that_is_not_read_is_told_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "r.parquet").write_bytes(zlib.decompress(base64.b85decode(OF_128_BITS)))
+    with pytest.raises(
+        SourceError, match=r"r\.parquet has a column of a type that is not read .*64-bit numbers or as text"
+    ):
+        over_file = source_over(tmp_path, path="r.parquet", columns=NAMES, time_unit="iso", values={"rating": 1.0})
+        over_file.check()
+    with pytest.raises(SourceError, match=r"r\.parquet has a column of a type that is not read"):
+        find_layout(tmp_path / "r.parquet")

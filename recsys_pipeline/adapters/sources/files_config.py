@@ -126,6 +126,8 @@ class InteractionFiles(shared.Events[InteractionColumns], Times, TextTable):
     item_separator: str | None = Field(
         default=None, min_length=1, description="Between the items of a field that holds a list of them: a row each"
     )
+    tie_order: Literal["hash", "lines"] = "hash"
+    """`lines`: of one user's rows of one instant, that of an earlier line came first; else a draw orders them."""
     user_identity: Literal["column", "first_event"] = "column"
     """`first_event` names a user by the item and time of their first event: for releases that renumber users."""
 
@@ -133,6 +135,8 @@ class InteractionFiles(shared.Events[InteractionColumns], Times, TextTable):
     def _times_are_described(self) -> "InteractionFiles":
         if self.time_unit is None and self.time_format is None:
             raise ValueError("set time_unit (s, ms, us or iso) or time_format")
+        if self.tie_order == "lines" and self.time_unit == "us":
+            raise ValueError('tie_order = "lines" tells rows apart by microseconds, which time_unit = "us" needs')
         return self
 
     @model_validator(mode="after")

@@ -10,6 +10,8 @@ from recsys_pipeline.adapters.sources.text_lists import list_elements
 from recsys_pipeline.adapters.sources.text_tables import plain_number, text_rows, unreadable, whole_number
 from recsys_pipeline.core.dataset.schema import quoted
 
+LINES_IN_AN_INSTANT = 1_000
+"""As many rows of a user and instant can be told apart without reaching the next millisecond."""
 OPTIONAL = ("event", "value", "request_id", "position", "propensity")
 
 
@@ -35,6 +37,8 @@ def interaction_rows(con: duckdb.DuckDBPyConnection, root: Path, path: Path, con
                try_cast({plain_number("propensity", config)} as float) as propensity
         from ({rows})
     """
+    if config.tie_order == "lines":
+        typed = _in_order_of_lines(typed)
     # `offset 0` keeps conditions on these columns from being moved into the text, where each would be read again and
     # again: 1.0 s instead of 6.5 s for a million rows.
     return f"""
@@ -42,6 +46,16 @@ def interaction_rows(con: duckdb.DuckDBPyConnection, root: Path, path: Path, con
                {quoted(path.relative_to(root).as_posix())} as source_file, source_row, {_defect(config)} as defect
         from ({typed})
         offset 0
+    """
+
+
+def _in_order_of_lines(rows: str) -> str:
+    """One user's rows of one instant get a microsecond more from line to line; repeats of an event stay repeats."""
+    return f"""
+        select * replace (timestamp + to_microseconds(least(line_order - 1, {LINES_IN_AN_INSTANT - 1})) as timestamp)
+        from (select *, dense_rank() over (partition by user_id, timestamp order by first_line) as line_order
+              from (select *, min(source_row) over (partition by user_id, timestamp, item_id, event) as first_line
+                    from ({rows})))
     """
 
 

@@ -5,16 +5,24 @@ that is no JSON object is one bad row.
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from recsys_pipeline.adapters.sources.records import RecordFile
+from recsys_pipeline.core.dataset.schema import INTERACTIONS, ITEMS
 from recsys_pipeline.core.errors import SourceError
 
 SAMPLE_LINES = 10_000
 """A key that none of so many lines has is a mistake in the settings; one that comes later is not looked for."""
+MAY_BE_ABSENT = {field.name for table in (INTERACTIONS, ITEMS) for field in table if field.nullable} | {
+    "title",
+    "categories",
+}
+"""Columns that a day may lack: what writes JSON leaves out what is null."""
+logger = logging.getLogger(__name__)
 
 
 def json_rows(path: Path, records: str, file: RecordFile, columns: Mapping[str, int | str], setting: str) -> str:
@@ -62,8 +70,14 @@ def _check_keys(path: Path, file: RecordFile, columns: Mapping[str, int | str], 
         known |= dict.fromkeys(_places(document))
         if known.keys() >= set(wanted.values()):
             return
-    if known:
-        key, column = next((key, column) for key, column in wanted.items() if column not in known)
+    absent = {key: column for key, column in wanted.items() if column not in known}
+    needed = {key: column for key, column in absent.items() if key.rpartition(".")[2] not in MAY_BE_ABSENT}
+    if known and not needed:
+        logger.warning(
+            "%s: none of its first lines has %s, which is left empty", path, ", ".join(map(str, absent.values()))
+        )
+    elif known:
+        key, column = next(iter(needed.items()))
         raise SourceError(f"{path} has no key {column!r} ({key}); its first lines have {list(known)[:60]}")
 
 
