@@ -191,7 +191,7 @@ def snapshot(
     listed = {entry.path for entry in previous.days} if previous else set()
     fresh = [artifact for artifact, entry in zip(day_files, entries, strict=True) if entry.path not in listed]
     inputs = [*fresh, *([earlier] if earlier else [])]
-    return produce(context, store, tracker, inputs=inputs, config={"events": meaning.document()}, build=build)
+    return produce(context, store, tracker, inputs=inputs, config={MEANING: meaning.document()}, build=build)
 
 
 def _what_is_amiss(found: Ingested) -> dict[str, Any]:

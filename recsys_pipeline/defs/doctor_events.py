@@ -7,7 +7,7 @@ from recsys_pipeline.adapters.meaning_of_days import refuse_other_meaning, store
 from recsys_pipeline.adapters.source_sample import look_at_events
 from recsys_pipeline.adapters.sources import open_source
 from recsys_pipeline.core.dataset.event_doubts import kinds_told
-from recsys_pipeline.core.dataset.sources import ChecksTables
+from recsys_pipeline.core.dataset.sources import ChecksTables, Source
 from recsys_pipeline.core.errors import RecsysError
 from recsys_pipeline.defs.findings import Finding
 from recsys_pipeline.defs.resources import open_store
@@ -16,10 +16,10 @@ from recsys_pipeline.settings import Settings
 
 def check_events(deployment: Settings) -> Iterator[Finding]:
     """What the newest events are taken for, and what nobody declared of that; a simulator declares all of its own."""
+    source = _opened(deployment)
+    if source is None or "interactions" not in source.provides or not isinstance(source, ChecksTables):
+        return
     try:
-        source = open_source(deployment)
-        if "interactions" not in source.provides or not isinstance(source, ChecksTables):
-            return
         seen = look_at_events(source)
     except RecsysError as error:
         yield Finding("events", "wrong", f"they cannot be looked at: {error}", "see docs/data.md")
@@ -31,8 +31,10 @@ def check_events(deployment: Settings) -> Iterator[Finding]:
 
 def check_days(deployment: Settings) -> Iterator[Finding]:
     """Whether the days that are there were read when the source meant what it means now."""
+    source = _opened(deployment)
+    if source is None:
+        return
     try:
-        source = open_source(deployment)
         days = stored_days(open_store(deployment, source.name), date.min, date.max)
         refuse_other_meaning(source, days)
     except RecsysError as error:
@@ -42,3 +44,11 @@ def check_days(deployment: Settings) -> Iterator[Finding]:
         yield Finding("stored days", "wrong", what, "see the finding on the artifact store")
     else:
         yield Finding("stored days", "ok", f"{len(days)} days mean what the source means now")
+
+
+def _opened(deployment: Settings) -> Source | None:
+    """None where it cannot be opened at all, which the finding on the source says."""
+    try:
+        return open_source(deployment)
+    except RecsysError:
+        return None

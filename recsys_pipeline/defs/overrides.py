@@ -32,7 +32,7 @@ def op_config(job: dg.JobDefinition, overrides: Sequence[str]) -> dict[str, Any]
                 f"{FLAG} {override}: {_unknown(key, f'field {field!r}', field, forms[key].model_fields)}"
             )
         fields = config.setdefault(key.replace("/", "__"), {"config": {}})["config"]
-        fields[field] = read_value(text)
+        fields[field] = read_value(text, f"{FLAG} {override}")
     for name, op in config.items():
         op["config"] = _checked(forms[_key(name)], _key(name), op["config"])
     return config

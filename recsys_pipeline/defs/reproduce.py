@@ -15,6 +15,7 @@ from rich.markup import escape
 from recsys_pipeline.adapters.lineage import Version, read_graph
 from recsys_pipeline.adapters.manifest import Manifest, Recipe
 from recsys_pipeline.adapters.manifest_differences import SOURCE, changes_since, differences
+from recsys_pipeline.adapters.meaning_of_days import MEANING
 from recsys_pipeline.adapters.scratch_store import Inputs, lay_out_inputs
 from recsys_pipeline.adapters.store import ArtifactStore
 from recsys_pipeline.core.errors import SettingError
@@ -94,6 +95,10 @@ def print_reproduction(console: Console, outcome: Reproduction) -> None:
         console.print(f"kept in {outcome.kept}", soft_wrap=True)
 
 
+OF_THE_RUN = {"use_sweep", "max_missing_share", "reread_from"}
+"""Fields that no recipe holds: they decide on a run, and not on what an artifact is made of."""
+
+
 def _form_fields(defs: dg.Definitions, key: str) -> set[str]:
     """Names of the Launchpad fields of an asset; raises `SettingError` where the code has no such asset."""
     job = defs.resolve_implicit_global_asset_job_def()
@@ -112,9 +117,9 @@ def _op(key: str) -> str:
 
 
 def _changed_fields(recipe: Recipe, fields: set[str]) -> Iterator[str]:
-    for name in sorted(recipe.config.keys() - fields - {SOURCE, DEFINITION}):
+    for name in sorted(recipe.config.keys() - fields - {SOURCE, DEFINITION, MEANING}):
         yield f"{recipe.key} has no field {name} any more; it was {recipe.config[name]!r}"
-    for name in sorted(fields - recipe.config.keys() - {"use_sweep"}):
+    for name in sorted(fields - recipe.config.keys() - OF_THE_RUN):
         yield f"{recipe.key} has a field {name} that it did not have then: its default is taken"
 
 

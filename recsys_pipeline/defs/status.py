@@ -37,6 +37,7 @@ def print_status(console: Console, now: datetime | None = None) -> int:
     """
     at = now or datetime.now(UTC)
     recorded, store = cache(Recorded.read), cache(StoreResource().open)
+    unread = cache(lambda: _unread(store))
     newest = cache(lambda: newest_moment(SourceResource().open, at))
     rows: dict[str, Callable[[], str]] = {
         "Source": _source,
@@ -44,7 +45,7 @@ def print_status(console: Console, now: datetime | None = None) -> int:
         "Champion": lambda: _champion(champion(store()), at) + _late(champion_freshness(store(), newest())),
         "Overlay": lambda: _overlay(store(), at) + _late(overlay_freshness(store(), newest())),
         "Runs": lambda: "\n".join(_run(one, at) for one in _newest_of_each_job(recorded().runs)) or NO_RUNS,
-        "Alerts": lambda: _alerts(recorded().failures, at, _unread(store())),
+        "Alerts": lambda: _alerts(recorded().failures, at, unread()),
         "Schedules": lambda: _schedules(recorded().switched_on),
         "W&B": _waiting,
         "Disk": lambda: _disk(settings(), store()),
@@ -64,7 +65,7 @@ def print_status(console: Console, now: datetime | None = None) -> int:
     if failed:
         console.print("`recsys doctor` says what to mend")
         return 1
-    return 1 if recorded().failures or _unread(store()) else 0
+    return 1 if recorded().failures or unread() else 0
 
 
 def _table() -> Table:
@@ -88,9 +89,12 @@ def _history(store: ArtifactStore) -> str:
     return f"whole: {len(days)} days, {days[0]} to {days[-1]}" if days else "no day taken in yet"
 
 
-def _unread(store: ArtifactStore) -> int:
-    """Days that the source has and that could not be read."""
-    found = _missing(store)
+def _unread(store: Callable[[], ArtifactStore]) -> int:
+    """Days that the source has and that could not be read; none where the store is not found, which its row says."""
+    try:
+        found = _missing(store())
+    except RecsysError:
+        return 0
     return len(found.unread) if found else 0
 
 

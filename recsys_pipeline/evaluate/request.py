@@ -124,7 +124,7 @@ def find_contenders(names: Sequence[str], overrides: Sequence[str]) -> tuple[Con
             raise SettingError(f"--set {override}: write model.field=value, such as als.reg=0.01")
         if model not in values:
             raise SettingError(f"--set {override}: {model} is not among --models {','.join(wanted)}")
-        values[model][field] = read_value(text)
+        values[model][field] = read_value(text, f"--set {override}")
     return tuple(Contender(specs[name], parse_config(specs[name].config, values[name], name)) for name in wanted)
 
 

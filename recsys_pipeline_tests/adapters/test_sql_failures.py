@@ -45,7 +45,7 @@ def said(error: BaseException) -> str:
             {"watermark": "updated_at"},
             r"no column 'updated_at' \(interactions.watermark\); its columns are id, customer",
         ),
-        ({"columns": COLUMNS | {"timestamp": "product"}}, "column product of table events holds text"),
+        ({"columns": COLUMNS | {"timestamp": "product", "item_id": "at"}}, "column product of table events holds text"),
         ({"columns": COLUMNS | {"timestamp": "stars"}, "time_unit": "native"}, "holds numbers: set time_unit to s"),
     ],
 )

@@ -75,7 +75,9 @@ class Away(Misbehaving):
 def test_status_shows_the_champion_while_the_source_is_away(deployment: Deployment) -> None:
     outcome = dataclasses.replace(deployment, wrap=Away).recsys("status")
     assert outcome.code == 1
-    assert "Source unknown: the database does not answer Champion 2026-01-07 " in outcome.text
+    assert (
+        "Source unknown: the database does not answer History no day taken in yet Champion 2026-01-07 " in outcome.text
+    )
     assert " MiB" in outcome.text
 
 

@@ -34,7 +34,7 @@ from recsys_pipeline.core.dataset.schema import (
 )
 from recsys_pipeline.core.dataset.undated import Undated
 from recsys_pipeline.core.errors import DataError, RecsysError, SettingError, SourceError
-from recsys_pipeline.core.types import DAY, EPOCH, Window
+from recsys_pipeline.core.types import DAY, EPOCH, HOUR, Window
 
 __all__ = ["INTERACTIONS_FILE", "QUARANTINE_FILE", "PeriodFile", "Written", "write_good_periods", "write_periods"]
 
@@ -160,6 +160,9 @@ def _period_sql(window: Window, period: timedelta) -> str:
     claims = [
         f"when {time} >= {start} and {time} < {end} then epoch_us({time})" for time in (FILED_AT.name, "timestamp")
     ]
+    if period == HOUR:
+        # A source that gives rows of another time with an hour is told so there; the batch of a day keeps such rows.
+        claims.append(f"when defect is null and timestamp is not null then epoch_us({start})")
     return f"(case {' '.join(claims)} end // {period // timedelta(microseconds=1)})::integer"
 
 

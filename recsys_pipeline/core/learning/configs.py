@@ -26,10 +26,10 @@ class _Yaml12(yaml.SafeLoader):
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
 
-def read_value(text: str) -> Any:
+def read_value(text: str, place: str = "") -> Any:
     """What a person means who types `--set field=text`: one rule for all commands.
 
-    Raises `SettingError` for what is no YAML.
+    Raises `SettingError` for what is no YAML, after the `place` at which it stands.
 
     >>> [read_value(text) for text in ("1e-3", "08", "true", "on", "1_000", "[1, 2]", '"7"', "null", "")]
     [0.001, 8, True, 'on', '1_000', [1, 2], '7', None, '']
@@ -37,7 +37,8 @@ def read_value(text: str) -> Any:
     try:
         return yaml.load(text, _Yaml12) if text.strip() else text
     except (yaml.YAMLError, ValueError) as error:
-        raise SettingError(f"{text} is no YAML value ({' '.join(str(error).split())}): quote it") from error
+        why = f"{text} is no YAML value ({' '.join(str(error).split())}): quote it"
+        raise SettingError(f"{place}: {why}" if place else why) from error
 
 
 def _whole(_: _Yaml12, node: yaml.ScalarNode) -> int:

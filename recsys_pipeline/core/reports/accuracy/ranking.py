@@ -153,7 +153,7 @@ def _given(scores: np.ndarray, users: np.ndarray, task: _Task, negatives: UserRo
     relevant = at * n_items + task.ranks[task.relevant.items[rows]]
     candidates = np.union1d(relevant, negative_at * n_items + task.ranks[negatives.items[negative_rows]])
     user, rank = np.divmod(candidates, n_items)
-    item = np.argsort(task.ranks)[rank].astype(np.int32)
+    item = np.argsort(task.ranks, kind="stable")[rank].astype(np.int32)
     n_candidates = np.bincount(user, minlength=len(users))
     column = np.arange(len(user)) - np.repeat(np.cumsum(n_candidates) - n_candidates, n_candidates)
     width = max(int(n_candidates.max(initial=0)), task.n_ranked)

@@ -61,7 +61,7 @@ def tie_ranks(n_items: int) -> Int32[np.ndarray, " items"]:
     [5, 3, 4, 0, 2, 1]
     """
     ranks = np.empty(n_items, np.int32)
-    ranks[np.argsort(mix(np.arange(n_items, dtype=np.uint64)))] = np.arange(n_items, dtype=np.int32)
+    ranks[np.argsort(mix(np.arange(n_items, dtype=np.uint64)), kind="stable")] = np.arange(n_items, dtype=np.int32)
     return ranks
 
 
@@ -97,7 +97,7 @@ def rank_rows_jax(
     k: int,
 ) -> Places:
     """The readable twin of `rank_rows`, and the way on an accelerator."""
-    order = np.argsort(ranks)
+    order = np.argsort(ranks, kind="stable")
     found = _rank_jax(scores, *_padded_pairs(seen), *_padded_pairs(relevant), order, k)
     top, top_scores, above, tied = (np.asarray(part) for part in found)
     n_rows = len(relevant.items)
