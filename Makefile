@@ -36,8 +36,8 @@ ui: install ## Start the Dagster UI on 127.0.0.1:3000
 	@echo "Dagster UI: http://$(HOST):$(PORT) (ready in about 20 s; Ctrl-C ends it)"
 	@env --default-signal=INT,TERM $(BIN)/dagster dev -w workspace.yaml -h $(HOST) -p $(PORT)
 
-test: $(STAMP) ## Run the tests
-	@$(BIN)/pytest
+test: $(STAMP) ## Run the tests, a process per core
+	@$(BIN)/pytest -n logical --dist loadfile
 
 check: $(STAMP) ## ruff, pyright, import-linter and the definitions check
 	@$(BIN)/ruff check .
