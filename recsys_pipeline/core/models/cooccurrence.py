@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 from scipy import sparse
 
+from recsys_pipeline.core.hashing import mix
 from recsys_pipeline.core.learning.model_files import check_items, check_users, load_model, save_model
 from recsys_pipeline.core.learning.user_histories import history_matrix, matrix_arrays, matrix_from_arrays
 from recsys_pipeline.core.models import ModelSpec
@@ -71,10 +72,11 @@ class CooccurrenceModel:
 def similar_items(history: sparse.csr_array, n_neighbors: int, shrinkage: float) -> sparse.csr_array:
     """`[item, neighbor]` similarities `c_ij / (√(c_i c_j) + shrinkage)`, the `n_neighbors` largest of each row.
 
-    Ties are broken by the lower item id, so that the result does not depend on the order of the ratings.
+    Ties are broken by a hash of the item: neither its age nor the order of the ratings decides who stays.
     """
     count = np.asarray(history.sum(axis=0), np.float32)
     n_items = len(count)
+    ties = mix(np.arange(n_items, dtype=np.uint64))
     blocks = [sparse.csr_array((0, n_items), dtype=np.float32)]
     for first in range(0, n_items, ITEM_BLOCK):
         together = (history[:, first : first + ITEM_BLOCK].T @ history).tocoo()
@@ -82,7 +84,7 @@ def similar_items(history: sparse.csr_array, n_neighbors: int, shrinkage: float)
         value = together.data / (np.sqrt(count[first + row] * count[column]) + np.float32(shrinkage))
         other = column != first + row
         row, column, value = row[other], column[other], value[other]
-        order = np.lexsort((column, -value, row))
+        order = np.lexsort((ties[column], -value, row))
         row, column, value = row[order], column[order], value[order]
         rank = np.arange(len(row)) - np.searchsorted(row, row)
         keep = rank < n_neighbors

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from recsys_pipeline.core.hashing import mix
 from recsys_pipeline.core.models import cooccurrence
 from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.model_battery import ModelBattery, planted_blocks
@@ -27,14 +28,14 @@ class TestItemKnn(ModelBattery):
 def by_hand(history: np.ndarray, n_neighbors: int, shrinkage: float) -> np.ndarray:
     """The readable twin: one pair of items at a time."""
     n_items = history.shape[1]
-    similarity = np.zeros((n_items, n_items))
+    similarity, ties = np.zeros((n_items, n_items)), mix(np.arange(n_items, dtype=np.uint64))
     for one in range(n_items):
         for other in range(n_items):
             together = (history[:, one] * history[:, other]).sum()
             norm = np.sqrt(history[:, one].sum() * history[:, other].sum())
             if one != other and together:
                 similarity[one, other] = together / (norm + shrinkage)
-        similarity[one, np.argsort(-similarity[one].astype(np.float32), kind="stable")[n_neighbors:]] = 0
+        similarity[one, np.lexsort((ties, -similarity[one].astype(np.float32)))[n_neighbors:]] = 0
     return similarity
 
 

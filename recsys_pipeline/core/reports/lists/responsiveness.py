@@ -8,10 +8,12 @@ import numpy as np
 from jaxtyping import Float64, Int, Int32, Integer
 
 from recsys_pipeline.core.errors import DataError, SettingError
+from recsys_pipeline.core.hashing import mix
 from recsys_pipeline.core.models import Recommender
 from recsys_pipeline.core.reports.accuracy.ratios import mean_estimates
 from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES, Estimate
 from recsys_pipeline.core.reports.lists.churn import jaccard_churn
+from recsys_pipeline.core.time_order import time_order
 from recsys_pipeline.core.topk import top_k
 from recsys_pipeline.core.types import Ratings
 
@@ -41,10 +43,10 @@ def responsiveness_to_latest(
 
     `lists_of` ranks the users of the histories that it is given (one row per user number) and gives more than max(ks)
     places where the catalogue allows. Users need two rows, because the lists before must come from something. Gives
-    the user numbers that had them, and their values. Equal times are ordered by item. Raises `DataError` where
+    the user numbers that had them, and their values. Equal times come in a drawn order. Raises `DataError` where
     `lists_of` gives another number of lists.
     """
-    order = np.lexsort((histories.item, histories.timestamp_us, histories.user))
+    order = time_order(histories)
     is_last = np.append(np.diff(histories.user[order]) != 0, True)[: len(order)]
     latest, n_rows = order[is_last], np.bincount(histories.user, minlength=histories.n_users)
     latest = latest[n_rows[histories.user[latest]] > 1]
@@ -61,7 +63,7 @@ def responsiveness_to_latest(
 
 
 def ranked_lists(model: Recommender, n_places: int) -> ListsOf:
-    """The lists of a fitted model over other users, by `for_users`; equal scores are ordered by the lower item.
+    """The lists of a fitted model over other users, by `for_users`; equal scores go by a hash of the item.
 
     Scores of all users of the histories are held at once: give a few hundred users.
     """
@@ -69,7 +71,8 @@ def ranked_lists(model: Recommender, n_places: int) -> ListsOf:
     def lists_of(histories: Ratings) -> Int32[np.ndarray, "users places"]:
         scores = np.array(model.for_users(histories).scores(np.arange(histories.n_users, dtype=np.int32)))
         scores[histories.user, histories.item] = -np.inf
-        return top_k(scores, n_places)[0].astype(np.int32)
+        ties = mix(np.arange(scores.shape[1], dtype=np.uint64))
+        return top_k(scores, n_places, ties)[0].astype(np.int32)
 
     return lists_of
 
