@@ -55,17 +55,20 @@ def plain(name: str) -> str:
 
 
 def roles_by_name(header: Sequence[str]) -> dict[str, list[int]]:
-    """Of each role the 1-based places of the columns that may be it: several where the names leave it open."""
-    names = [plain(cell) for cell in header]
+    """Of each role the 1-based places of the columns that may be it: several where the names leave it open.
+
+    A path into JSON counts by its last step (`item.asin`) and as a whole (`user.id`).
+    """
+    names = [{plain(cell), plain(cell.replace(".", ""))} for cell in header]
     found = {role: _first_group(names, groups) for role, groups in NAMES.items()}
     if found["item"]:
         found["items"] = []
     return {role: places for role, places in found.items() if places}
 
 
-def _first_group(names: Sequence[str], groups: Iterable[str]) -> list[int]:
+def _first_group(names: Sequence[set[str]], groups: Iterable[str]) -> list[int]:
     for group in groups:
         known = set(group.split())
-        if places := [place for place, name in enumerate(names, 1) if name in known]:
+        if places := [place for place, either in enumerate(names, 1) if either & known]:
             return places
     return []

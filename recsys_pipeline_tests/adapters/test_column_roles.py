@@ -48,6 +48,7 @@ HEADERS = {
     ),
     "H&M": ("t_dat,customer_id,article_id,price", "timestamp = 1, user = 2, item = 3"),
     "Netflix": ("CustomerID,MovieID,Rating,Date", "user = 1, item = 2, value = 3, timestamp = 4"),
+    "keys in objects": ("user.id,item.asin,review.stars,review.date", "user = 1, item = 2, value = 3, timestamp = 4"),
     "lists": ("user,order,items", "user = 1, items = 3"),
     "RecBole's lists": ("user_id:token,item_id_list:token_seq", "user = 1, items = 2"),
     "a restaurant's three ratings": ("userID,placeID,rating,food_rating", "user = 1, item = 2, value = 3"),
