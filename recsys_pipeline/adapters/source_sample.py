@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recsys_pipeline.adapters.period_files import joined
 from recsys_pipeline.core.dataset.day_writer import EVENT_KEY
@@ -54,7 +55,9 @@ def _newest(source: Source, most_rows: int) -> Iterator[pa.RecordBatch]:
     while there and n_rows < most_rows:
         some, there, length = there[-length:], there[:-length], 2 * length
         for window in joined(Window.of_day(day) for day in some):
-            for batch in source.interactions(window):
+            for given in source.interactions(window):
+                # A row with a defect is put aside; one that no day can claim even comes with every window.
+                batch = given.filter(pc.is_null(given.column("defect")))
                 n_rows += batch.num_rows
                 yield batch.select([name for name in batch.schema.names if name in (*EVENT_KEY, "value")])
                 if n_rows >= most_rows:

@@ -136,3 +136,13 @@ def test_a_table_without_rows_has_no_doubts(tmp_path: Path) -> None:
         meaning.events.signs(pa.table({"event": pa.array([], pa.string()), "value": pa.array([], pa.float32())})).size
         == 0
     )
+
+
+def test_a_row_that_comes_with_every_window_is_no_repeat(tmp_path: Path) -> None:
+    """A lone row of 1970 belongs to no day, so that each window of the newest days gives it again."""
+    hour = 3_600
+    days = [f"u{at},i{at % 7},5,{1_772_000_000 + at * hour}" for at in range(24 * 12)]
+    (tmp_path / "events.csv").write_text("\n".join(["user,item,stars,at", "lone,i1,5,5000", *days]) + "\n")
+    meaning_of(tmp_path, RATINGS)
+    seen = look_at_events(FilesSource.from_toml(tmp_path / "files.toml"))
+    assert (seen.rows, seen.repeats, seen.counts) == (len(days), 0, {("rating", "interest"): len(days)})
