@@ -69,18 +69,9 @@ def ingest(
     again_from = min(reread_from or day, day)
     refuse_other_meaning(source, stored_days(store, date.min, again_from - timedelta(days=1)))
     existing = None if recompute or reread_from else store.reusable(recipe_of(day))
-    have = {name for name in store.partitions(KEY) if store.is_there(KEY, name)}
     open_from = day - timedelta(days=late_days)
-    wanted = [
-        d
-        for d in Window.of_days(min(days.first, day), day).days()
-        if (
-            existing is None
-            if d == day
-            else d.isoformat() not in have or d >= again_from or (d >= open_from and is_stale(store, recipe_of(d)))
-        )
-    ]
-
+    earlier = _wanted(store, Window.of_days(min(days.first, day), day - DAY), open_from, again_from, recipe_of)
+    wanted = [*earlier, *([day] if existing is None else [])]
     undated = stored_undated(store, KEY)
 
     def read(window: Window, needed: Window | None = None) -> Taken:
@@ -99,6 +90,18 @@ def ingest(
     rows_failed = {start.date(): rows for start, rows in found.rows_failed.items()}
     changed = rows_too_late(store, source, closed) | changed_days(store, source, closed)
     return Ingested(found.artifacts, failed, rows_failed, changed)
+
+
+def _wanted(
+    store: ArtifactStore, earlier: Window, open_from: date, again_from: date, recipe_of: Callable[[date], Recipe]
+) -> list[date]:
+    """Earlier days that are missing, those from `again_from` on, and from `open_from` on those that are stale."""
+    have = {name for name in store.partitions(KEY) if store.is_there(KEY, name)}
+    return [
+        one
+        for one in earlier.days()
+        if one.isoformat() not in have or one >= again_from or (one >= open_from and is_stale(store, recipe_of(one)))
+    ]
 
 
 def _read_with_its_day(read: Callable[..., Taken], window: Window, own: Window) -> Taken:

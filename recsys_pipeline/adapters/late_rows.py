@@ -4,7 +4,7 @@ from datetime import date
 
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.manifest_differences import SOURCE
-from recsys_pipeline.adapters.period_files import WITHOUT_TIME, joined
+from recsys_pipeline.adapters.period_files import WITHOUT_TIME, joined, rows_given
 from recsys_pipeline.adapters.store import ArtifactStore
 from recsys_pipeline.core.dataset.sources import CountsRows, Source
 from recsys_pipeline.core.errors import ArtifactError
@@ -42,8 +42,7 @@ def rows_too_late(store: ArtifactStore, source: Source, closed: Window) -> dict[
     for day in closed.days():
         if day.isoformat() in have:
             metrics = store.get(KEY, day.isoformat()).manifest.metrics
-            given = metrics["rows"] + metrics["quarantined"] + metrics.get("repeats", 0)
-            read[day] = given - metrics.get(WITHOUT_TIME, 0)
+            read[day] = rows_given(metrics) - metrics.get(WITHOUT_TIME, 0)
     differing: dict[date, int] = {}
     for window in joined(Window.of_day(day) for day in read):
         differing |= _differing(source, window, read)

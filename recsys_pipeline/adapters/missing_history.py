@@ -12,6 +12,7 @@ from pathlib import Path
 
 from recsys_pipeline.adapters.ingestion import Ingested
 from recsys_pipeline.adapters.late_rows import KEY
+from recsys_pipeline.adapters.period_files import rows_given
 from recsys_pipeline.adapters.store import ArtifactStore
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.types import Window
@@ -83,8 +84,7 @@ def missing_history(store: ArtifactStore, days: DayRange, day: date, found: Inge
 
 
 def _rows(store: ArtifactStore, day: date) -> int:
-    metrics = store.get(KEY, day.isoformat()).manifest.metrics
-    return metrics["rows"] + metrics["quarantined"]
+    return rows_given(store.get(KEY, day.isoformat()).manifest.metrics)
 
 
 class MissingFile:

@@ -3,12 +3,13 @@
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys_pipeline.adapters.period_files import joined
 from recsys_pipeline.core.dataset.days import Written, write_good_periods
 from recsys_pipeline.core.dataset.joins import join_share
 from recsys_pipeline.core.dataset.schema import validate_items
@@ -50,7 +51,7 @@ def _doubts_of_days(source: Source, folder: Path) -> Iterator[Doubt]:
     if absent := sorted(set(asked) - set(there)):
         yield Doubt(False, f"{len(absent)} of the newest {len(asked)} days have no file: {absent[0]}, for one")
     ids = []
-    for number, window in enumerate(_ranges(sorted(there))):
+    for number, window in enumerate(joined(Window.of_day(day) for day in sorted(there))):
         place = folder / str(number)
         try:
             written = write_good_periods(
@@ -70,20 +71,12 @@ def _doubts_of_days(source: Source, folder: Path) -> Iterator[Doubt]:
         yield from _doubts_of_items(source, events)
 
 
-def _ranges(days: list[date]) -> Iterator[Window]:
-    start = 0
-    for at in range(1, len(days) + 1):
-        if at == len(days) or days[at] - days[at - 1] > timedelta(days=1):
-            yield Window.of_days(days[start], days[at - 1])
-            start = at
-
-
 def _doubts_of_written(written: Written, place: Path) -> Iterator[Doubt]:
     for start, why in written.refused.items():
         yield Doubt(True, f"{start.date()} cannot be used: {why}")
     bad = [file for file in written.files if file.quarantined]
     if bad:
-        rows = sum(file.rows + file.quarantined for file in written.files)
+        rows = sum(file.given for file in written.files)
         first = pq.read_table(place / bad[0].quarantine_path).slice(0, 1).to_pylist()[0]
         counts = f"{sum(file.quarantined for file in bad)} of {rows} rows of the newest days would be put aside"
         place_told = f"row {first['source_row']} of {first['source_file']}: {first['reason']}"

@@ -138,7 +138,8 @@ def _read(connection: duckdb.DuckDBPyConnection, part: str, path: Path, layout: 
     found = connection.execute(
         f"select source_row, defect, count(*) over () from {part} where defect is not null order by source_row limit 1"
     ).fetchall()
-    for line, defect, n_bad in found:
+    if found:
+        line, defect, n_bad = found[0]
         more = f" ({n_bad:,} lines are bad)" if n_bad > 1 else ""
         raise SourceError(
             f"{path}, line {line}: {as_options(defect)}{more}. It was read as {layout.describe()}: mend the line, or "

@@ -144,22 +144,18 @@ def _top_row(scores, keys, columns, best):
         elif scores[column] != scores[column]:
             return True
         column += 1
-    for node in range(n // 2 - 1, -1, -1):
-        _sift_down(columns, best, keys, node, n)
+    heapify(columns, best, keys, n)
     while column < scores.shape[0]:
         end = min(column + BLOCK, scores.shape[0])
         if _any_may_enter(scores[column:end], best[0], keys.shape[0] > 0):  # hardly any block, once the heap is good
             for j in range(column, end):
                 if scores[j] != scores[j]:
                     return True
-                if _is_worse(columns[0], best[0], j, scores[j], keys):
+                if is_worse(columns[0], best[0], j, scores[j], keys):
                     columns[0], best[0] = j, scores[j]
-                    _sift_down(columns, best, keys, 0, k)
+                    sift_down(columns, best, keys, 0, k)
         column = end
-    for end in range(n - 1, 0, -1):  # heap sort: the worst goes to the end
-        columns[0], columns[end] = columns[end], columns[0]
-        best[0], best[end] = best[end], best[0]
-        _sift_down(columns, best, keys, 0, end)
+    sort_heap(columns, best, keys, n)
     return False
 
 
@@ -180,15 +176,34 @@ def _any_may_enter(block, worst, equals_too):
 
 @compiled
 @no_type_check
-def _sift_down(columns, best, keys, node, n):
+def heapify(columns, best, keys, n):
+    """Make a heap of the first n columns, whose root is the worst of them."""
+    for node in range(n // 2 - 1, -1, -1):
+        sift_down(columns, best, keys, node, n)
+
+
+@compiled
+@no_type_check
+def sort_heap(columns, best, keys, n):
+    """Order a heap of n columns, best first: the worst goes to the end, again and again."""
+    for end in range(n - 1, 0, -1):
+        columns[0], columns[end] = columns[end], columns[0]
+        best[0], best[end] = best[end], best[0]
+        sift_down(columns, best, keys, 0, end)
+
+
+@compiled
+@no_type_check
+def sift_down(columns, best, keys, node, n):
+    """Let the column at a node of the heap sink to its place."""
     column, score = columns[node], best[node]
     while True:
         child = 2 * node + 1
         if child >= n:
             break
-        if child + 1 < n and _is_worse(columns[child + 1], best[child + 1], columns[child], best[child], keys):
+        if child + 1 < n and is_worse(columns[child + 1], best[child + 1], columns[child], best[child], keys):
             child += 1
-        if not _is_worse(columns[child], best[child], column, score, keys):
+        if not is_worse(columns[child], best[child], column, score, keys):
             break
         columns[node], best[node] = columns[child], best[child]
         node = child
@@ -197,7 +212,7 @@ def _sift_down(columns, best, keys, node, n):
 
 @compiled
 @no_type_check
-def _is_worse(column, score, other, other_score, keys):
+def is_worse(column, score, other, other_score, keys):
     """Whether the first of two columns stands behind the second."""
     if score != other_score:
         return score < other_score

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from recsys_pipeline.adapters.alerts import Alert
 from recsys_pipeline.adapters.missing_history import MissingFile, MissingHistory
+from recsys_pipeline.adapters.period_files import rows_given
 from recsys_pipeline.adapters.store import Artifact
 from recsys_pipeline.adapters.tracker import Tracker
 from recsys_pipeline.core.dataset.days import QUARANTINE_FILE
@@ -30,7 +31,7 @@ def tell_put_aside(made: Sequence[Artifact]) -> dict[str, Any]:
     bad = [artifact for artifact in made if not artifact.reused and artifact.manifest.metrics["quarantined"]]
     if not bad:
         return {}
-    rows = sum(sum(one.manifest.metrics[name] for name in ("rows", "quarantined")) for one in made if not one.reused)
+    rows = sum(rows_given(one.manifest.metrics) for one in made if not one.reused)
     quarantine = pq.read_table(bad[-1].path / QUARANTINE_FILE)
     first = quarantine.slice(quarantine.num_rows - 1).to_pylist()[0]
     told = (

@@ -14,7 +14,7 @@ from rich.table import Table
 from recsys_pipeline.adapters.versions import code_version, library_versions
 from recsys_pipeline.core.reports.accuracy.resampling import Estimate
 from recsys_pipeline.evaluate.notes import leaders
-from recsys_pipeline.evaluate.request import CutFile
+from recsys_pipeline.evaluate.request import CutFile, Request
 from recsys_pipeline.evaluate.run import PRIMARY, Evaluation
 from recsys_pipeline.evaluate.tie_orders import print_spread
 
@@ -97,14 +97,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
         "sampled": task.negatives is not None,
         "what_competes": FULL if task.negatives is None else SAMPLED,
         "notes": list(evaluation.notes),
-        "settings": {
-            "ks": list(request.ks),
-            "relevant_min_value": request.relevant_min_value,
-            "seed": request.seed,
-            "tie_seeds": request.tie_seeds,
-            **(_cut_settings(request.files) if isinstance(request.files, CutFile) else {}),
-            **asdict(request.reading),
-        },
+        "settings": _settings(request),
         "files": {
             part: {
                 "path": str(file.path),
@@ -140,6 +133,17 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
         "differences": [_plain(asdict(row)) for row in evaluation.differences],
         "seconds": round(evaluation.seconds, 3),
         "versions": versions(),
+    }
+
+
+def _settings(request: Request) -> dict[str, Any]:
+    return {
+        "ks": list(request.ks),
+        "relevant_min_value": request.relevant_min_value,
+        "seed": request.seed,
+        "tie_seeds": request.tie_seeds,
+        **(_cut_settings(request.files) if isinstance(request.files, CutFile) else {}),
+        **asdict(request.reading),
     }
 
 

@@ -53,6 +53,11 @@ class PeriodFile:
         """The calendar day in which it lies."""
         return self.start.date()
 
+    @property
+    def given(self) -> int:
+        """Rows that the source gave for it, whatever became of them."""
+        return self.rows + self.quarantined + self.repeats
+
 
 def digest_rows(count: int, low: int, high: int) -> str:
     """Digest of a multiset of rows from their number and the sums, modulo 2^64, of both halves of their MD5s.

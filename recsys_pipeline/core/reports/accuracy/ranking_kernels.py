@@ -22,8 +22,8 @@ from jaxtyping import Float32, Int32, Int64
 
 from recsys_pipeline.core.hashing import mix
 from recsys_pipeline.core.learning.row_threads import CPU_THREADS, run_over_ranges
+from recsys_pipeline.core.topk import compiled, heapify, is_worse, sift_down, sort_heap
 
-compiled = numba.njit(nogil=True, cache=True)
 counting = numba.njit(nogil=True, cache=True, fastmath={"reassoc"})
 """Counts as float32 that may be added in any order: twice as fast as integers, and exact in blocks this short."""
 COUNT_BLOCK = 1 << 20
@@ -238,40 +238,13 @@ def _best(row, is_seen, ranks, top, top_scores):
             top[n], top_scores[n] = item, row[item]
             n += 1
         item += 1
-    for node in range(n // 2 - 1, -1, -1):
-        _sift_down(top, top_scores, ranks, node, n)
+    heapify(top, top_scores, ranks, n)
     while item < row.shape[0]:
         end = min(item + SKIP_BLOCK, row.shape[0])
         if _any_reaches(row[item:end], top_scores[0]):  # hardly any block has one, once the heap is good
             for j in range(item, end):
-                if row[j] >= top_scores[0] and not is_seen[j] and _is_worse(top[0], top_scores[0], j, row[j], ranks):
+                if row[j] >= top_scores[0] and not is_seen[j] and is_worse(top[0], top_scores[0], j, row[j], ranks):
                     top[0], top_scores[0] = j, row[j]
-                    _sift_down(top, top_scores, ranks, 0, k)
+                    sift_down(top, top_scores, ranks, 0, k)
         item = end
-    for end in range(n - 1, 0, -1):  # heap sort: the worst goes to the end
-        top[0], top[end] = top[end], top[0]
-        top_scores[0], top_scores[end] = top_scores[end], top_scores[0]
-        _sift_down(top, top_scores, ranks, 0, end)
-
-
-@compiled
-@no_type_check
-def _sift_down(top, top_scores, ranks, node, n):
-    item, score = top[node], top_scores[node]
-    while True:
-        child = 2 * node + 1
-        if child >= n:
-            break
-        if child + 1 < n and _is_worse(top[child + 1], top_scores[child + 1], top[child], top_scores[child], ranks):
-            child += 1
-        if not _is_worse(top[child], top_scores[child], item, score, ranks):
-            break
-        top[node], top_scores[node] = top[child], top_scores[child]
-        node = child
-    top[node], top_scores[node] = item, score
-
-
-@compiled
-@no_type_check
-def _is_worse(item, score, other_item, other_score, ranks):
-    return score < other_score or (score == other_score and ranks[item] > ranks[other_item])
+    sort_heap(top, top_scores, ranks, n)
