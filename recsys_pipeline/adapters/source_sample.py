@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from recsys_pipeline.adapters.period_files import joined
 from recsys_pipeline.core.dataset.day_writer import EVENT_KEY
@@ -57,7 +56,7 @@ def _newest(source: Source, most_rows: int) -> Iterator[pa.RecordBatch]:
         for window in joined(Window.of_day(day) for day in some):
             for given in source.interactions(window):
                 # A row with a defect is put aside; one that no day can claim even comes with every window.
-                batch = given.filter(pc.is_null(given.column("defect")))
+                batch = given.filter(given.column("defect").is_null())
                 n_rows += batch.num_rows
                 yield batch.select([name for name in batch.schema.names if name in (*EVENT_KEY, "value")])
                 if n_rows >= most_rows:
