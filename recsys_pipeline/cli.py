@@ -157,9 +157,9 @@ def _look(parsed: argparse.Namespace) -> int:
 
 
 def _similar(parsed: argparse.Namespace) -> int:
-    from recsys_pipeline.defs.look import open_showroom, similar_table
+    from recsys_pipeline.defs.look import open_showcase, similar_table
 
-    console.print(similar_table(open_showroom(parsed.day), parsed.product, parsed.k, parsed.same_category))
+    console.print(similar_table(open_showcase(parsed.day), parsed.product, parsed.k, parsed.same_category))
     return 0
 
 
