@@ -12,6 +12,7 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog="recsys", description="A recommender pipeline on Dagster and JAX.")
     verbs = found.add_subparsers(dest="verb", required=True)
     _add_jobs(verbs)
+    _add_served(verbs)
     _add_looks(verbs)
     _add_lineage(verbs)
     _add_wandb(verbs)
@@ -38,6 +39,17 @@ def _add_jobs(verbs: Any) -> None:
     run.add_argument("--set", action="append", default=[], metavar="STAGE/SUBJECT.FIELD=VALUE", dest="overrides",
                      help="a Launchpad field, e.g. models/als.embedding_size=32")  # fmt: skip
     run.add_argument("--recompute", action="store_true", help="make again what is up to date; digests must not change")
+
+
+def _add_served(verbs: Any) -> None:
+    recommend = verbs.add_parser("recommend", help="the lists of users, of what is served now")
+    recommend.add_argument("users", nargs="+", metavar="USER", help="users' ids; strangers get what is popular")
+    export = verbs.add_parser("export", help="write what is served to a file")
+    kinds = export.add_subparsers(dest="what", required=True)
+    lists = kinds.add_parser("lists", help="every known user's list: user_id, position (from 0), item_id, score, why")
+    lists.add_argument("--to", type=Path, required=True, metavar="FILE.parquet", help="replaced, whole")
+    for verb in (recommend, lists):
+        verb.add_argument("-k", "--k", type=int, metavar="N", help="places of a list (default: the release's)")
 
 
 def _add_looks(verbs: Any) -> None:
