@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
-import yaml
 
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.core.learning.sweeps.space import parse_sweep
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.defs.deployed_settings import DEFAULT, FORM, FORMS, origins_in_run
+from recsys_pipeline.defs.learning.in_use import TunedConfig, tuned_config
 
 USE_SWEEP = "use_sweep"
 
@@ -22,11 +23,6 @@ class ModelSettings:
     origins: Mapping[str, str]
     sweep: Artifact | None
     """What was taken from."""
-
-
-def sweep_key(model: str) -> str:
-    """Key of the sweep asset that tunes a model."""
-    return f"learning/{model}_sweep"
 
 
 def settings_in_run(
@@ -46,21 +42,23 @@ def deployed_settings(store: ArtifactStore, spec: ModelSpec, partition: str) -> 
 def _with_sweep(
     store: ArtifactStore, spec: ModelSpec, partition: str, values: Mapping[str, Any], origins: Mapping[str, str]
 ) -> ModelSettings:
-    sweep = _newest_sweep(store, spec, partition) if values[USE_SWEEP] else None
-    found = {name: value for name, value in _found(sweep).items() if origins.get(name) != FORM} if sweep else {}
-    told = f"sweep of {sweep.manifest.recipe.partition}" if sweep else ""
-    return ModelSettings({**values, **found}, {**origins, **dict.fromkeys(found, told)}, sweep)
+    tuned = tuned_config(store, spec, partition) if values[USE_SWEEP] else None
+    found = {name: value for name, value in _found(spec, tuned).items() if origins.get(name) != FORM} if tuned else {}
+    told = dict.fromkeys(found, tuned.origin if tuned else "")
+    return ModelSettings({**values, **found}, {**origins, **told}, tuned.sweep if tuned else None)
 
 
-def _newest_sweep(store: ArtifactStore, spec: ModelSpec, partition: str) -> Artifact | None:
-    key = sweep_key(spec.name)
-    return store.current(key, partition) or store.latest(key, before=partition)
+def _found(spec: ModelSpec, tuned: TunedConfig) -> dict[str, Any]:
+    """What a sweep found: its file's parameters; or, where it left in use what an earlier one had found, that.
 
-
-def _found(sweep: Artifact) -> dict[str, Any]:
-    """The winner's values of what the sweep's file names; of other fields it has found nothing."""
-    names = yaml.safe_load(sweep.manifest.recipe.config["definition"])["parameters"]
-    return {name: value for name, value in sweep.manifest.metrics["best_config"].items() if name in names}
+    Of other fields it has found nothing: they stay the deployment's, also where that changes after the sweep.
+    """
+    swept, coded = parse_sweep(tuned.sweep.manifest.recipe.config["definition"], spec.config).parameters, spec.config()
+    return {
+        name: value
+        for name, value in vars(tuned.config).items()
+        if name in swept or (tuned.trial == 0 and value != getattr(coded, name))
+    }
 
 
 def settings_table(values: Mapping[str, Any], origins: Mapping[str, str]) -> dg.TableMetadataValue:

@@ -45,8 +45,8 @@ def model_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     form = config_form(
         spec.config,
         seed=(int, seed_field("Seed of everything random in the fit.")),
-        **{USE_SWEEP: (bool, Field(True, description="Take what the newest sweep found, where there is one, for every "
-                                                     "field that this form does not set itself."))},
+        **{USE_SWEEP: (bool, Field(True, description="Take the settings that the newest sweep found better than "
+                                                     "those in use, save those that a run's own form sets."))},
         **(REFIT_FIELDS if spec.continue_fit else {}),
     )  # fmt: skip
 
