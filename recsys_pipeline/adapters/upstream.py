@@ -3,7 +3,6 @@
 from collections.abc import Collection
 
 from recsys_pipeline.adapters.manifest import Manifest
-from recsys_pipeline.adapters.releases import versions
 from recsys_pipeline.adapters.store import ArtifactStore
 from recsys_pipeline.core.types import ArtifactRef
 
@@ -28,7 +27,6 @@ def upstream_of_the_day(
 
 
 def named(store: ArtifactStore, ref: ArtifactRef) -> Manifest | None:
-    """The manifest of the version that a reference names: the current one where it has that digest, else the newest."""
-    current = store.current_version(ref.key, ref.partition)
-    found = [(name, one) for name, one in versions(store, ref.key, ref.partition).items() if one.digest == ref.digest]
-    return max(found, key=lambda one: (one[0] == current, one[1].created_at), default=(None, None))[1]
+    """The manifest of the version that a reference names."""
+    found = store.find(ref)
+    return found.manifest if found else None
