@@ -38,9 +38,20 @@ def build_definitions() -> dg.Definitions:
 
 def asset_modules() -> list[ModuleType]:
     """The modules of all assets, whatever the source can feed; loading them makes every form."""
-    from recsys_pipeline.defs import dataset, folds, joins, learning, models, neighbors, reports, serving, speed
+    from recsys_pipeline.defs import (
+        dataset,
+        folds,
+        item_images,
+        joins,
+        learning,
+        models,
+        neighbors,
+        reports,
+        serving,
+        speed,
+    )
 
-    return [dataset, joins, folds, learning, models, neighbors, *_modules_of(reports), serving, speed]
+    return [dataset, joins, item_images, folds, learning, models, neighbors, *_modules_of(reports), serving, speed]
 
 
 def _modules_of(package: ModuleType) -> list[ModuleType]:
