@@ -59,12 +59,12 @@ def _add_looks(verbs: Any) -> None:
     look.add_argument("scene", help="a scene's id")
     look.add_argument("--budget", type=float, metavar="AMOUNT", help="what the look may cost, in the unit of prices")
     look.add_argument("--products", type=int, default=5, metavar="N", help="at most so many (default: 5)")
-    similar = verbs.add_parser("similar", help="products on sale that look most like a product")
+    similar = verbs.add_parser("similar", help="products on sale whose pictures look most like a product's")
     similar.add_argument("product", help="a product's id")
     similar.add_argument("--k", type=int, default=10, metavar="N", help="how many (default: 10)")
     similar.add_argument("--same-category", action="store_true", help="only products of its category")
-    for verb in (look, similar):
-        verb.add_argument("--day", help="YYYY-MM-DD; default: the newest day that has a model of looks")
+    look.add_argument("--day", help="YYYY-MM-DD; default: the newest day that has a model of looks")
+    similar.add_argument("--day", help="YYYY-MM-DD; default: the newest day whose pictures were embedded")
 
 
 def _add_lineage(verbs: Any) -> None:

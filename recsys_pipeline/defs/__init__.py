@@ -9,7 +9,18 @@ import dagster as dg
 
 def build_definitions() -> dg.Definitions:
     """All assets that the configured source can feed, with their jobs, schedules and resources."""
-    from recsys_pipeline.defs import dataset, folds, joins, learning, models, neighbors, reports, serving, speed
+    from recsys_pipeline.defs import (
+        dataset,
+        folds,
+        item_images,
+        joins,
+        learning,
+        models,
+        neighbors,
+        reports,
+        serving,
+        speed,
+    )
     from recsys_pipeline.defs.freshness import CHECKS
     from recsys_pipeline.defs.jobs import build_jobs, build_schedules
     from recsys_pipeline.defs.production import NEEDS
@@ -19,7 +30,7 @@ def build_definitions() -> dg.Definitions:
     provided = configured_source().provides | {"reports"}
     report_modules = _modules_of(reports)
     found = dg.load_assets_from_modules(
-        [dataset, joins, folds, learning, models, neighbors, *report_modules, serving, speed]
+        [dataset, joins, item_images, folds, learning, models, neighbors, *report_modules, serving, speed]
     )
     assets = [asset for asset in found if isinstance(asset, dg.AssetsDefinition) and _needs(asset, NEEDS) <= provided]
     jobs = build_jobs(sweeps=bool({"interactions", "looks"} & provided), speed="interactions" in provided)

@@ -26,11 +26,11 @@ from recsys_pipeline.core.learning.cold_start.features import ItemFeatures, item
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import ModelSpec, discover
 from recsys_pipeline.core.models.als import AlsModel
-from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.item_images import PHOTOS, photo_vectors
 from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset, steps
-from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 from recsys_pipeline.defs.warm_starts import REFIT_FIELDS, data_settings, plan_fit
 from recsys_pipeline.settings import settings
 
@@ -189,8 +189,7 @@ def _describe_training(artifact: Artifact) -> dict[str, Any]:
 
 
 def _cold_start_inputs() -> list[str]:
-    photos = ["neighbors/stl_vectors"] if "looks" in configured_source().provides else []
-    return ["models/als", "folds/prequential", "dataset/snapshot", "dataset/items", *photos]
+    return ["models/als", "folds/prequential", "dataset/snapshot", "dataset/items", *PHOTOS]
 
 
 @stage_asset("models/cold_start", needs="interactions.items", kinds={"jax", "python"}, after=_cold_start_inputs())
@@ -202,7 +201,7 @@ def cold_start(
 ) -> dg.MaterializeResult:
     """One row is a fitted mapper from what is known of a new item to a vector in the item space of `models/als`.
 
-    From embedded photos where the source has looks, from categories where it has none; an item with neither gets the
+    From embedded photos where the source has any, from categories where it has none; an item with neither gets the
     mean vector. The mapper that is used is chosen on items that are held out as if they were new. Always fitted in
     full, because that is cheap.
     """
@@ -224,10 +223,8 @@ def cold_start(
 def features_of(item_ids: list[str], inputs: Mapping[str, Artifact]) -> ItemFeatures:
     """Features of items from the day's catalogue, and its embedded photos where it has any."""
     items = pq.read_table(inputs["dataset/items"].path / "items.parquet", columns=["item_id", "categories"])
-    if "neighbors/stl_vectors" not in inputs:
-        return item_features(item_ids, items)
-    photos = VectorTable.load(inputs["neighbors/stl_vectors"].path / "products")
-    return item_features(item_ids, items, photos.ids, photos.vectors)
+    photos = photo_vectors(inputs)
+    return item_features(item_ids, items, photos.ids, photos.vectors) if photos else item_features(item_ids, items)
 
 
 MODEL_ASSETS = [*(model_asset(spec) for spec in discover().values()), cold_start]

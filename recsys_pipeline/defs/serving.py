@@ -40,6 +40,9 @@ from recsys_pipeline.core.serving.release import Release, ReleaseConfig, write_r
 from recsys_pipeline.core.types import Window, microseconds
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.freshness import CHAMPION
+from recsys_pipeline.defs.item_images import NEED as ITEM_IMAGES
+from recsys_pipeline.defs.item_images import TOWER_VECTORS
+from recsys_pipeline.defs.item_images import VECTORS as IMAGE_VECTORS
 from recsys_pipeline.defs.joins import KEY as JOINS
 from recsys_pipeline.defs.models import features_of
 from recsys_pipeline.defs.partitions import day_of
@@ -53,7 +56,8 @@ from recsys_pipeline.defs.warm_starts import remembered, unremembered
 RELEASE_INPUTS = {
     "interactions": ["models/als", "folds/prequential", "dataset/snapshot", DRIFT],
     "items": ["dataset/items", "models/cold_start"],
-    "looks": ["models/stl", "neighbors/stl_vectors"],
+    "looks": ["models/stl", TOWER_VECTORS],
+    ITEM_IMAGES: [IMAGE_VECTORS],
 }
 JOINS_FIRST = [JOINS] if {"interactions", "items"} <= configured_source().provides else []
 """It reads nothing of it: where ids do not join, nothing is released."""
