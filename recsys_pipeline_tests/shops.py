@@ -8,7 +8,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -47,7 +47,7 @@ class Shop(Protocol):
         """Events of a window."""
         ...
 
-    def items(self, as_of: object) -> pa.Table:
+    def items(self, as_of: datetime) -> pa.Table:
         """The catalogue."""
         ...
 
@@ -86,7 +86,7 @@ class CornerShop:
         absent = {name: pa.nulls(len(user), INTERACTIONS.field(name).type) for name in INTERACTIONS.names[5:]}
         return pa.record_batch([*columns.values(), *absent.values()], schema=INTERACTIONS)
 
-    def items(self, as_of: object) -> pa.Table:  # noqa: ARG002 - the catalogue is always the same
+    def items(self, as_of: datetime) -> pa.Table:  # noqa: ARG002 - the catalogue is always the same
         """Every item, on sale."""
         n, ids = self.n_items, [f"p{row:04d}" for row in range(self.n_items)]
         columns = [ids, ids, [[f"category {row}"] for row in self.category], self.price, [True] * n]
