@@ -1,0 +1,32 @@
+"""What an artifact was made from, on its own day: the very versions that its manifest names, current or not."""
+
+from collections.abc import Collection
+
+from recsys_pipeline.adapters.manifest import Manifest
+from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.core.types import ArtifactRef
+
+
+def upstream_of_the_day(
+    store: ArtifactStore, manifest: Manifest, leave_out: Collection[str] = ()
+) -> dict[str, Manifest]:
+    """An artifact's manifest and those of all that went into it on its own day, by key; nearest first.
+
+    Keys that begin with one of `leave_out` are not followed, nor what is gone, of which nothing can be said.
+    """
+    found, open_refs = {manifest.recipe.key: manifest}, list(manifest.recipe.inputs)
+    while open_refs:
+        ref = open_refs.pop(0)
+        is_same_day = ref.partition == manifest.recipe.partition
+        if ref.key in found or not is_same_day or ref.key.startswith(tuple(leave_out)):
+            continue
+        if (one := named(store, ref)) is not None:
+            found[ref.key] = one
+            open_refs += one.recipe.inputs
+    return found
+
+
+def named(store: ArtifactStore, ref: ArtifactRef) -> Manifest | None:
+    """The manifest of the version that a reference names."""
+    found = store.find(ref)
+    return found.manifest if found else None
