@@ -48,7 +48,7 @@ class GateLimits:
     max_list_psi: float = setting(
         2.0,
         "PSI between the categories, and the prices, of the champion's lists and the candidate's. Ordinary days gave "
-        "up to .34, other settings up to 1.24; two distributions that hardly overlap give more than 2.",
+        "up to .42, other settings up to 1.24; two distributions that hardly overlap give more than 2.",
         gt=0.0,
     )
     min_overlap: float = setting(
