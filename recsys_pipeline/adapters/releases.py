@@ -180,7 +180,7 @@ def versions(store: ArtifactStore, key: str, partition: str) -> dict[str, Manife
 # -- moving the pointer -----------------------------------------------------------------------------------------------
 
 
-def promote_if_newer(store: ArtifactStore, release: Artifact, decision: Decision) -> str:
+def promote_if_newer(store: ArtifactStore, release: Artifact, decision: Decision, why: str = "") -> str:
     """What a run does after the gate: move the pointer forward, never back; says in words what became of it.
 
     A release of a day before the champion's is not served: it stands in for its day. One that was withdrawn by hand
@@ -197,9 +197,9 @@ def promote_if_newer(store: ArtifactStore, release: Artifact, decision: Decision
         decided = store.current_version(DECISION, day) or ""
         if standing.current and day < standing.current.day:
             if not points_to(standing.stands.get(day), release):
-                moves.append(_move(STAND_IN, release, decision=decided))
+                moves.append(_move(STAND_IN, release, why, decision=decided))
             return f"passed, and stands in for {day}; {standing.current.day} is served: runs never go back in time"
-        moves.append(_move(PROMOTE, release, decision=decided))
+        moves.append(_move(PROMOTE, release, why, decision=decided))
         return PROMOTED
 
 

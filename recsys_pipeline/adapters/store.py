@@ -195,20 +195,34 @@ class ArtifactStore:
     # -- writing ------------------------------------------------------------------------------------------------
 
     def reusable(self, recipe: Recipe) -> Artifact | None:
-        """The current version if it came from this very recipe, else None; also None, with a warning, if it is damaged.
+        """The version that came from this very recipe, made current where it is not, or None where there is none.
 
-        Costs reading it, once in a process: making a partition again is the way out that every error names, so what is
-        damaged must not pass for up to date.
+        An experiment takes the place of a day's own artifact only until that is asked for again. What is damaged counts
+        as absent, with a warning; to know costs reading it, once in a process: making a partition again is the way out
+        that every error names, so what is damaged must not pass for up to date.
         """
         try:
             existing = self.current(recipe.key, recipe.partition)
             if existing is None or existing.manifest.recipe.digest() != recipe.digest():
+                existing = self._earlier(recipe)
+            if existing is None:
                 return None
             existing.verify(anew=False)
         except ArtifactError as error:
             steps.warning("  %s", error)
             return None
+        if existing.path.name != self.current_version(recipe.key, recipe.partition):
+            self._point(recipe, existing.path.name)
         return Artifact(existing.path, existing.manifest, reused=True)
+
+    def _earlier(self, recipe: Recipe) -> Artifact | None:
+        """The newest version of this very recipe, of those that are not current."""
+        base, ending = f"{self.root}/{recipe.key}/{recipe.partition}", f"-{recipe.digest()[:8]}"
+        entries = self.fs.ls(base, detail=False) if self.fs.exists(base) else []
+        names = [entry.rstrip("/").rsplit("/", 1)[-1] for entry in entries]
+        found = [self.version(recipe.key, recipe.partition, name) for name in names if name.endswith(ending)]
+        same = [one for one in found if one.manifest.recipe.digest() == recipe.digest()]
+        return max(same, key=lambda one: (one.manifest.created_at, one.path.name), default=None)
 
     def build(
         self, recipe: Recipe, build: Callable[[Path], Built], *, run_id: str = "",

@@ -4,7 +4,6 @@ from collections.abc import Collection
 
 from recsys_pipeline.adapters.manifest import Manifest
 from recsys_pipeline.adapters.store import ArtifactStore
-from recsys_pipeline.core.types import ArtifactRef
 
 
 def upstream_of_the_day(
@@ -20,13 +19,7 @@ def upstream_of_the_day(
         is_same_day = ref.partition == manifest.recipe.partition
         if ref.key in found or not is_same_day or ref.key.startswith(tuple(leave_out)):
             continue
-        if (one := named(store, ref)) is not None:
-            found[ref.key] = one
-            open_refs += one.recipe.inputs
+        if (one := store.find(ref)) is not None:
+            found[ref.key] = one.manifest
+            open_refs += one.manifest.recipe.inputs
     return found
-
-
-def named(store: ArtifactStore, ref: ArtifactRef) -> Manifest | None:
-    """The manifest of the version that a reference names."""
-    found = store.find(ref)
-    return found.manifest if found else None

@@ -38,10 +38,20 @@ def build_definitions() -> dg.Definitions:
 
 def asset_modules() -> list[ModuleType]:
     """The modules of all assets, whatever the source can feed; loading them makes every form."""
-    names = ("dataset", "joins", "item_images", "folds", "learning", "models", "neighbors", "reports", "serving",
-             "speed")  # fmt: skip
-    found = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    return [module for one in found for module in (_modules_of(one) if one.__name__.endswith(".reports") else [one])]
+    from recsys_pipeline.defs import (
+        dataset,
+        folds,
+        item_images,
+        joins,
+        learning,
+        models,
+        neighbors,
+        reports,
+        serving,
+        speed,
+    )
+
+    return [dataset, joins, item_images, folds, learning, models, neighbors, *_modules_of(reports), serving, speed]
 
 
 def _modules_of(package: ModuleType) -> list[ModuleType]:

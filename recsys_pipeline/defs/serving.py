@@ -19,7 +19,6 @@ from recsys_pipeline.adapters.releases import (
     champion,
     decision_of,
     history,
-    promote_if_newer,
 )
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
@@ -48,6 +47,7 @@ from recsys_pipeline.defs.joins import KEY as JOINS
 from recsys_pipeline.defs.models import features_of
 from recsys_pipeline.defs.partitions import day_of
 from recsys_pipeline.defs.production import Finding, produce, seed_field, stage_asset, steps
+from recsys_pipeline.defs.promotion import PromotionConfig, departures_table, promoted, wish_of
 from recsys_pipeline.defs.releasing import announce
 from recsys_pipeline.defs.reports.drift import KEY as DRIFT
 from recsys_pipeline.defs.reports.drift import PROFILE
@@ -258,21 +258,24 @@ def _failed(artifact: Artifact) -> list[str]:
 
 @stage_asset(CHAMPION, needs="interactions", kinds={"python"}, after=[RELEASE, DECISION])
 def champion_pointer(
-    context: dg.AssetExecutionContext, store: StoreResource, tracker: TrackerResource
+    context: dg.AssetExecutionContext, config: PromotionConfig, store: StoreResource, tracker: TrackerResource
 ) -> dg.MaterializeResult:
     """One row is the release that is served: the pointer moves here if the gate let the day through.
 
-    It never moves back in time, nor to a release that was withdrawn by hand. It is no artifact: its file and history
-    are `serving/champion.json` in the store.
+    It never moves back in time, nor to a release that was withdrawn by hand, nor, unless asked, to an experiment, whose
+    settings are not the deployment's. It is no artifact: its file and history are `serving/champion.json` in the store.
     """
-    opened = store.open()
-    made = Decision.load(store.input(context, DECISION).path)
-    outcome = promote_if_newer(opened, store.input(context, RELEASE), made)
+    opened, wish = store.open(), wish_of(context, config)
+    release, decided = store.input(context, RELEASE), store.input(context, DECISION)
+    outcome, differing = promoted(opened, release, decided, wish)
     served = Standing.of(history(opened)).current
     if outcome == PROMOTED and served is not None:
         announce(opened, tracker.open(), served)
     steps.info("%-24s %-10s %s", CHAMPION, context.partition_key, outcome)
-    return dg.MaterializeResult(metadata={"outcome": outcome, "champion": served.day if served else "none"})
+    experiment = {"settings that differ": departures_table(differing)} if differing else {}
+    return dg.MaterializeResult(
+        metadata={"outcome": outcome, "champion": served.day if served else "none", **experiment}
+    )
 
 
 SERVING_ASSETS = [release, decision, champion_pointer]

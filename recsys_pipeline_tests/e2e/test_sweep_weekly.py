@@ -110,7 +110,7 @@ def test_a_runs_own_value_goes_over_the_winners_and_each_says_whence_it_is(swept
     manifest = swept.artifacts(DAY)["models/als"].manifest
     assert [ref.key for ref in manifest.recipe.inputs] == INPUTS
     assert (manifest.recipe.config["reg"], manifest.recipe.config["epochs"]) == (0.7, best["epochs"])
-    assert (manifest.origins["reg"], manifest.origins["alpha"]) == ("this run's form", "default")
+    assert (manifest.origins["reg"], manifest.origins["gravity"]) == ("this run's form", "default")
     assert manifest.origins["epochs"].endswith(f" of learning/als_sweep@{DAY}")
 
 
