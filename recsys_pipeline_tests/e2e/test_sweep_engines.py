@@ -101,7 +101,7 @@ def leet_summary(run: Path) -> dict[str, Any]:
     [
         (["--engine", "wandb"], "learning/als_sweep.engine: wandb needs WANDB_API_KEY"),
         (["--model", "stl"], "for stl, tiny.yaml: parameters.solver.value: StlConfig has no field 'solver'"),
-        (["--method", "bayes", "--time-limit", "-1"], "time_limit_s"),
+        (["--method", "bayes", "--max-minutes", "-1"], "max_minutes"),
     ],
 )
 def test_what_cannot_run_says_why(stored: Path, tmp_path: Path, arguments: list[str], said: str) -> None:

@@ -20,7 +20,7 @@ class KnownPoints:
 
     def add(self, trial: Trial) -> None:
         """A trial that is over."""
-        if trial.state == FINISHED:
+        if trial.state == FINISHED and self._sweep.has(trial.params):
             self._trials.setdefault(self._sweep.point(trial.params), trial)
 
     def again(self, asked: Mapping[int, Asked]) -> list[Trial]:
@@ -42,7 +42,7 @@ class KnownPoints:
 
 def end_of_space(sweep: Sweep, trials: Sequence[Trial]) -> str:
     """In words that a sweep ended because it had tried every point; empty where others are left."""
-    tried = {sweep.point(trial.params) for trial in trials}
-    if not trials or len(tried) < sweep.size:
+    tried = {sweep.point(trial.params) for trial in trials if not trial.is_baseline}
+    if not tried or len(tried) < sweep.size:
         return ""
     return f"all {len(tried)} points of the space were tried" if len(tried) > 1 else "the space is one point"

@@ -74,6 +74,12 @@ class Sweep:
         """Params as the config takes them: what is equal here gives the same trial."""
         return tuple(self._taken(name, params[name]) for name in self.parameters)
 
+    def has(self, params: Mapping[str, Any]) -> bool:
+        """Whether all fields that the sweep does not search have their defaults, as those of its trials have."""
+        defaults = self.config()
+        others = params.keys() - self.parameters.keys()
+        return all(check_setting(self.config, name, params[name]) == getattr(defaults, name) for name in others)
+
     def _taken(self, name: str, value: Any) -> Any:
         try:
             return check_setting(self.config, name, value)
