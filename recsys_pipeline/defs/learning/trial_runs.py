@@ -66,6 +66,8 @@ class TrialRuns(Watch):
             save_trial(self._kept, trial)
         self._ended.append(trial)
         steps.info("  %s", self._told_of(trial))
+        if trial.is_baseline and trial.state != FINISHED:
+            steps.warning("  nothing can be compared with the settings in use, so no trial of this sweep will be taken")
         if trial.number not in self._open:
             self._begin(trial.number, dict(trial.params), trial.run_id)
         known = self._told.pop(trial.number, {})

@@ -18,11 +18,11 @@ def why_nothing_to_compare(result: SweepResult) -> str:
         return "nothing is in use to compare with"
     if baseline.state != FINISHED:
         return (
-            f"the settings in use have no {metric} that trials could be compared with ({baseline.error}): "
+            f"they have no {metric} that trials could be compared with ({baseline.error}): "
             "give the field `baseline` settings that have it"
         )
     if result.best is baseline:
-        return "no trial came out better than the settings in use"
+        return "no trial came out better"
     return ""
 
 

@@ -49,7 +49,7 @@ def render_sweep(result: SweepResult, day: str, digest: str, engine: str) -> str
         ("trials", f"{len(trials)}"),
         *((state, f"{count}") for state, count in counted if count < len(trials)),
         (f"best {sweep.metric}", written(best_value(result))),
-        *((("taken", f"trial {result.chosen.number}"),) if result.comparison else ()),
+        *((("taken", _taken(result)),) if result.comparison else ()),
         *((("space", over),) if (over := end_of_space(sweep, trials)) else ()),
         ("time in trials", _duration(sum(trial.seconds for trial in result.trials))),
     )
@@ -63,6 +63,10 @@ def render_sweep(result: SweepResult, day: str, digest: str, engine: str) -> str
     return render_page(ReportData(f"Sweep {sweep.name}", day, digest, facts, sections, _warnings(result.trials)))
 
 
+def _taken(result: SweepResult) -> str:
+    return "none" if result.chosen is result.baseline else f"trial {result.chosen.number}"
+
+
 def _verdict_section(result: SweepResult) -> Section:
     """Which settings models take, why, and in what the two that were compared differ."""
     compared, baseline, metric = result.comparison, result.baseline, result.sweep.metric
@@ -70,15 +74,15 @@ def _verdict_section(result: SweepResult) -> Section:
     gain = compared.gain if compared else None
     configs = [vars(result.config_of(trial)) for trial in pair]
     names = [name for name in configs[0] if len({str(config[name]) for config in configs}) > 1]
-    heads = ["", *(f"trial {trial.number}{', in use' if trial is baseline else ''}" for trial in pair)]
-    figures: list[tuple[str, list[Any]]] = [
-        (f"{metric} where trials were steered", [trial.metrics.get(metric, math.nan) for trial in pair])
-    ]
+    heads = ["", *("in use" if trial is baseline else f"trial {trial.number}" for trial in pair)]
+    figures = [(f"{metric}, search", [_cell(trial.metrics.get(metric))[0] for trial in pair])]
+    caption = ""
     if gain:
-        figures.append((f"{metric} of {gain.n} {gain.unit} that steered none", [gain.baseline, gain.best]))
-    figures += [(name, [config[name] for config in configs]) for name in names]
-    rows = tuple((Cell(name), *(Cell(_cell(value)[0]) for value in values)) for name, values in figures)
-    table = Table(tuple(heads), rows, textual=True)
+        figures.append((f"{metric}, apart", [_cell(value)[0] for value in (gain.baseline, gain.best)]))
+        caption = f"Apart: on {gain.n} {gain.unit} that steered no trial, because of many the best looks too good"
+    figures += [(name, [written(config[name]) for config in configs]) for name in names]
+    rows = tuple((Cell(name), *map(Cell, values)) for name, values in figures)
+    table = Table(tuple(heads), rows, caption, textual=True)
     return Section("verdict", "Verdict", (table,), verdict(result))
 
 
@@ -97,8 +101,7 @@ def _search_section(result: SweepResult) -> Section:
         "; ".join(f"{name} {share:.0%}" for name, share in shares.items()) or unknown or "no parameter varies",
         "How differently the best quarter of the trials lies in a parameter's range (PED-ANOVA).",
     )
-    columns = _columns(result, result.trials)
-    varied = [name for name, column in columns.items() if len(set(map(str, column))) > 1]
+    varied = [name for name, column in _columns(result, trials).items() if len(set(map(str, column))) > 1]
     chosen = ", ".join(f"{name} {written(result.best.params[name])}" for name in varied)
     top = next(iter(shares), "")
     found = f"{sweep.metric} {written(best_value(result))}"

@@ -86,6 +86,8 @@ def test_a_point_of_the_grid_that_is_in_use_is_not_trained_twice() -> None:
     assert [numbers for numbers, _ in run.asked] == [[0], [1, 2, 4, 5, 6]]
     assert result.trials[3].metrics == result.trials[0].metrics
     assert result.trials[3].seconds == 0
+    assert result.trials[3] in result.tried
+    assert list(result.trials[3].params) == list(result.sweep.parameters)
     other = Runner()
     run_batches(sweep_of(GRID, "grid"), other, 99, 0, 6, baseline=Toy(size=2, bias=True, reg=0.5, target="value"))
     assert other.asked[1][0] == [1, 2, 3, 4, 5, 6], "a field that is not searched is another"
