@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -22,8 +24,15 @@ def sync_all(folder: Path) -> None:
 
 def replace_file(path: Path, content: bytes, temporary: Path) -> None:
     """Put a file in place of what is there, by way of `temporary` on the same disk."""
-    try:
+    with replacing(path, temporary):
         temporary.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path, temporary: Path) -> Iterator[None]:
+    """What the body writes to `temporary`, on the same disk, takes the place of a file when the body ends well."""
+    try:
+        yield
         sync(temporary)
         temporary.replace(path)
     except OSError as error:

@@ -149,7 +149,7 @@ def versions(store: ArtifactStore, key: str, partition: str) -> dict[str, Manife
 # -- moving the pointer -----------------------------------------------------------------------------------------------
 
 
-def promote_if_newer(store: ArtifactStore, release: Artifact, decision: Decision) -> str:
+def promote_if_newer(store: ArtifactStore, release: Artifact, decision: Decision, why: str = "") -> str:
     """What a run does after the gate: move the pointer forward, never back; says in words what became of it.
 
     A release of a day before the champion's stays where it is, and so does one that was withdrawn by hand.
@@ -164,7 +164,7 @@ def promote_if_newer(store: ArtifactStore, release: Artifact, decision: Decision
             return f"was withdrawn by hand; `recsys release promote {day}` brings it back"
         if standing.current and day < standing.current.day:
             return f"passed; {standing.current.day} is served, and runs never go back in time"
-        moves.append(_move(PROMOTE, release))
+        moves.append(_move(PROMOTE, release, why))
         return PROMOTED
 
 

@@ -1,10 +1,12 @@
-"""What `recsys look` and `recsys similar` print: a look for a scene, and products like a product, of a day."""
+"""What `recsys look` and `recsys similar` print: a look for a scene, and products that look like one, of a day."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+from jaxtyping import Float32
 from rich.table import Table
 
 from recsys_pipeline.adapters.store import ArtifactStore
@@ -19,7 +21,8 @@ from recsys_pipeline.core.reports.looks.look_book import SceneScorer
 from recsys_pipeline.core.reports.looks.look_scorers import TowerScorer
 from recsys_pipeline.core.serving.looks import recommend_look
 from recsys_pipeline.defs.dataset import CATALOGUE
-from recsys_pipeline.defs.resources import StoreResource
+from recsys_pipeline.defs.item_images import IMAGES, PHOTOS, TOWER_VECTORS, photo_vectors
+from recsys_pipeline.defs.resources import StoreResource, configured_source
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,56 @@ class Showroom:
     scorer: SceneScorer
 
 
+@dataclass(frozen=True)
+class Showcase:
+    """A day's products with what says how they look, row by row."""
+
+    day: str
+    ids: list[str]
+    vectors: Float32[np.ndarray, "products dim"]
+    categories: list[str]
+    shelf: Shelf
+
+
 def open_showroom(day: str | None = None) -> Showroom:
     """The showroom of a day, or of the newest day that has a model of looks."""
     store = StoreResource().open()
-    day = day or _newest(store)
+    day = day or _newest(store, "models/stl")
     data = LookData.load(store.get("dataset/looks", day).path)
-    items = [pq.read_table(store.get(key, day).path / "items.parquet") for key in CATALOGUE]
-    shelf = Shelf.of(data, items[0] if items else ITEMS.empty_table())
+    shelf = Shelf.of(data.product_ids, _items(store, day))
     return Showroom(day, data, shelf, TowerScorer(StlModel.load(store.get("models/stl", day).path), data))
+
+
+def open_showcase(day: str | None = None) -> Showcase:
+    """The products of a day, or of the newest day whose pictures were embedded.
+
+    Raises `ArtifactError` where the source has no pictures, or none could be read.
+    """
+    store = StoreResource().open()
+    if not PHOTOS:
+        raise ArtifactError(
+            f"the source {configured_source().name} names no pictures of items: say in [items] where they are "
+            "(`image`, docs/data.md)"
+        )
+    day = day or _newest(store, PHOTOS[0])
+    table = photo_vectors({PHOTOS[0]: store.get(PHOTOS[0], day)})
+    if table is None:
+        raise ArtifactError(f"no picture of an item could be read on {day}: {IMAGES} tells why in its quarantine")
+    items = _items(store, day)
+    listed = zip(items["item_id"].to_pylist(), items["categories"].to_pylist(), strict=True)
+    known = {item: names[0] for item, names in listed if names}
+    if PHOTOS[0] == TOWER_VECTORS:
+        looks = LookData.load(store.get("dataset/looks", day).path)
+        known |= {
+            item: looks.categories[at] for item, at in zip(looks.product_ids, looks.product_category, strict=True)
+        }
+    categories = [known.get(item, "") for item in table.ids]
+    return Showcase(day, table.ids, table.vectors, categories, Shelf.of(table.ids, items))
+
+
+def _items(store: ArtifactStore, day: str) -> pa.Table:
+    items = [pq.read_table(store.get(key, day).path / "items.parquet") for key in CATALOGUE]
+    return items[0] if items else ITEMS.empty_table()
 
 
 def look_table(room: Showroom, scene: str, budget: float | None, n_products: int) -> Table:
@@ -56,31 +101,31 @@ def look_table(room: Showroom, scene: str, budget: float | None, n_products: int
     has = ", ".join(data.categories[category] for category in present) or "nothing that is known"
     total = "" if math.isnan(look.total_price) else f", together {look.total_price:,.2f}"
     title = f"Look for scene {scene} on {room.day}, which has {has}: {len(look)} products{total}"
-    return _table(title, "score", room, look.products, look.scores)
+    categories = [data.categories[at] for at in data.product_category]
+    return _table(title, "score", data.product_ids, categories, shelf, look.products, look.scores)
 
 
-def similar_table(room: Showroom, product: str, k: int, same_category: bool) -> Table:
+def similar_table(case: Showcase, product: str, k: int, same_category: bool) -> Table:
     """Products on sale that look most like a product."""
-    data = room.data
-    row = _row(product, data.product_ids, "product", room.day)
-    categories = data.product_category if same_category else None
+    row = _row(product, case.ids, "product", case.day)
+    categories = np.unique(case.categories, return_inverse=True)[1] if same_category else None
     rows, cosines = similar_products(
-        room.scorer.products, np.array([row]), k, categories, room.shelf.available, text_hashes(data.product_ids)
+        case.vectors, np.array([row]), k, categories, case.shelf.available, text_hashes(case.ids)
     )
     found = rows[0] >= 0
-    title = f"Like {product} {room.shelf.titles[row]} on {room.day}"
-    return _table(title, "cosine", room, rows[0][found], cosines[0][found])
+    title = f"Like {product} {case.shelf.titles[row]} on {case.day}"
+    return _table(title, "cosine", case.ids, case.categories, case.shelf, rows[0][found], cosines[0][found])
 
 
-def _table(title: str, measure: str, room: Showroom, rows: np.ndarray, scores: np.ndarray) -> Table:
+def _table(
+    title: str, measure: str, ids: list[str], categories: list[str], shelf: Shelf, rows: np.ndarray, scores: np.ndarray
+) -> Table:
     table = Table(title=title, title_justify="left")
     for heading in ("product", "title", "category", "price", measure):
         table.add_column(heading, justify="right" if heading in ("price", measure) else "left")
-    data, shelf = room.data, room.shelf
     for row, score in zip(rows, scores, strict=True):
         price = "–" if math.isnan(shelf.prices[row]) else f"{shelf.prices[row]:,.2f}"
-        category = data.categories[data.product_category[row]]
-        table.add_row(data.product_ids[row], shelf.titles[row], category, price, f"{score:.3f}")
+        table.add_row(ids[row], shelf.titles[row], categories[row], price, f"{score:.3f}")
     return table
 
 
@@ -90,8 +135,8 @@ def _row(name: str, ids: list[str], kind: str, day: str) -> int:
     return ids.index(name)
 
 
-def _newest(store: ArtifactStore) -> str:
-    days = store.partitions("models/stl")
+def _newest(store: ArtifactStore, key: str) -> str:
+    days = store.partitions(key)
     if not days:
-        raise ArtifactError("no model of looks has been trained: recsys run batch_daily, with a source that has looks")
+        raise ArtifactError(f"{key} was never made: recsys run batch_daily, with a source that has pictures")
     return days[-1]

@@ -26,13 +26,13 @@ from recsys_pipeline.core.learning.cold_start.features import ItemFeatures, item
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import ModelSpec, discover
 from recsys_pipeline.core.models.als import AlsModel
-from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.config_form import config_form, from_form
-from recsys_pipeline.defs.learning.in_use import tuned_config
+from recsys_pipeline.defs.item_images import PHOTOS, photo_vectors
 from recsys_pipeline.defs.learning.tuned import TRAINED_ON
+from recsys_pipeline.defs.model_settings import USE_SWEEP, settings_in_run, settings_table
 from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset, steps
-from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 from recsys_pipeline.defs.warm_starts import REFIT_FIELDS, data_settings, plan_fit
 from recsys_pipeline.settings import settings
 
@@ -45,16 +45,19 @@ def model_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     form = config_form(
         spec.config,
         seed=(int, seed_field("Seed of everything random in the fit.")),
-        use_sweep=(bool, Field(True, description="Take the settings that the newest sweep found better than those in "
-                                                 "use; turn it off to pin the values of this form.")),
+        **{USE_SWEEP: (bool, Field(True, description="Take the settings that the newest sweep found better than "
+                                                     "those in use, save those that a run's own form sets."))},
         **(REFIT_FIELDS if spec.continue_fit else {}),
     )  # fmt: skip
 
+    names = [field.name for field in dataclasses.fields(spec.config)]
+
     def asset(context: dg.AssetExecutionContext, config: form, store: StoreResource, tracker: TrackerResource):  # pyright: ignore[reportInvalidTypeForm]
         inputs = [store.input(context, key) for key in inputs_of(spec)]
-        tuned = tuned_config(store.open(), spec, context.partition_key) if config.use_sweep else None
-        chosen = tuned.config if tuned else from_form(spec.config, config)
+        settled = settings_in_run(context, store.open(), spec, config)
+        chosen = parse_config(spec.config, {name: settled.values[name] for name in names}, spec.name)
         recipe_config = {**vars(chosen), **{name: getattr(config, name) for name in of_the_fit(spec)}}
+        origins = {name: origin for name, origin in settled.origins.items() if name in recipe_config}
         plan = plan_fit(store.open(), spec, context.partition_key, inputs, recipe_config) if spec.continue_fit else None
         start = plan.start if plan else None
 
@@ -66,10 +69,14 @@ def model_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             built = fit(spec, chosen, config.seed, inputs, start, directory, run)
             return dataclasses.replace(built, metrics={**built.metrics, **facts})
 
-        sources = [*inputs, *([tuned.sweep] if tuned else []), *([start] if start else [])]
+        def describe(artifact: Artifact) -> dict[str, Any]:
+            return {"settings": settings_table(recipe_config, origins), **_describe_training(artifact)}
+
+        sources = [*inputs, *(one for one in (settled.sweep, start) if one)]
         return produce(
-            context, store, tracker, inputs=sources, config=recipe_config, build=build, describe=_describe_training
-        )
+            context, store, tracker, inputs=sources, config=recipe_config, build=build, describe=describe,
+            origins=origins,
+        )  # fmt: skip
 
     asset.__name__ = spec.name
     asset.__doc__ = (
@@ -176,8 +183,7 @@ def _describe_training(artifact: Artifact) -> dict[str, Any]:
 
 
 def _cold_start_inputs() -> list[str]:
-    photos = ["neighbors/stl_vectors"] if "looks" in configured_source().provides else []
-    return ["models/als", "folds/prequential", "dataset/snapshot", "dataset/items", *photos]
+    return ["models/als", "folds/prequential", "dataset/snapshot", "dataset/items", *PHOTOS]
 
 
 @stage_asset("models/cold_start", needs="interactions.items", kinds={"jax", "python"}, after=_cold_start_inputs())
@@ -189,7 +195,7 @@ def cold_start(
 ) -> dg.MaterializeResult:
     """One row is a fitted mapper from what is known of a new item to a vector in the item space of `models/als`.
 
-    From embedded photos where the source has looks, from categories where it has none; an item with neither gets the
+    From embedded photos where the source has any, from categories where it has none; an item with neither gets the
     mean vector. The mapper that is used is chosen on items that are held out as if they were new. Always fitted in
     full, because that is cheap.
     """
@@ -211,10 +217,8 @@ def cold_start(
 def features_of(item_ids: list[str], inputs: Mapping[str, Artifact]) -> ItemFeatures:
     """Features of items from the day's catalogue, and its embedded photos where it has any."""
     items = pq.read_table(inputs["dataset/items"].path / "items.parquet", columns=["item_id", "categories"])
-    if "neighbors/stl_vectors" not in inputs:
-        return item_features(item_ids, items)
-    photos = VectorTable.load(inputs["neighbors/stl_vectors"].path / "products")
-    return item_features(item_ids, items, photos.ids, photos.vectors)
+    photos = photo_vectors(inputs)
+    return item_features(item_ids, items, photos.ids, photos.vectors) if photos else item_features(item_ids, items)
 
 
 MODEL_ASSETS = [*(model_asset(spec) for spec in discover().values()), cold_start]

@@ -25,9 +25,10 @@ from recsys_pipeline.core.neighbors.index import IndexConfig, SearchIndex, build
 from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.item_images import PHOTOS
 from recsys_pipeline.defs.models import features_of
 from recsys_pipeline.defs.production import make_recipe, picture, produce, seed_field, stage_asset
-from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 from recsys_pipeline.settings import settings
 
 IndexForm = config_form(IndexConfig, seed=(int, seed_field("Seed of query sample and clustering.")))
@@ -95,12 +96,10 @@ def stl_vectors(
     return produce(context, store, tracker, inputs=[model, data], config={}, build=build, blocking=[vectors_are_finite])
 
 
-def _cold_vector_inputs() -> list[str]:
-    photos = ["neighbors/stl_vectors"] if "looks" in configured_source().provides else []
-    return ["models/cold_start", "folds/prequential", "dataset/snapshot", "dataset/items", *photos]
+COLD_INPUTS = ["models/cold_start", "folds/prequential", "dataset/snapshot", "dataset/items", *PHOTOS]
 
 
-@stage_asset("neighbors/cold_vectors", needs="interactions.items", kinds={"safetensors"}, after=_cold_vector_inputs())
+@stage_asset("neighbors/cold_vectors", needs="interactions.items", kinds={"safetensors"}, after=COLD_INPUTS)
 def cold_vectors(
     context: dg.AssetExecutionContext, store: StoreResource, tracker: TrackerResource
 ) -> dg.MaterializeResult:
@@ -108,7 +107,7 @@ def cold_vectors(
 
     Its dot product with a user's row of `neighbors/als_vectors` is the score.
     """
-    inputs = {key: store.input(context, key) for key in _cold_vector_inputs()}
+    inputs = {key: store.input(context, key) for key in COLD_INPUTS}
 
     def build(directory: Path, _: TrackedRun) -> Built:
         train = Fold.load(inputs["folds/prequential"].path).train_and_validation

@@ -19,7 +19,6 @@ from recsys_pipeline.adapters.releases import (
     champion,
     decision_of,
     history,
-    promote_if_newer,
 )
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
@@ -40,10 +39,14 @@ from recsys_pipeline.core.serving.release import Release, ReleaseConfig, write_r
 from recsys_pipeline.core.types import Window, microseconds
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.freshness import CHAMPION
+from recsys_pipeline.defs.item_images import NEED as ITEM_IMAGES
+from recsys_pipeline.defs.item_images import TOWER_VECTORS
+from recsys_pipeline.defs.item_images import VECTORS as IMAGE_VECTORS
 from recsys_pipeline.defs.joins import KEY as JOINS
 from recsys_pipeline.defs.models import features_of
 from recsys_pipeline.defs.partitions import day_of
 from recsys_pipeline.defs.production import Finding, produce, seed_field, stage_asset, steps
+from recsys_pipeline.defs.promotion import PromotionConfig, departures_table, promoted, wish_of
 from recsys_pipeline.defs.releasing import announce
 from recsys_pipeline.defs.reports.drift import KEY as DRIFT
 from recsys_pipeline.defs.reports.drift import PROFILE
@@ -53,7 +56,8 @@ from recsys_pipeline.defs.warm_starts import remembered, unremembered
 RELEASE_INPUTS = {
     "interactions": ["models/als", "folds/prequential", "dataset/snapshot", DRIFT],
     "items": ["dataset/items", "models/cold_start"],
-    "looks": ["models/stl", "neighbors/stl_vectors"],
+    "looks": ["models/stl", TOWER_VECTORS],
+    ITEM_IMAGES: [IMAGE_VECTORS],
 }
 JOINS_FIRST = [JOINS] if {"interactions", "items"} <= configured_source().provides else []
 """It reads nothing of it: where ids do not join, nothing is released."""
@@ -247,21 +251,24 @@ def _failed(artifact: Artifact) -> list[str]:
 
 @stage_asset(CHAMPION, needs="interactions", kinds={"python"}, after=[RELEASE, DECISION])
 def champion_pointer(
-    context: dg.AssetExecutionContext, store: StoreResource, tracker: TrackerResource
+    context: dg.AssetExecutionContext, config: PromotionConfig, store: StoreResource, tracker: TrackerResource
 ) -> dg.MaterializeResult:
     """One row is the release that is served: the pointer moves here if the gate let the day through.
 
-    It never moves back in time, nor to a release that was withdrawn by hand. It is no artifact: its file and history
-    are `serving/champion.json` in the store.
+    It never moves back in time, nor to a release that was withdrawn by hand, nor, unless asked, to an experiment, whose
+    settings are not the deployment's. It is no artifact: its file and history are `serving/champion.json` in the store.
     """
-    opened = store.open()
-    made = Decision.load(store.input(context, DECISION).path)
-    outcome = promote_if_newer(opened, store.input(context, RELEASE), made)
+    opened, wish = store.open(), wish_of(context, config)
+    release, decided = store.input(context, RELEASE), store.input(context, DECISION)
+    outcome, differing = promoted(opened, release, decided, wish)
     served = Standing.of(history(opened)).current
     if outcome == PROMOTED and served is not None:
         announce(opened, tracker.open(), served)
     steps.info("%-24s %-10s %s", CHAMPION, context.partition_key, outcome)
-    return dg.MaterializeResult(metadata={"outcome": outcome, "champion": served.day if served else "none"})
+    experiment = {"settings that differ": departures_table(differing)} if differing else {}
+    return dg.MaterializeResult(
+        metadata={"outcome": outcome, "champion": served.day if served else "none", **experiment}
+    )
 
 
 SERVING_ASSETS = [release, decision, champion_pointer]

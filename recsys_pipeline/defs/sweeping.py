@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ def print_agent(console: Console, parsed: argparse.Namespace) -> int:
     inputs = _same_inputs(StoreResource().open(), facts, at_server)
     ours = ("program", "command", "run_cap")
     definition = {key: value for key, value in at_server.definition.items() if key not in ours}
-    sweep = parse_sweep(yaml.safe_dump(definition, sort_keys=False), tuned.spec.config, at_server.path)
+    parsed_sweep = parse_sweep(yaml.safe_dump(definition, sort_keys=False), tuned.spec.config, at_server.path)
+    sweep = replace(parsed_sweep, base=facts["base"])
     task = SweepTask(tuned, facts["partition"], sweep, form, inputs, tracker)
     with WandbAgents(sweep, at_server, deadline_s=form.limits.seconds) as agents:
         trials = share_of(task, at_server, agents)

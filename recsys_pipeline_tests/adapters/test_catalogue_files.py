@@ -54,7 +54,7 @@ def test_looks_with_boxes_and_images(tmp_path: Path) -> None:
     found = FilesSource(
         FilesConfig.model_validate({"name": "looks", "root": tmp_path, "first_day": DAY, "looks": looks})
     )
-    assert found.provides == {"looks"}
+    assert found.provides == {"looks"}, "looks bring the pictures of their products"
     assert (found.days().first, found.days().last) == (DAY, None)
     checked = validate_looks(found.looks(LATER))
     pairs = {row["product_id"]: (row["scene_id"], row["category"], row["bbox"]) for row in checked.clean.to_pylist()}
@@ -102,3 +102,16 @@ def test_images_outside_the_root_are_refused(tmp_path: Path, reference: str) -> 
         source_over(root).image(reference)
     with pytest.raises(SourceError, match=r"cannot read image 'none\.jpg' below"):
         source_over(root).image("none.jpg")
+
+
+@pytest.mark.parametrize(("image", "looks", "expected"), [("4", False, True), ("4", True, False), (None, False, False)])
+def test_pictures_are_the_catalogues_own_where_no_looks_bring_them(
+    tmp_path: Path, image: str | None, looks: bool, expected: bool
+) -> None:
+    items = {"path": "items.csv", "columns": {"item_id": 1, **({"image": int(image)} if image else {})}}
+    pairs = {"path": "pairs.csv", "columns": {"scene_image": 1, "product_image": 2}}
+    events = {"path": "e.csv", "event": "click", "values": {"click": 1.0}, "time_unit": "s",
+              "columns": {"user_id": 1, "item_id": 2, "timestamp": 3}}  # fmt: skip
+    document = {"name": "shop", "root": tmp_path, "interactions": events, "items": items}
+    found = FilesSource(FilesConfig.model_validate({**document, **({"looks": pairs} if looks else {})}))
+    assert ("item_images" in found.provides) == expected

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from recsys_pipeline import cli
-from recsys_pipeline import settings as deployment
 from recsys_pipeline.adapters.sources.fetch_looks import DEAD_LINKS, FetchSummary, fetch_looks
 from recsys_pipeline.adapters.sources.files import FilesSource
+from recsys_pipeline.commands import fetch_looks as verb
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator
 from recsys_pipeline.core.errors import SettingError, SourceError
+from recsys_pipeline.settings import Settings
 from recsys_pipeline_tests.adapters.local_server import Server, local_server
 from recsys_pipeline_tests.adapters.test_stl_files import GOOD, pair, stl_source
 from recsys_pipeline_tests.look_fixtures import plain
@@ -145,16 +146,16 @@ def write_toml(root: Path, fetch: dict) -> Path:
 def test_the_command_says_what_became_of_the_images(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def configured(**values: object) -> deployment.Settings:
-        return deployment.Settings.model_validate(values)
+    def configured(**values: object) -> Settings:
+        return Settings.model_validate(values)
 
     server.faults = ["", "404"]
     stl_source(tmp_path)
     toml = write_toml(tmp_path, {"url": server.url + "/{id[0:2]}/{id}.png", "per_second": 1000})
-    monkeypatch.setattr(deployment, "settings", lambda: configured(source="files", source_config=toml))
+    monkeypatch.setattr(verb, "settings", lambda: configured(source="files", source_config=toml))
     assert cli.main(["fetch-looks", "--limit", "3"]) == 0
     assert "0 were there, 2 fetched, 1 gone from the server, 0 failed (run again), 2 left" in capsys.readouterr().out
-    monkeypatch.setattr(deployment, "settings", lambda: configured(source="simulator"))
+    monkeypatch.setattr(verb, "settings", lambda: configured(source="simulator"))
     assert cli.main(["fetch-looks"]) == 1
     assert "has no [looks.fetch]" in capsys.readouterr().out
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from recsys_pipeline.core.dataset.shelf import Shelf
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.defs.look import Showroom, look_table, similar_table
+from recsys_pipeline.defs.look import Showcase, Showroom, look_table, similar_table
 from recsys_pipeline_tests.look_fixtures import look_data
 
 DATA = look_data(n_scenes=4, n_products=16)
@@ -34,7 +34,12 @@ class ByRow:
 def showroom() -> Showroom:
     ids = DATA.product_ids
     columns = {"title": [f"Thing {n}" for n in range(16)], "price": np.full(16, 10.0), "available": np.arange(16) != 15}
-    return Showroom("2026-01-05", DATA, Shelf.of(DATA, pa.table({"item_id": ids, **columns})), ByRow())
+    return Showroom("2026-01-05", DATA, Shelf.of(ids, pa.table({"item_id": ids, **columns})), ByRow())
+
+
+def showcase() -> Showcase:
+    room, categories = showroom(), [DATA.categories[at] for at in DATA.product_category]
+    return Showcase(room.day, DATA.product_ids, ByRow.products, categories, room.shelf)
 
 
 def printed(table: object) -> str:
@@ -54,10 +59,10 @@ def test_a_look_lacks_nothing_that_the_scene_has_and_keeps_the_budget() -> None:
 
 
 def test_similar_products_are_on_sale_and_nearest_first() -> None:
-    shown = [line.split("│")[1].strip() for line in printed(similar_table(showroom(), "p014", 3, False)).splitlines()
+    shown = [line.split("│")[1].strip() for line in printed(similar_table(showcase(), "p014", 3, False)).splitlines()
              if "│ p0" in line]  # fmt: skip
     assert shown == ["p013", "p012", "p011"]
-    same = printed(similar_table(showroom(), "p014", 30, True))
+    same = printed(similar_table(showcase(), "p014", 30, True))
     kin = np.flatnonzero(DATA.product_category == DATA.product_category[14])
     assert same.count("│ p0") == len(set(kin.tolist()) - {14, 15})
 
@@ -66,4 +71,4 @@ def test_an_unknown_name_says_what_there_is() -> None:
     with pytest.raises(SettingError, match=r"no scene 'attic' on 2026-01-05: it has 4: s000, s001, s002"):
         look_table(showroom(), "attic", None, 5)
     with pytest.raises(SettingError, match="no product 'x'"):
-        similar_table(showroom(), "x", 3, False)
+        similar_table(showcase(), "x", 3, False)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline import cli
 from recsys_pipeline.adapters import durable_files, retention
 from recsys_pipeline.adapters.releases import DECISION, POINTER, RELEASE, history, promote_if_newer
+from recsys_pipeline.commands.screen import show_steps
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SettingError, SourceError
 from recsys_pipeline.defs.resources import stores
@@ -198,6 +198,6 @@ def test_the_step_log_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = logging.getLogger("recsys_pipeline.steps")
     monkeypatch.setattr(steps, "handlers", [])
     monkeypatch.setattr(steps, "propagate", True)
-    cli._show_steps()
+    show_steps()
     record = logging.makeLogRecord({"msg": "made", "created": 3600.0})
     assert steps.handlers[0].format(record) == "01:00:00 UTC  made"

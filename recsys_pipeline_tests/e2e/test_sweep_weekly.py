@@ -65,7 +65,8 @@ def test_one_row_is_a_trial(swept: Deployment) -> None:
     assert metrics["best_config"]["reg"] == trials["reg"].iloc[trials["ndcg@10"].argmax()]
     assert metrics["best_config"]["embedding_size"] == 7
     assert metrics["taken_trial"] == trials["ndcg@10"].argmax()
-    assert (metrics["trials"], metrics["baseline"]) == (3, "the field `baseline`")
+    assert (metrics["trials"], metrics["in_use"]["origin"]) == (3, "the field `baseline`")
+    assert metrics["found"].keys() == {"reg", "embedding_size", "epochs"}
     compared = json.loads((artifact.path / "comparison.json").read_text())
     assert compared["gain"]["p_value"] < 0.05
     assert metrics["verdict"].startswith(f"Trial {metrics['taken_trial']} takes the place of the settings in use: on")
@@ -86,7 +87,7 @@ def test_the_next_stl_keeps_its_form_where_its_sweep_found_nothing_better(swept:
     trials = pd.read_parquet(artifact.path / "trials.parquet")
     assert trials["learning_rate"].tolist() == [0.001, 0.002, 0.0001]
     metrics = artifact.manifest.metrics
-    assert (metrics["taken_trial"], metrics["best_config"]["learning_rate"]) == (0, 0.001)
+    assert (metrics["taken_trial"], metrics["best_config"]["learning_rate"], metrics["found"]) == (0, 0.001, {})
     assert metrics["verdict"].startswith("The settings in use stay: ")
     assert "Verdict" in (artifact.path / "sweep.html").read_text()
     assert swept.materialize("models/stl", models__stl={"embedding_size": 5, "epochs": 1, "widths": [4, 8]}).success
@@ -118,6 +119,16 @@ def test_the_form_can_be_pinned(swept: Deployment) -> None:
     assert (recipe.config["reg"], recipe.config["embedding_size"]) == (0.7, 3)
 
 
+def test_a_runs_own_value_goes_over_the_winners_and_each_says_whence_it_is(swept: Deployment) -> None:
+    best = swept.artifacts(DAY)["learning/als_sweep"].manifest.metrics["best_config"]
+    assert swept.materialize("models/als", models__als={"reg": 0.7}).success
+    manifest = swept.artifacts(DAY)["models/als"].manifest
+    assert [ref.key for ref in manifest.recipe.inputs] == INPUTS
+    assert (manifest.recipe.config["reg"], manifest.recipe.config["epochs"]) == (0.7, best["epochs"])
+    assert (manifest.origins["reg"], manifest.origins["gravity"]) == ("this run's form", "default")
+    assert manifest.origins["epochs"].endswith(f" of learning/als_sweep@{DAY}")
+
+
 HALVED = """
 name: halved
 method: random
@@ -141,7 +152,7 @@ def test_bad_trials_stop_early_and_folds_are_averaged(swept: Deployment, tmp_pat
     trials = pd.read_parquet(artifact.path / "trials.parquet")
     assert set(trials["state"]) == {"finished", "stopped"}
     assert artifact.manifest.metrics["stopped"] == (trials["state"] == "stopped").sum()
-    assert artifact.manifest.metrics["baseline"] == f"trial {found['taken_trial']} of learning/als_sweep@{DAY}"
+    assert artifact.manifest.metrics["in_use"]["origin"] == f"trial {found['taken_trial']} of learning/als_sweep@{DAY}"
     assert artifact.manifest.recipe.config["baseline"] == found["best_config"]
     assert (trials["state"][0], trials["reg"][0]) == ("finished", found["best_config"]["reg"])
     assert set(trials.loc[trials["state"] == "stopped", "stopped_at"]) <= {1, 2}

@@ -32,7 +32,8 @@ class FilesSource:
     def __init__(self, config: FilesConfig) -> None:
         self.config = config
         self.name = config.name
-        self.provides = frozenset(name for name in ("interactions", "items", "looks") if getattr(config, name))
+        tables = [name for name in ("interactions", "items", "looks") if getattr(config, name)]
+        self.provides: frozenset[str] = frozenset([*tables, *(["item_images"] if config.has_item_images else [])])
 
     @property
     def meaning(self) -> SourceMeaning:

@@ -217,6 +217,14 @@ class FilesConfig(shared.SourceConfig[InteractionFiles, AnyItems, AnyLooks]):
             raise ValueError('items of kind "stl" need looks of kind "stl", whose categories name them')
         return self
 
+    @property
+    def has_item_images(self) -> bool:
+        """Whether the catalogue names pictures, and no looks do."""
+        named = isinstance(self.items, ItemImages) or (
+            isinstance(self.items, ItemFiles) and self.items.columns.image is not None
+        )
+        return named and self.looks is None
+
 
 def load_files_config(path: Path, environment: Mapping[str, str] | None = None) -> FilesConfig:
     """Read a source TOML; `${NAME}` and `${NAME:-default}` in `root` come from `environment` (default: the process's).

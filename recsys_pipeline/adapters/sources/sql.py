@@ -41,7 +41,8 @@ class SqlSource:
     def __init__(self, config: SqlConfig) -> None:
         self.config = config
         self.name = config.name
-        self.provides = frozenset(name for name in ("interactions", "items", "looks") if getattr(config, name))
+        self.tables = [name for name in ("interactions", "items", "looks") if getattr(config, name)]
+        self.provides: frozenset[str] = frozenset([*self.tables, *(["item_images"] if config.has_item_images else [])])
         self.database = ReadOnlyDatabase(config.url, config.name)
 
     @property
@@ -107,7 +108,7 @@ class SqlSource:
         """
         if self.config.interactions is not None:
             self.days()
-        for name in sorted(self.provides):
+        for name in sorted(self.tables):
             section = self._section(name)
             self.database.first(section.select().limit(1), section.place)
         self._item_clock()

@@ -79,6 +79,12 @@ class SqlConfig(shared.SourceConfig[SqlInteractions, SqlItems, SqlLooks]):
     )
     batch_rows: int = Field(default=20_000, ge=1, description="Rows that are fetched at a time")
 
+    @property
+    def has_item_images(self) -> bool:
+        """Whether the catalogue names pictures of a known folder, and no looks do."""
+        named = self.items is not None and self.items.columns.image is not None
+        return named and self.root is not None and self.looks is None
+
 
 _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     (): SqlConfig,

@@ -37,7 +37,8 @@ class Source(Protocol):
     """Names this source's storage namespace: lower case letters, digits and dashes."""
 
     provides: frozenset[str]
-    """What it can give: a subset of {"interactions", "items", "looks"}."""
+    """What it can give: a subset of {"interactions", "items", "looks", "item_images"}; the last where its catalogue
+    names pictures and it has no looks, which bring those of their products."""
 
     @property
     def meaning(self) -> SourceMeaning:

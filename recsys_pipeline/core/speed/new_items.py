@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float32, UInt8
 from recsys_pipeline.core.dataset.image_files import ImageReader, decode_image
 from recsys_pipeline.core.errors import DataError, SourceError
 from recsys_pipeline.core.learning.cold_start.features import item_features
+from recsys_pipeline.core.learning.cold_start.image_descriptor import DESCRIPTOR_SIZE, PHOTO_SIDE, describe_photos
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.serving.release import Release
 
@@ -58,8 +59,8 @@ def map_new_items(release: Release, items: pa.Table, images: ImageReader | None 
 ]:  # fmt: skip
     """Vectors of new items in the release's item space, and how many photos could not be used.
 
-    From the photo where the release has towers and a mapper that takes photos, else from the categories, else the mean
-    of all; without a mapper the mean of the learned items.
+    From the photo where the release has a mapper that takes photos, by its towers or the fixed description where it has
+    none; else from the categories, else the mean of all; without a mapper the mean of the learned items.
     """
     if not items.num_rows:
         return np.empty((0, release.dim), np.float32), 0
@@ -69,27 +70,29 @@ def map_new_items(release: Release, items: pa.Table, images: ImageReader | None 
     mapper = release.cold_start.mappers[release.cold_start.chosen]
     ids, names, n_visual = items.column("item_id").to_pylist(), mapper.design.names, len(mapper.design.visual_mean)
     photo_ids, photos, failed = [], np.empty((0, n_visual), np.float32), 0
-    if images is not None and release.towers is not None and n_visual:
+    if images is not None and n_visual:
         photo_ids, photos, failed = _photos(items, images, release.towers)
     return mapper.vectors(item_features(ids, items, photo_ids, photos, names)), failed
 
 
 def _photos(
-    items: pa.Table, images: ImageReader, towers: StlModel
+    items: pa.Table, images: ImageReader, towers: StlModel | None
 ) -> tuple[list[str], Float32[np.ndarray, "found dim"], int]:
     """Ids and embeddings of the items whose photo can be read, and how many cannot."""
+    side = towers.towers.image_size if towers else PHOTO_SIDE
     found: list[tuple[str, str, UInt8[np.ndarray, "size size 3"]]] = []
     n_failed = 0
     for row in items.select(["item_id", "categories", "image"]).to_pylist():
         if not row["image"]:
             continue
         try:
-            pixels = decode_image(images.image(row["image"]), towers.towers.image_size)
+            pixels = decode_image(images.image(row["image"]), side)
         except (SourceError, ValueError):
             n_failed += 1
             continue
         found.append((row["item_id"], (row["categories"] or [""])[0], pixels))
     if not found:
-        return [], np.empty((0, towers.config.embedding_size), np.float32), n_failed
+        return [], np.empty((0, towers.config.embedding_size if towers else DESCRIPTOR_SIZE), np.float32), n_failed
     ids, categories, pixels = zip(*found, strict=True)
-    return list(ids), towers.embed_products(np.stack(pixels), list(categories)), n_failed
+    photos = np.stack(pixels)
+    return list(ids), towers.embed_products(photos, list(categories)) if towers else describe_photos(photos), n_failed

@@ -15,7 +15,6 @@ from recsys_pipeline.adapters.report_folder import publish_beside
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.learning.sweeps.baseline import Comparison
 from recsys_pipeline.core.learning.sweeps.known_points import end_of_space
 from recsys_pipeline.core.learning.sweeps.sweep import SweepResult, best_of, parse_sweep
@@ -33,7 +32,17 @@ from recsys_pipeline.core.reports.page.sweep_page import (
 )
 from recsys_pipeline.defs.learning.engines import SweepTask, Swept, run_engine
 from recsys_pipeline.defs.learning.forms import SearchConfig
-from recsys_pipeline.defs.learning.in_use import BASELINE, BEST_CONFIG, FIELD, TAKEN_TRIAL, InUse, in_use_before
+from recsys_pipeline.defs.learning.in_use import (
+    BASELINE,
+    BEST_CONFIG,
+    FOUND,
+    IN_USE,
+    TAKEN_TRIAL,
+    InUse,
+    found_by,
+    given_baseline,
+    in_use_before,
+)
 from recsys_pipeline.defs.learning.tuned import Tuned
 from recsys_pipeline.defs.production import picture, produce, steps
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
@@ -52,11 +61,12 @@ def sweep_result(
     """Run the sweep that the file defines over the config of the model, or find that it is up to date."""
     inputs = [store.input(context, key) for key in tuned.inputs]
     text = read_sweep_file(config.file, tuned.key)
-    sweep = tuned.parse(text, config.file, config.chosen_method)
+    parsed = tuned.parse(text, config.file, config.chosen_method)
     day = context.partition_key
     form = {**config.model_dump(exclude={BASELINE}), "definition": text}
     in_use = _in_use(tuned, config, store, day, form)
     form[BASELINE] = dataclasses.asdict(in_use.config)
+    sweep = dataclasses.replace(parsed, base=form[BASELINE])
 
     def build(directory: Path, run: TrackedRun) -> Built:
         kept = progress_file(tuned, day, inputs, form)
@@ -69,7 +79,7 @@ def sweep_result(
         _track(run, swept.result)
         for left in (kept, kept.with_suffix(".sweep")):
             left.unlink(missing_ok=True)
-        return Built({**_headline(swept), BASELINE: in_use.origin}, digest)
+        return Built({**_headline(swept, in_use), IN_USE: in_use.facts()}, digest)
 
     def describe(artifact: Artifact) -> dict[str, Any]:
         return _describe(tuned, artifact)
@@ -81,7 +91,7 @@ def _in_use(tuned: Tuned, config: SearchConfig, store: StoreResource, day: str, 
     """What the best trial is compared with: the field's settings where it has any, else those in use."""
     if not config.baseline:
         return in_use_before(store.open(), tuned.spec, day, form)
-    return InUse(parse_config(tuned.spec.config, config.baseline, f"{tuned.key}.{BASELINE}"), FIELD)
+    return given_baseline(tuned.spec, config.baseline)
 
 
 def read_sweep_file(file: str, key: str) -> str:
@@ -159,7 +169,7 @@ def _pictures(result: SweepResult) -> dict[str, tuple[bytes, str]]:
     }
 
 
-def _headline(swept: Swept) -> dict[str, Any]:
+def _headline(swept: Swept, in_use: InUse) -> dict[str, Any]:
     result, states = swept.result, [trial.state for trial in swept.result.tried]
     facts: dict[str, Any] = {
         "trials": len(states),
@@ -168,8 +178,9 @@ def _headline(swept: Swept) -> dict[str, Any]:
         f"best_{result.sweep.metric}": best_value(result),
         "trials_with_the_best": n_best_of(result),
         "verdict": verdict(result),
-        TAKEN_TRIAL: 0 if result.chosen is result.baseline else result.chosen.number,
+        TAKEN_TRIAL: result.chosen.number,
         BEST_CONFIG: dataclasses.asdict(result.chosen_config),
+        FOUND: found_by(in_use, result.searched(result.chosen), result.chosen is not result.baseline),
         "engine": "wandb" if swept.url else "offline",
     }
     return {**facts, "wandb_sweep": swept.url} if swept.url else facts
@@ -177,9 +188,10 @@ def _headline(swept: Swept) -> dict[str, Any]:
 
 def stored_result(tuned: Tuned, artifact: Artifact) -> SweepResult:
     """The trials and the best config of a stored sweep."""
-    method = artifact.manifest.recipe.config["method"]
+    form = artifact.manifest.recipe.config
     text = (artifact.path / YAML).read_text()
-    sweep = parse_sweep(text, tuned.spec.config, method=None if method == "file" else method)
+    parsed = parse_sweep(text, tuned.spec.config, method=None if form["method"] == "file" else form["method"])
+    sweep = dataclasses.replace(parsed, base=form.get(BASELINE, {}))
     compared = artifact.path / COMPARISON
     comparison = Comparison.of(json.loads(compared.read_text(encoding="utf-8"))) if compared.exists() else None
     return best_of(sweep, load_trials(artifact.path / TRIALS), comparison)

@@ -49,7 +49,8 @@ class SweepTask:
     def facts(self) -> dict[str, Any]:
         """What an agent on another machine must know besides the sweep itself."""
         refs = [vars(artifact.manifest.ref) for artifact in self.inputs]
-        return {"asset": self.tuned.key, "partition": self.partition, "form": self.form.model_dump(), "inputs": refs}
+        return {"asset": self.tuned.key, "partition": self.partition, "form": self.form.model_dump(), "inputs": refs,
+                "base": dict(self.sweep.base)}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from recsys_pipeline.adapters.report_folder import publish_page
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.reports.page.page import ReportData, counts, render_page
+from recsys_pipeline.defs.item_images import IMAGES
+from recsys_pipeline.defs.item_images import NEED as ITEM_IMAGES
 from recsys_pipeline.defs.production import produce, stage_asset
 from recsys_pipeline.defs.reports.day_sections import DayInputs, day_sections, headline_of
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
@@ -20,6 +22,7 @@ DAILY_INPUTS = {
     "looks": ["dataset/looks", "folds/triplets", "models/stl", "reports/looks", "neighbors/stl_index"],
     "reports": ["reports/parity"],
     "items": ["dataset/items"],
+    ITEM_IMAGES: [IMAGES],
     "interactions.items": ["reports/new_items", "neighbors/cold_vectors"],
 }  # fmt: skip
 PROVIDED = configured_source().provides | {"reports"}

@@ -11,6 +11,7 @@ import pandas as pd
 from recsys_pipeline.adapters.ingestion import open_snapshot
 from recsys_pipeline.adapters.report_folder import beside
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.core.dataset.item_images import ItemImages
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.dataset.snapshots import Snapshot
 from recsys_pipeline.core.folds import Fold
@@ -50,6 +51,7 @@ from recsys_pipeline.core.reports.page.sections import (
 )
 from recsys_pipeline.core.reports.parity.gaps import Gap
 from recsys_pipeline.core.reports.parity.section import parity_section
+from recsys_pipeline.defs.item_images import item_pictures
 from recsys_pipeline.defs.reports.day_by_day import FIGURES
 from recsys_pipeline.defs.reports.looks import BESIDE
 from recsys_pipeline.defs.reports.parity import GAPS
@@ -99,6 +101,11 @@ class DayInputs:
         """Scenes and products with their pictures, where the source has them."""
         artifact = self.artifacts.get("dataset/looks")
         return LookData.load(artifact.path) if artifact else None
+
+    @cached_property
+    def pictures(self) -> ItemImages | None:
+        """Pictures of items, of looks or of the catalogue."""
+        return item_pictures(self.artifacts)
 
 
 def day_sections(day: DayInputs) -> Iterator[Section]:
@@ -168,7 +175,7 @@ def _earlier_facts(day: DayInputs) -> DayFacts | None:
 def _cards(day: DayInputs) -> ItemCards:
     artifact = day.artifacts.get("dataset/items")
     titles = read_titles(artifact.path / "items.parquet") if artifact else {}
-    return ItemCards(day.snapshot.item_ids.tolist(), titles, day.looks)
+    return ItemCards(day.snapshot.item_ids.tolist(), titles, day.pictures)
 
 
 def _categories(day: DayInputs) -> dict[str, str]:
@@ -185,7 +192,7 @@ def _new_items(day: DayInputs) -> Section:
         VectorTable.load(day.artifacts[f"neighbors/{name}_vectors"].path / "items") for name in ("cold", "als")
     )
     titles = read_titles(day.artifacts["dataset/items"].path / "items.parquet")
-    return new_items_section(report, new_item_examples(new, learned, titles, day.looks))
+    return new_items_section(report, new_item_examples(new, learned, titles, day.pictures))
 
 
 def _parity(day: DayInputs) -> Section:

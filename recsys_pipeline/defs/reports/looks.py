@@ -74,7 +74,7 @@ def looks_report(
         examples = look_examples(towers, data, folds.test, config.n_examples, 5, config.seed)
         (directory / "looks.png").write_bytes(look_grid(examples))
         items = [pq.read_table(paths[key] / "items.parquet") for key in CATALOGUE]
-        shelf = Shelf.of(data, items[0] if items else ITEMS.empty_table())
+        shelf = Shelf.of(data.product_ids, items[0] if items else ITEMS.empty_table())
         book = make_look_book(
             towers, data, folds.train, folds.test, _recommend(data, shelf, config), config.n_book_scenes, config.seed
         )

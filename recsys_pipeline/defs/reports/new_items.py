@@ -23,15 +23,15 @@ from recsys_pipeline.core.reports.cold_start.report import (
 from recsys_pipeline.core.reports.cold_start.section import SEEN, recent_estimates
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.item_images import PHOTOS
 from recsys_pipeline.defs.models import features_of
 from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.reports.day_by_day import fit_as
-from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
+from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 
 KEY = "reports/new_items"
 NewItemsForm = config_form(NewItemsConfig, seed=(int, seed_field("Seed of fits and resampling.")))
-INPUTS = ["dataset/snapshot", "dataset/items", "models/als", "models/cold_start"]
-INPUTS += ["neighbors/stl_vectors"] if "looks" in configured_source().provides else []
+INPUTS = ["dataset/snapshot", "dataset/items", "models/als", "models/cold_start", *PHOTOS]
 
 
 @stage_asset(KEY, needs="interactions.items", kinds={"jax", "python"}, after=INPUTS)

@@ -9,9 +9,11 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from recsys_pipeline.core.dataset.image_files import decode_image
 from recsys_pipeline.core.dataset.schema import ITEMS
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.learning.cold_start.features import ItemFeatures
+from recsys_pipeline.core.learning.cold_start.image_descriptor import DESCRIPTOR_SIZE, PHOTO_SIDE, describe_photos
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.serving.release import Release
 from recsys_pipeline.core.speed.new_items import map_new_items
@@ -70,6 +72,17 @@ def test_photos_and_categories_reach_the_mapper(release: Release) -> None:
     vectors, n_failed = map_new_items(release, table(), Images())
     assert vectors.tolist() == [[0, 0, 200, 0, 1], [-1, -1, -1, 0, 1], [-1, -1, -1, 1, 1], [-1, -1, -1, 0, 0]]
     assert n_failed == 2, "neither a broken nor a lost photo passes in silence"
+
+
+def test_photos_are_described_where_the_release_has_no_towers(release: Release) -> None:
+    mapper = Telling()
+    mapper.design = SimpleNamespace(names=("chair", "lamp"), visual_mean=np.zeros(DESCRIPTOR_SIZE))
+    vars(release).update(towers=None, cold_start=SimpleNamespace(chosen="m", mappers={"m": mapper}))
+    vectors, n_failed = map_new_items(release, table(), Images())
+    blue = decode_image(Images().image("blue.png"), PHOTO_SIDE)
+    np.testing.assert_array_equal(vectors[0, :DESCRIPTOR_SIZE], describe_photos(blue[None])[0])
+    assert (vectors[1:, :DESCRIPTOR_SIZE] == -1).all()
+    assert n_failed == 2
 
 
 def test_without_images_categories_decide(release: Release) -> None:

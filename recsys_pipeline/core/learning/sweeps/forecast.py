@@ -11,14 +11,18 @@ def epochs_of(sweep: Sweep, trial: Trial) -> int:
     """Epochs that a trial trained; a failed one may have trained fewer than are counted. 1 where a config has none."""
     if trial.state == STOPPED and trial.rungs:
         return max(trial.rungs)
-    return int(trial.params.get("epochs", getattr(sweep.config(), "epochs", 1)))
+    return int(trial.params.get("epochs", _fixed_epochs(sweep)))
+
+
+def _fixed_epochs(sweep: Sweep) -> int:
+    return int(sweep.base.get("epochs", getattr(sweep.config(), "epochs", 1)))
 
 
 def expected_epochs(sweep: Sweep) -> float:
     """Epochs of a trial, in the mean over a list of choices, in the middle of a distribution."""
     parameter = sweep.parameters.get("epochs")
     if parameter is None:
-        return float(getattr(sweep.config(), "epochs", 1))
+        return float(_fixed_epochs(sweep))
     if parameter.quantile is not None:
         return float(parameter.quantile(0.5))
     return sum(float(choice) * weight for choice, weight in parameter.possible or ())

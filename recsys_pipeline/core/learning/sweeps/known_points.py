@@ -20,7 +20,7 @@ class KnownPoints:
 
     def add(self, trial: Trial) -> None:
         """A trial that is over."""
-        if trial.state == FINISHED and self._sweep.has(trial.params):
+        if trial.state == FINISHED:
             self._trials.setdefault(self._sweep.point(trial.params), trial)
 
     def again(self, asked: Mapping[int, Asked]) -> list[Trial]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from recsys_pipeline.core.errors import ModelError
-from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.learning.sweeps.baseline import BASELINE, Comparison
 from recsys_pipeline.core.learning.sweeps.forecast import epochs_of
 from recsys_pipeline.core.learning.sweeps.known_points import KnownPoints
@@ -70,7 +69,7 @@ class SweepResult:
 
     def config_of(self, trial: Trial) -> Any:
         """The settings of a trial, those that the sweep does not search included."""
-        return _configure(self.sweep, trial.params)
+        return self.sweep.configure(trial.params)
 
 
 def run_sweep(
@@ -114,10 +113,11 @@ def run_batches(
     and params, are taken as they are and not run. The result is the same as that of a sweep without interruption.
     A `search` that does not repeat itself goes on after them; a point that it proposes again gets the same result.
     `baseline` is the config in use: it is tried first, as trial 0, whether or not it lies in the space, and counts
-    besides `n_trials`.
+    besides `n_trials`. What the sweep does not search has its values in every trial.
     Raises `ModelError` where no trial finishes, and after the first trial where the sweep's metric is none of those
     that it has.
     """
+    sweep = _over(sweep, baseline)
     trials = try_batches(sweep, run, n_trials, seed, at_once, earlier, watch, limits, search, timer, baseline)
     return best_of(sweep, trials)
 
@@ -136,6 +136,7 @@ def try_batches(
     baseline: Any = None,
 ) -> list[Trial]:
     """The trials of `run_batches`, whether any finished or not: one process's share of a sweep."""
+    sweep = _over(sweep, baseline)
     search = search or open_search(sweep, seed, at_once)
     watch, begin = watch or Watch(), timer()
     halving = Halving(sweep.early_terminate, sweep.minimise) if sweep.early_terminate else None
@@ -171,7 +172,12 @@ def try_batches(
 def best_of(sweep: Sweep, trials: Sequence[Trial], comparison: Comparison | None = None) -> SweepResult:
     """The result of these trials; raises `ModelError` where none of the search finished."""
     best = _best(sweep, trials)
-    return SweepResult(sweep, tuple(trials), best, _configure(sweep, best.params), comparison)
+    return SweepResult(sweep, tuple(trials), best, sweep.configure(best.params), comparison)
+
+
+def _over(sweep: Sweep, baseline: Any) -> Sweep:
+    """The sweep whose trials differ from what is in use by nothing but what it searches."""
+    return sweep if baseline is None else replace(sweep, base=dataclasses.asdict(baseline))
 
 
 def _try_baseline(
@@ -262,7 +268,7 @@ def _run(
 
 
 def _proposal(sweep: Sweep, number: int, asked: Asked, watch: Watch) -> Proposal:
-    silent = Proposal(number, asked.params, _configure(sweep, asked.params), asked.run_id)
+    silent = Proposal(number, asked.params, sweep.configure(asked.params), asked.run_id)
     return replace(silent, report=lambda metrics: watch.step(silent, metrics))
 
 
@@ -275,10 +281,6 @@ def _record(sweep: Sweep, number: int, asked: Asked, outcome: Outcome, seconds: 
         error = f"{sweep.metric} is {value}"
     state = FAILED if error else STOPPED if outcome.stopped else FINISHED
     return Trial(number, asked.params, outcome.metrics, state, seconds, error, outcome.rungs, asked.run_id)
-
-
-def _configure(sweep: Sweep, params: Mapping[str, Any]) -> Any:
-    return parse_config(sweep.config, params, "parameters")
 
 
 def _best(sweep: Sweep, trials: Sequence[Trial]) -> Trial:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from recsys_pipeline.core.dataset.looks import LookData
+from recsys_pipeline.core.dataset.item_images import ItemImages
 from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.neighbors.exact import exact_top_k
 from recsys_pipeline.core.neighbors.vectors import VectorTable
@@ -15,7 +15,7 @@ N_EXAMPLES, N_NEIGHBOURS = 4, 6
 
 
 def new_item_examples(
-    new: VectorTable, learned: VectorTable, titles: Mapping[str, str], looks: LookData | None
+    new: VectorTable, learned: VectorTable, titles: Mapping[str, str], pictures: ItemImages | None
 ) -> tuple[UserSample, ...]:
     """The new items with the last ids, each with its nearest among the items that the factorisation learned.
 
@@ -35,7 +35,7 @@ def new_item_examples(
         min(N_NEIGHBOURS, len(rows)),
         tie_key=text_hashes([learned.ids[row] for row in rows]),
     )
-    cards = ItemCards([*(learned.ids[row] for row in rows), *new.ids], titles, looks)
+    cards = ItemCards([*(learned.ids[row] for row in rows), *new.ids], titles, pictures)
     samples = []
     for at, near, cosines in zip(shown, found.tolist(), scores.tolist(), strict=True):
         card = cards.card(len(rows) + at)

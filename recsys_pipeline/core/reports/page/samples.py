@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from jaxtyping import Float32, Int32
 
+from recsys_pipeline.core.dataset.item_images import ItemImages
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.reports.looks.looks import Scorer, recommended_products
@@ -21,18 +22,18 @@ CARD_PIXELS = 72
 class ItemCards:
     """Titles and small pictures of items; an item without either is shown by its id."""
 
-    def __init__(self, item_ids: Sequence[str], titles: Mapping[str, str], looks: LookData | None) -> None:
+    def __init__(self, item_ids: Sequence[str], titles: Mapping[str, str], pictures: ItemImages | None) -> None:
         self.item_ids = item_ids
         self.titles = titles
-        self.looks = looks
-        self.rows = {name: row for row, name in enumerate(looks.product_ids)} if looks else {}
+        self.pictures = pictures
+        self.rows = {name: row for row, name in enumerate(pictures.item_ids)} if pictures else {}
 
     def card(self, item: int, is_hit: bool = False) -> ItemCard:
         """One item as people see it."""
         name = self.item_ids[item]
         image = None
-        if self.looks is not None and name in self.rows:
-            image = encode_image(np.asarray(self.looks.product_images[self.rows[name]]), CARD_PIXELS)
+        if self.pictures is not None and name in self.rows:
+            image = encode_image(np.asarray(self.pictures.images[self.rows[name]]), CARD_PIXELS)
         return ItemCard(self.titles.get(name, name), image, is_hit)
 
 

@@ -88,9 +88,13 @@ def test_a_point_of_the_grid_that_is_in_use_is_not_trained_twice() -> None:
     assert result.trials[3].seconds == 0
     assert result.trials[3] in result.tried
     assert list(result.trials[3].params) == list(result.sweep.parameters)
-    other = Runner()
-    run_batches(sweep_of(GRID, "grid"), other, 99, 0, 6, baseline=Toy(size=2, bias=True, reg=0.5, target="value"))
-    assert other.asked[1][0] == [1, 2, 3, 4, 5, 6], "a field that is not searched is another"
+
+
+def test_what_is_not_searched_stays_as_it_is_in_use() -> None:
+    run = Runner()
+    result = run_batches(sweep_of(GRID, "grid"), run, 2, 0, 1, baseline=Toy(size=60, target="value"))
+    assert {config.target for config in run.configs.values()} == {"value"}
+    assert (result.best_config.target, result.config_of(result.trials[1]).target) == ("value", "value")
 
 
 def test_a_space_is_at_its_end_without_what_is_in_use() -> None:

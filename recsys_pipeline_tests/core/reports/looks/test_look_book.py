@@ -142,7 +142,7 @@ def test_the_page_is_one_file_with_every_picture_once(book: LookBook) -> None:
 def test_a_scene_without_box_price_or_look_is_still_shown() -> None:
     bare = replace(DATA, box=np.full_like(DATA.box, np.nan))
     nothing = make_look_book(Brightness(bare), bare, FOLDS.train, FOLDS.test, lambda *_: np.zeros(0, np.int32), 2, 0)
-    page = render_look_book(nothing, bare, Shelf.of(bare, NO_ITEMS), "shop", "2026-01-05", "abc")
+    page = render_look_book(nothing, bare, Shelf.of(bare.product_ids, NO_ITEMS), "shop", "2026-01-05", "abc")
     assert page.count("Nothing is left") == 2
     assert 'class="box' not in page
 
@@ -159,11 +159,11 @@ def test_a_shelf_knows_what_the_catalogue_says() -> None:
     items = pa.table(
         {"item_id": [ids[1], ids[0]], "title": ["Lamp", ""], "price": [2.5, None], "available": [False, True]}
     )
-    found = Shelf.of(DATA, items)
+    found = Shelf.of(DATA.product_ids, items)
     assert found.titles[:3] == [ids[0], "Lamp", ids[2]]
     assert np.isnan(found.prices[0])
     assert found.prices[1] == 2.5
     assert found.available[:3].tolist() == [True, False, False]
-    everything = Shelf.of(DATA, NO_ITEMS)
+    everything = Shelf.of(DATA.product_ids, NO_ITEMS)
     assert everything.available.all()
     assert np.isnan(everything.prices).all()

@@ -1,0 +1,13 @@
+"""`recsys reingest [FIRST..LAST]`: read days from the source again."""
+
+import argparse
+
+from recsys_pipeline.commands.screen import console, show_steps
+from recsys_pipeline.definitions import defs
+from recsys_pipeline.defs.reingesting import print_reingested
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Read them, and say what changed."""
+    show_steps()
+    return print_reingested(console, defs, parsed.days)

@@ -1,0 +1,25 @@
+"""`recsys run JOB [DAY]`: a job for one day or hour, or for each of a range."""
+
+import argparse
+import time
+
+from recsys_pipeline.commands.screen import console, print_missing, show_steps
+from recsys_pipeline.definitions import defs
+from recsys_pipeline.defs.backfill import days_between, print_days, run_days
+from recsys_pipeline.defs.launch import last_complete_day, last_complete_hour, run_job
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Run the job; for a range the exit code says whether a day failed."""
+    show_steps()
+    day = parsed.day or (last_complete_hour() if parsed.job == "speed_hourly" else last_complete_day())
+    if ".." in day:
+        results = run_days(defs, parsed.job, days_between(parsed.job, day), parsed.overrides, parsed.recompute)
+        return print_days(console, parsed.job, results)
+    started = time.monotonic()
+    outcome = run_job(defs, parsed.job, day, parsed.overrides, parsed.recompute)
+    console.print(
+        f"{parsed.job} {day}: {outcome.made} made, {outcome.reused} up to date, {time.monotonic() - started:.1f} s"
+    )
+    print_missing(outcome.missing)
+    return 0
