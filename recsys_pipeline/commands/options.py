@@ -97,7 +97,7 @@ def _add_sweep(verbs: Any) -> None:
     kinds = sweep.add_subparsers(dest="kind", required=True)
     run = kinds.add_parser("run", help="tune a model on one day's fold; the daily models take the best")
     run.add_argument("file", help="a sweep YAML in W&B's format, e.g. conf/sweeps/als_ndcg.yaml")
-    run.add_argument("--model", choices=["als", "stl"], help="default: the one whose config has all the parameters")
+    run.add_argument("--model", help="default: the one that has all the parameters, or after which the file is named")
     run.add_argument("--day", help="YYYY-MM-DD; default: the last complete day of the source")
     run.add_argument("--method", choices=["grid", "random", "bayes"], help="in place of the file's")
     run.add_argument("--engine", choices=["auto", "offline", "wandb"], help="who proposes trials (default: auto)")
@@ -107,7 +107,7 @@ def _add_sweep(verbs: Any) -> None:
     for one in (run, agent):
         one.add_argument("--count", type=int, metavar="N", help="trials at most")
         one.add_argument("--parallel", type=int, metavar="N", help="trials that are trained together")
-        one.add_argument("--time-limit", type=float, metavar="SECONDS", help="no trial starts later")
+        one.add_argument("--max-minutes", type=float, metavar="N", help="no trial starts that is expected to end later")
         one.add_argument("--budget", type=int, metavar="EPOCHS", help="no trial starts after so many epochs of all")
 
 

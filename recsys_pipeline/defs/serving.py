@@ -25,7 +25,6 @@ from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart
-from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.models.popularity import PopularityModel
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.printable import markdown_text
@@ -36,7 +35,8 @@ from recsys_pipeline.core.serving.gate import LATENCY, Decision, judge
 from recsys_pipeline.core.serving.gate_checks import CHECKS, GateCheck, lists_are_fast
 from recsys_pipeline.core.serving.gate_figures import Trial, measure
 from recsys_pipeline.core.serving.gate_limits import GateLimits
-from recsys_pipeline.core.serving.release import Release, ReleaseConfig, write_release
+from recsys_pipeline.core.serving.release import Release, write_release
+from recsys_pipeline.core.serving.release_config import ReleaseConfig, released_model
 from recsys_pipeline.core.types import Window, microseconds
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.freshness import CHAMPION
@@ -86,7 +86,8 @@ def release(
     inputs = {key: store.input(context, key) for key in AVAILABLE}
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        parts = assemble(_day(store.open(), inputs, day_of(context)), from_form(ReleaseConfig, config), config.seed)
+        settings = from_form(ReleaseConfig, config)
+        parts = assemble(_day(store.open(), inputs, day_of(context), settings.model), settings, config.seed)
         write_release(directory, parts)
         kinds = {row["values"]: row["counts"] for row in parts.catalogue["kind"].value_counts().to_pylist()}
         on_sale = {"items_on_sale": parts.index.report.n_vectors, "recall": parts.index.report.recall}
@@ -98,14 +99,14 @@ def release(
     return produce(context, store, tracker, inputs=list(inputs.values()), config=config, build=build)
 
 
-def _day(store: ArtifactStore, inputs: Mapping[str, Artifact], day: date) -> DayOfRelease:
+def _day(store: ArtifactStore, inputs: Mapping[str, Artifact], day: date, model: str) -> DayOfRelease:
     snapshot = open_snapshot(store, inputs["dataset/snapshot"], events=True)
     items, mappers, towers = (inputs.get(key) for key in ("dataset/items", "models/cold_start", "models/stl"))
     cold_start = ColdStart.load(mappers.path) if mappers else None
     return DayOfRelease(
         day=day.isoformat(),
         end_us=microseconds(Window.of_day(day).end),
-        model=AlsModel.load(inputs["models/als"].path),
+        model=released_model(model).load(inputs[f"models/{model}"].path),
         fold=Fold.load(inputs["folds/prequential"].path),
         user_ids=snapshot.user_ids,
         item_ids=snapshot.item_ids,

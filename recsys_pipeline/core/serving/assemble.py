@@ -32,10 +32,10 @@ from recsys_pipeline.core.serving.release import (
     FOLDED_IN,
     LEARNED,
     MAPPED,
-    ReleaseConfig,
     ReleaseParts,
     decayed_popularity,
 )
+from recsys_pipeline.core.serving.release_config import ReleaseConfig
 from recsys_pipeline.core.types import Ratings
 
 MapItems = Callable[[list[str]], Float32[np.ndarray, "items dim"]]
