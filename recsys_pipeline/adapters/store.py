@@ -35,6 +35,7 @@ from recsys_pipeline.adapters.manifest import (
 )
 from recsys_pipeline.adapters.processes import is_abandoned, process_name
 from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.types import ArtifactRef
 
 POINTER_NAME = "current"
 HASHING_THREADS = 2
@@ -153,6 +154,23 @@ class ArtifactStore:
         if not path.is_dir():
             raise gone
         return Artifact(path, Manifest.read(path / MANIFEST_NAME))
+
+    def find(self, ref: ArtifactRef) -> Artifact | None:
+        """The version that a manifest names, current or not; None where none with this content is left.
+
+        Of several, made by different recipes, the current one, else the first by name.
+        """
+        folder = f"{self.root}/{ref.key}/{ref.partition}"
+        if not self.fs.exists(folder):
+            return None
+        names = sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in self.fs.ls(folder, detail=False))
+        current = self.current_version(ref.key, ref.partition)
+        same = [name for name in names if name.startswith(f"{ref.digest[:16]}-")]
+        for name in sorted(same, key=lambda one: one != current):
+            found = self.version(ref.key, ref.partition, name)
+            if found.manifest.digest == ref.digest:
+                return found
+        return None
 
     def is_there(self, key: str, partition: str) -> bool:
         """Whether there is a current version, its folder included: not where a person deleted it, as damaged."""

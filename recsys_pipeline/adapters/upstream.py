@@ -3,9 +3,7 @@
 from collections.abc import Collection
 
 from recsys_pipeline.adapters.manifest import Manifest
-from recsys_pipeline.adapters.releases import versions
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.adapters.store import ArtifactStore
 
 
 def upstream_of_the_day(
@@ -21,15 +19,7 @@ def upstream_of_the_day(
         is_same_day = ref.partition == manifest.recipe.partition
         if ref.key in found or not is_same_day or ref.key.startswith(tuple(leave_out)):
             continue
-        if (one := named(store, ref)) is not None:
+        if (one := store.find(ref)) is not None:
             found[ref.key] = one.manifest
             open_refs += one.manifest.recipe.inputs
     return found
-
-
-def named(store: ArtifactStore, ref: ArtifactRef) -> Artifact | None:
-    """The version that a reference names: the current one where it has that digest, else the newest that has it."""
-    current = store.current_version(ref.key, ref.partition)
-    found = [(name, one) for name, one in versions(store, ref.key, ref.partition).items() if one.digest == ref.digest]
-    name = max(found, key=lambda one: (one[0] == current, one[1].created_at), default=("", None))[0]
-    return store.version(ref.key, ref.partition, name) if name else None

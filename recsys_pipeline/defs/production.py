@@ -79,7 +79,7 @@ def stage_asset(
         owners=OWNERS,
         kinds=kinds,
         tags={NEEDS: needs} | ({ON_REQUEST: "true"} if on_request else {}),
-        code_version=code_version(stage),
+        code_version=code_version(key),
         pool=TRAINING if stage in HEAVY else None,
         check_specs=[
             dg.AssetCheckSpec(
@@ -106,7 +106,7 @@ def make_recipe(key: str, partition: str, inputs: Sequence[Artifact], config: An
         partition=partition,
         inputs=tuple(artifact.manifest.ref for artifact in inputs),
         config=_as_dict(config),
-        code_version=code_version(key.split("/")[0]),
+        code_version=code_version(key),
         libraries=library_versions(),
     )
 

@@ -141,8 +141,9 @@ def decision(
 ) -> dg.MaterializeResult:
     """One row is a check of the day's release against limits and against the champion, with its value and bound.
 
-    The champion is the newest promoted release of an earlier day, so that a day that is computed again is decided as
-    it was. Every check blocks: what fails one is not promoted. Lists that were too slow are timed again in every run.
+    The champion is the newest release of an earlier day that was promoted or stands in for its day, so that a day that
+    is computed again, or backfilled, is decided as it would have been in order. Every check blocks: what fails one is
+    not promoted. Lists that were too slow are timed again in every run.
     """
     opened, limits = store.open(), from_form(GateLimits, config)
     inputs = {key: store.input(context, key) for key in GATE_INPUTS}
@@ -178,10 +179,10 @@ def decision(
 def _earlier_decisions(
     store: ArtifactStore, before: Artifact | None, day: str, limits: GateLimits
 ) -> tuple[Artifact | None, Artifact | None]:
-    """The decision by which the champion was promoted, and the best of the last days."""
+    """The decision by which the day's champion was let through, and the best of the last days that stand."""
     first = (date.fromisoformat(day) - timedelta(days=limits.decay_days)).isoformat()
-    promoted = [move for move in Standing.of(history(store)).promoted.values() if first <= move.day < day]
-    found = [decision_of(store, move.day, move.digest) for move in promoted]
+    standing = sorted(Standing.of(history(store)).stands.items())
+    found = [decision_of(store, other, move.digest) for other, move in standing if first <= other < day]
     best = max((one for one in found if one and not math.isnan(_ndcg(one))), key=_ndcg, default=None)
     own = decision_of(store, before.manifest.recipe.partition, before.manifest.digest) if before else None
     return own, best

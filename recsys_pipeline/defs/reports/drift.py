@@ -13,7 +13,6 @@ from recsys_pipeline.adapters.ingestion import open_snapshot
 from recsys_pipeline.adapters.releases import Standing, history, released
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
-from recsys_pipeline.adapters.upstream import named
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.folds import PARTS, Fold
 from recsys_pipeline.core.hashing import text_hashes
@@ -83,15 +82,15 @@ def drift(
 def reference_profile(store: ArtifactStore, partition: str) -> Artifact | None:
     """The artifact whose profile a day is compared with: the newest day before it that was profiled.
 
-    Of that day it is the profile behind the promoted release, where one was: an experiment of the same day is nothing
-    that a later day is to be like.
+    Of that day it is the profile behind the release that stands, where one does: an experiment of the same day is
+    nothing that a later day is to be like.
     """
     newest = store.latest(KEY, before=partition)
-    promoted = Standing.of(history(store)).promoted.get(newest.manifest.recipe.partition) if newest else None
+    promoted = Standing.of(history(store)).stands.get(newest.manifest.recipe.partition) if newest else None
     if promoted is None:
         return newest
     refs = [ref for ref in released(store, promoted).manifest.recipe.inputs if ref.key == KEY]
-    return (named(store, refs[0]) if refs else None) or newest
+    return (store.find(refs[0]) if refs else None) or newest
 
 
 def _read(reference: Artifact | None) -> tuple[Profile | None, str]:
