@@ -11,7 +11,6 @@ from rich.table import Table
 from recsys_pipeline.adapters.releases import RELEASE, decision_of, versions
 from recsys_pipeline.adapters.report_folder import publish_text
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
-from recsys_pipeline.adapters.upstream import named
 from recsys_pipeline.core.errors import ArtifactError, SettingError
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.serving.comparison import Comparison, compare
@@ -138,7 +137,7 @@ def compared(store: ArtifactStore, pair: Pair) -> tuple[Comparison, ComparedRele
 def _input(store: ArtifactStore, release: Artifact, key: str) -> Artifact:
     """What a release was made from; raises `ArtifactError` where it is gone."""
     refs = [ref for ref in release.manifest.recipe.inputs if ref.key == key]
-    found = named(store, refs[0]) if refs else None
+    found = store.find(refs[0]) if refs else None
     if found is None:
         raise ArtifactError(f"{key} of {release.manifest.recipe.partition}, which a release was made from, is gone")
     return found

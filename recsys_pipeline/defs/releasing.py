@@ -71,7 +71,7 @@ def what_is_served(store: ArtifactStore) -> str:
     standing = Standing.of(history(store))
     if standing.current is None:
         return "nothing is served yet"
-    back = standing.newest(standing.current.day)
+    back = standing.way_back(standing.current.day)
     then = f"a rollback would serve {back.day}" if back else "there is nothing to go back to"
     return f"{standing.current.day} is served ({standing.current.digest[:12]}, since {standing.current.at}); {then}"
 
