@@ -22,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
     add_evaluate(verbs)
     _add_sweep(verbs)
     _add_release(verbs)
+    _add_compare(verbs)
     _add_gc(verbs)
     return found
 
@@ -127,6 +128,14 @@ def _add_release(verbs: Any) -> None:
     rollback.add_argument("--to", metavar="DAY", help="a promoted day; default: the newest before the one served")
     for form in (promote, rollback):
         form.add_argument("--why", default="", metavar="TEXT", help="a reason, which is kept in the history")
+
+
+def _add_compare(verbs: Any) -> None:
+    compare = verbs.add_parser("compare", help="an experiment beside the day's own release: settings, accuracy, lists")
+    compare.add_argument("day", nargs="?", help="YYYY-MM-DD; default: the newest day with an experiment")
+    compare.add_argument(
+        "--digest", default="", metavar="PREFIX", help="which of the day's experiments; default: the newest"
+    )
 
 
 def _add_gc(verbs: Any) -> None:
