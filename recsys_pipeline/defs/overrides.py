@@ -18,7 +18,7 @@ SIMILAR = 0.4
 
 def op_config(job: dg.JobDefinition, overrides: Sequence[str]) -> dict[str, Any]:
     """Run config of the job's ops; raises `SettingError` naming the field, its value and what it may be."""
-    forms = _forms(job)
+    forms = forms_of(job)
     config: dict[str, Any] = {}
     for override in overrides:
         target, separator, text = override.partition("=")
@@ -38,7 +38,7 @@ def op_config(job: dg.JobDefinition, overrides: Sequence[str]) -> dict[str, Any]
     return config
 
 
-def _forms(job: dg.JobDefinition) -> dict[str, type[dg.Config]]:
+def forms_of(job: dg.JobDefinition) -> dict[str, type[dg.Config]]:
     """Of each asset of a job that has fields, by its key, the form."""
     found = {}
     for name, node in job.graph.node_dict.items():
