@@ -22,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("status", help="what is served, how fresh it is, what ran and what failed")
     _add_reingest(verbs)
     verbs.add_parser("doctor", help="check settings, places, disk, versions, source and daemon")
+    _add_init_source(verbs)
     add_evaluate(verbs)
     _add_sweep(verbs)
     _add_release(verbs)
@@ -108,6 +109,13 @@ def _add_lineage(verbs: Any) -> None:
 def _add_wandb(verbs: Any) -> None:
     wandb = verbs.add_parser("wandb", help="send what W&B has not acknowledged, or show what waits")
     wandb.add_argument("what", choices=["push", "status"], help="send it, or show it")
+
+
+def _add_init_source(verbs: Any) -> None:
+    init = verbs.add_parser("init-source", help="write the TOML of a source from its files, with what was seen in them")
+    init.add_argument("files", nargs="+", type=Path, metavar="FILE", help="interactions with times; maybe items too")
+    init.add_argument("--name", help="of the source: lower case letters, digits, dashes (default: from the folder)")
+    init.add_argument("--to", type=Path, metavar="FILE.toml", help="a new file (default: print it)")
 
 
 def _add_reingest(verbs: Any) -> None:
