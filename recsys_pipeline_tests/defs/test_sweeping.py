@@ -9,13 +9,14 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from recsys_pipeline.adapters.at_a_shell import typed
 from recsys_pipeline.adapters.tracker import SilentRun
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.learning.sweeps.sweep import SweepResult, Trial, best_of, parse_sweep
 from recsys_pipeline.core.learning.sweeps.trials import FINISHED
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.defs import sweeping
-from recsys_pipeline.defs.learning.build import _track
+from recsys_pipeline.defs.learning.build import _track, read_sweep_file
 from recsys_pipeline.defs.learning.tuned import TUNED
 from recsys_pipeline.defs.sweeping import print_trials, tuned_by
 from recsys_pipeline_tests.core.learning.sweeps.test_sweep import CONF, HEAD, Toy
@@ -115,3 +116,21 @@ def test_the_terminal_says_both_that_trials_tie_and_that_the_space_is_tried() ->
     print_trials(Console(file=printed, width=200), found.sweep, list(result(0.5, 0.6).trials))
     assert "told apart" not in printed.getvalue()
     assert "points of the space" not in printed.getvalue()
+
+
+def test_a_form_names_files_of_the_project_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a browser asks for is no reason to read any file of the machine, nor one that a link leads to."""
+    project, secret = tmp_path / "project", tmp_path / "secret.yaml"
+    (project / "conf").mkdir(parents=True)
+    secret.write_text("method: grid")
+    (project / "conf" / "link.yaml").symlink_to(secret)
+    (project / "conf" / "own.yaml").write_text("method: random")
+    monkeypatch.chdir(project)
+    assert read_sweep_file("conf/own.yaml", "learning/als_sweep") == "method: random"
+    for file in (str(secret), "../secret.yaml", "conf/link.yaml"):
+        with pytest.raises(SettingError, match="is not below the project's folder"):
+            read_sweep_file(file, "learning/als_sweep")
+        with typed("sweep"):
+            assert read_sweep_file(file, "recsys sweep run") == "method: grid"
+    with pytest.raises(SettingError, match=r"conf/none.yaml cannot be read \(No such file or directory\)"):
+        read_sweep_file("conf/none.yaml", "learning/als_sweep")
