@@ -1,7 +1,7 @@
 """Which sweep a file is, by what the source feeds; and what W&B and the terminal are told where trials tie."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,6 +41,14 @@ def feed(monkeypatch: pytest.MonkeyPatch, *kinds: str) -> None:
     monkeypatch.setattr(sweeping, "configured_source", lambda: source)
 
 
+@pytest.fixture
+def shell() -> Iterator[None]:
+    """As where somebody has typed `recsys sweep`."""
+    with typed("sweep"):
+        yield
+
+
+@pytest.mark.usefixtures("shell")
 def test_what_the_source_cannot_feed_is_not_offered(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     feed(monkeypatch, "interactions", "items")
     assert tuned_by(file, "als").model == "als"
@@ -65,6 +73,7 @@ def test_every_file_that_is_shipped_finds_its_model(path: Path, monkeypatch: pyt
     assert (CONF / shipped.name).exists(), "what the form runs by default is there"
 
 
+@pytest.mark.usefixtures("shell")
 def test_a_file_named_after_one_of_several_models_is_its(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     feed(monkeypatch, "interactions")
     named = Path(file).with_name("sampled_mf_small.yaml")
