@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from recsys_pipeline.adapters.versions import STAGES
-from recsys_pipeline.core.serving.gate import CHECKS
+from recsys_pipeline.core.serving.gate_checks import CHECKS
 from recsys_pipeline.definitions import defs
 from recsys_pipeline_tests.deployment import failure
 
