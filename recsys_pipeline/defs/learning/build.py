@@ -13,6 +13,7 @@ import pandas as pd
 from recsys_pipeline.adapters.at_a_shell import at_a_shell
 from recsys_pipeline.adapters.manifest import content_digest, describe_files
 from recsys_pipeline.adapters.report_folder import publish_beside
+from recsys_pipeline.adapters.retention import FOUND
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.errors import SettingError
@@ -36,7 +37,6 @@ from recsys_pipeline.defs.learning.forms import SearchConfig
 from recsys_pipeline.defs.learning.in_use import (
     BASELINE,
     BEST_CONFIG,
-    FOUND,
     IN_USE,
     TAKEN_TRIAL,
     InUse,
