@@ -69,7 +69,7 @@ def lists_in_words(comparison: Comparison) -> str:
     own, other = comparison.coverage
     return (
         f"{comparison.changed:.0%} of {comparison.users:,} users would see another list; {comparison.overlap:.0%} of "
-        f"what is in a list stays. They show {other:.0%} of the catalogue, {own:.0%} now."
+        f"what is in a list stays. They would show {other:.0%} of what is on sale; the day's own show {own:.0%}."
     )
 
 
