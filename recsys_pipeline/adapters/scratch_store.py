@@ -11,7 +11,7 @@ from recsys_pipeline.adapters.store import POINTER_NAME, ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.types import ArtifactRef
 
-DATASET, SPEED = "dataset/", "speed/"
+DATASET, FOLDS, MODELS, SPEED = "dataset/", "folds/", "models/", "speed/"
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,16 @@ def _behind(graph: LineageGraph, wanted: Version) -> list[ArtifactRef]:
         version = meant(graph, ref, wanted)
         is_read_through = ref.key.startswith(DATASET) or ref.partition != recipe.partition
         behind = version.manifest.recipe.inputs if version and is_read_through else ()
-        fresh = [other for other in behind if other.key.startswith(DATASET) and other not in reached]
+        fresh = [other for other in behind if _is_read(ref, other) and other not in reached]
         queue += dict.fromkeys(fresh)
         reached |= set(fresh)
     return queue
+
+
+def _is_read(ref: ArtifactRef, behind: ArtifactRef) -> bool:
+    """Whether what an input was made from is read too: data, and what a model of another day was trained on."""
+    is_of_chain = ref.key.startswith(MODELS) and (behind.key == ref.key or behind.key.startswith(FOLDS))
+    return is_of_chain or behind.key.startswith(DATASET)
 
 
 def _link(root: Path, ref: ArtifactRef, name: str, target: Path) -> None:

@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     add_evaluate(verbs)
     _add_sweep(verbs)
     _add_release(verbs)
+    _add_compare(verbs)
     _add_gc(verbs)
     verbs.add_parser("models", help="registered models: what each is, and which are daily, swept and continued")
     fields = verbs.add_parser("fields", help="fields of an asset's form: type, default, range and meaning")
@@ -130,7 +131,7 @@ def _add_sweep(verbs: Any) -> None:
     kinds = sweep.add_subparsers(dest="kind", required=True)
     run = kinds.add_parser("run", help="tune a model on one day's fold; the daily models take the best")
     run.add_argument("file", help="a sweep YAML in W&B's format, e.g. conf/sweeps/als_ndcg.yaml")
-    run.add_argument("--model", choices=["als", "stl"], help="default: the one whose config has all the parameters")
+    run.add_argument("--model", help="default: the one that has all the parameters, or after which the file is named")
     run.add_argument("--day", help="YYYY-MM-DD; default: the last complete day of the source")
     run.add_argument("--method", choices=["grid", "random", "bayes"], help="in place of the file's")
     run.add_argument("--engine", choices=["auto", "offline", "wandb"], help="who proposes trials (default: auto)")
@@ -140,7 +141,7 @@ def _add_sweep(verbs: Any) -> None:
     for one in (run, agent):
         one.add_argument("--count", type=int, metavar="N", help="trials at most")
         one.add_argument("--parallel", type=int, metavar="N", help="trials that are trained together")
-        one.add_argument("--time-limit", type=float, metavar="SECONDS", help="no trial starts later")
+        one.add_argument("--max-minutes", type=float, metavar="N", help="no trial starts that is expected to end later")
         one.add_argument("--budget", type=int, metavar="EPOCHS", help="no trial starts after so many epochs of all")
 
 
@@ -160,6 +161,14 @@ def _add_release(verbs: Any) -> None:
     rollback.add_argument("--to", metavar="DAY", help="a promoted day; default: the newest before the one served")
     for form in (promote, rollback):
         form.add_argument("--why", default="", metavar="TEXT", help="a reason, which is kept in the history")
+
+
+def _add_compare(verbs: Any) -> None:
+    compare = verbs.add_parser("compare", help="an experiment beside the day's own release: settings, accuracy, lists")
+    compare.add_argument("day", nargs="?", help="YYYY-MM-DD; default: the newest day with an experiment")
+    compare.add_argument(
+        "--digest", default="", metavar="PREFIX", help="which of the day's experiments; default: the newest"
+    )
 
 
 def _add_gc(verbs: Any) -> None:

@@ -25,6 +25,7 @@ from recsys_pipeline.adapters.wandb_server import base_url, is_online
 from recsys_pipeline.core.dataset.sources import ChecksTables
 from recsys_pipeline.core.errors import RecsysError, SettingError
 from recsys_pipeline.defs.doctor_events import check_days, check_events
+from recsys_pipeline.defs.doctor_settings import check_settings_file
 from recsys_pipeline.defs.findings import Finding
 from recsys_pipeline.defs.instance import open_instance, use_this_folder
 from recsys_pipeline.defs.source_findings import check_history, check_rows
@@ -265,6 +266,7 @@ CHECKS: dict[Callable[[Settings], Iterator[Finding]], set[str]] = {
     check_events: {"home", "source", "source_config", "size", "start_date"},
     check_days: {"home", "store", "source", "source_config", "size", "start_date"},
     check_history: {"home", "source", "source_config", "size", "start_date"},
+    check_settings_file: {"home", "source", "source_config", "size", "start_date", "settings_file"},
     check_dagster: set(),
     check_wandb: set(),
 }

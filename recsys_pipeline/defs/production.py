@@ -17,14 +17,19 @@ from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.adapters.verification import verified
 from recsys_pipeline.adapters.versions import code_version, library_versions
 from recsys_pipeline.adapters.wandb_plan import figures
+from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.reports.page.pictures import png_markdown
+from recsys_pipeline.defs.deployed_settings import deployed_form, origins_in_run
 from recsys_pipeline.defs.partitions import DAILY
+from recsys_pipeline.defs.refusals import refusals_once, refuse_retries
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 
 OWNERS = ["team:recommendations"]
 NEEDS = "recsys/needs"
 """Tag that says what an asset needs of the source, several kinds with a dot between them; assets that the source cannot
 feed are not loaded."""
+FORM_PARAMETER = "config"
+"""Name of an asset's parameter that takes its form."""
 ON_REQUEST = "recsys/on_request"
 """Tag of assets that no job runs: they are made where somebody asks for them."""
 
@@ -63,10 +68,11 @@ def stage_asset(
     """The `@dg.asset` of this project: key `<stage>/<subject>`, group = stage, owned, versioned by its code.
 
     `after` lists the keys that it reads for its own partition (or says of which); `blocking` the facts that must hold
-    before anything downstream starts; `advisory` the findings that people should know of.
+    before anything downstream starts; `advisory` the findings that people should know of. Its form has the deployment's
+    values as defaults, and what is refused for good is told once, as `refusals_once` does.
     """
     stage = key.split("/")[0]
-    return dg.asset(
+    made = dg.asset(
         key=key.split("/"),
         group_name=stage,
         deps=[dg.AssetKey.from_user_string(one) if isinstance(one, str) else one for one in after],
@@ -74,7 +80,7 @@ def stage_asset(
         owners=OWNERS,
         kinds=kinds,
         tags={NEEDS: needs} | ({ON_REQUEST: "true"} if on_request else {}),
-        code_version=code_version(stage),
+        code_version=code_version(key),
         pool=TRAINING if stage in HEAVY else None,
         check_specs=[
             dg.AssetCheckSpec(
@@ -85,6 +91,14 @@ def stage_asset(
         **more,
     )
 
+    def decorate(function: Callable[..., Any]) -> Any:
+        form = function.__annotations__.get(FORM_PARAMETER)
+        if form is not None:
+            function.__annotations__[FORM_PARAMETER] = deployed_form(key, form)
+        return made(refusals_once(function))
+
+    return decorate
+
 
 def make_recipe(key: str, partition: str, inputs: Sequence[Artifact], config: Any) -> Recipe:
     """The recipe of an artifact; `config` is a dataclass, a mapping or a Dagster form."""
@@ -93,7 +107,7 @@ def make_recipe(key: str, partition: str, inputs: Sequence[Artifact], config: An
         partition=partition,
         inputs=tuple(artifact.manifest.ref for artifact in inputs),
         config=_as_dict(config),
-        code_version=code_version(key.split("/")[0]),
+        code_version=code_version(key),
         libraries=library_versions(),
     )
 
@@ -111,6 +125,7 @@ def produce(
     advisory: Sequence[Finding] = (),
     verify_beside: bool = False,
     stands: Fact = lambda _: True,
+    origins: Mapping[str, str] | None = None,
 ) -> dg.MaterializeResult:
     """Make this asset's artifact for this run's partition, or find that it is up to date.
 
@@ -118,23 +133,33 @@ def produce(
     people look at (plots, tables), from the stored files, so that it is there for a reused artifact too. Inputs are
     compared with their digests before anything is made of them, or with `verify_beside` while it is made and before it
     is stored; raises `ArtifactError` naming a damaged file. What no longer `stands` is made again, up to date or not.
+    `origins` say where each value of `config` is from; where they are not given, the form and its defaults do.
     """
     key = context.asset_key.to_user_string()
     recipe = make_recipe(key, context.partition_key, inputs, config)
+    told = origins_in_run(context, recipe.config) if origins is None else origins
     opened = store.open()
     artifact = None if store.recompute else opened.reusable(recipe)
     if artifact is None or not stands(artifact):
-        with tracker.open().asset_run(opened.source, recipe, context.run.run_id) as run:
+        with tracker.open().asset_run(opened.source, recipe, context.run.run_id, told) as run:
 
             def build_of_intact(directory: Path) -> Built:
                 with verified(inputs, beside=verify_beside):
                     return build(directory, run)
 
-            artifact = opened.build(recipe, build_of_intact, run_id=context.run.run_id)
+            artifact = opened.build(recipe, build_of_intact, run_id=context.run.run_id, origins=told)
             if found := figures(artifact.manifest.metrics):
                 run.log(found)
             run.log_artifact(artifact)
-    return report(artifact, describe, blocking, advisory, links=tracker.open().links(artifact))
+    result = report(artifact, describe, blocking, advisory, links=tracker.open().links(artifact))
+    if stands(artifact) and any(not check.passed for check in result.check_results or () if _is_blocking(check)):
+        refuse_retries(context)
+    return result
+
+
+def _is_blocking(check: dg.AssetCheckResult) -> bool:
+    """Whether nothing downstream starts where it fails."""
+    return check.severity is dg.AssetCheckSeverity.ERROR
 
 
 def report(
@@ -158,7 +183,7 @@ def report(
     )
     return dg.MaterializeResult(
         metadata={
-            **(describe(artifact) if describe else {}),
+            **(_described(describe, artifact) if describe else {}),
             **{name: dg.MetadataValue.url(link) for name, link in links.items()},
             **metadata_of(artifact),
         },
@@ -168,6 +193,18 @@ def report(
             *(_warning(finding, artifact) for finding in advisory),
         ],
     )
+
+
+def _described(describe: Describe, artifact: Artifact) -> Mapping[str, Any]:
+    """What people look at. A picture that cannot be drawn fails nothing: the artifact is made, and the run goes on."""
+    try:
+        return describe(artifact)
+    except ArtifactError:
+        raise  # what is stored cannot be read, which is more than a picture
+    except Exception as error:  # noqa: BLE001 - whatever a plotting library raises
+        ref = artifact.manifest.ref
+        steps.warning("  %s %s is made, and cannot be shown: %r", ref.key, ref.partition, error, exc_info=error)
+        return {"not shown": f"{type(error).__name__}: {error}"}
 
 
 def _blocking(fact: Fact | Finding, artifact: Artifact) -> dg.AssetCheckResult:

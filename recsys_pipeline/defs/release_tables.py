@@ -1,7 +1,7 @@
 """Releases as `recsys release list`, `show` and `diff` print them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_pipeline.adapters.releases import RELEASE, Standing, decision_of, history
+from recsys_pipeline.adapters.releases import RELEASE, Move, Standing, decision_of, history
+from recsys_pipeline.adapters.served_spans import Span, in_words, served_spans
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.serving.gate import Decision
+from recsys_pipeline.defs.experiments import is_experiment, settings_behind
 from recsys_pipeline.defs.releasing import named_day, told
 from recsys_pipeline.defs.resources import StoreResource
 
@@ -31,9 +33,9 @@ def print_releases(console: Console) -> int:
         moves = history(store)
     except ArtifactError as error:
         moves, problems = [], [str(error)]
-    lines = _lines(store, Standing.of(moves))
+    lines = _lines(store, moves)
     table = Table(box=None, padding=(0, 2), pad_edge=False)
-    for name in ("", "day", "digest", "gate", "NDCG@10", "interval", "why"):
+    for name in ("", "day", "digest", "gate", "served", "NDCG@10", "interval", "why"):
         table.add_column(name)
     for line in lines:
         table.add_row(*line.cells)
@@ -56,35 +58,42 @@ class Line:
     problem: str = ""
 
 
-def _lines(store: ArtifactStore, standing: Standing) -> list[Line]:
+def _lines(store: ArtifactStore, moves: Sequence[Move]) -> list[Line]:
     """The current release of every day, newest first; and the one that is served, where it is another of its day."""
     places = [(day, store.current_version(RELEASE, day) or "") for day in store.partitions(RELEASE)]
+    standing, spans = Standing.of(list(moves)), served_spans(moves)
     served = standing.current
     if served and (served.day, served.version) not in places:
         places.append((served.day, served.version))
-    return [_line(store, day, version, standing) for day, version in sorted(places, reverse=True)]
+    return [
+        _line(store, day, version, standing, spans.get((day, version), ()))
+        for day, version in sorted(places, reverse=True)
+    ]
 
 
-def _line(store: ArtifactStore, day: str, version: str, standing: Standing) -> Line:
+def _line(store: ArtifactStore, day: str, version: str, standing: Standing, spans: Sequence[Span]) -> Line:
     is_served = standing.current and (standing.current.day, standing.current.version) == (day, version)
     start = ["champion" if is_served else "", day]
     try:
-        digest = _release(store, day, version).manifest.digest
+        release = _release(store, day, version)
+        digest = release.manifest.digest
     except ArtifactError as error:
-        return Line([*start, "–", "damaged", "–", "–", ""], str(error))
+        return Line([*start, "–", "damaged", in_words(spans), "–", "–", ""], str(error))
     start.append(digest[:12])
     try:
         decided = decision_of(store, day, digest)
         made = Decision.load(decided.path) if decided else None
     except ArtifactError as error:
-        return Line([*start, "damaged", "–", "–", ""], str(error))
+        return Line([*start, "damaged", in_words(spans), "–", "–", ""], str(error))
+    odd = is_experiment(store, decided or release)
     if made is None:
-        return Line([*start, "undecided", "–", "–", ""])
+        return Line([*start, "undecided", in_words(spans), "–", "–", "experiment" if odd else ""])
     figures = made.figures
-    why = "withdrawn by hand" if digest in standing.withdrawn else made.why_not
+    notes = ["experiment" if odd else "", "withdrawn by hand" if digest in standing.withdrawn else made.why_not]
     interval = f"[{_figure(figures.ndcg_low)}, {_figure(figures.ndcg_high)}]"
     verdict = "passed" if made.promoted else "rejected"
-    return Line([*start, verdict, _figure(figures.ndcg), escape(interval), escape(why)])
+    why = "; ".join(note for note in notes if note)
+    return Line([*start, verdict, in_words(spans), _figure(figures.ndcg), escape(interval), escape(why)])
 
 
 def _release(store: ArtifactStore, day: str, version: str) -> Artifact:
@@ -111,7 +120,7 @@ def print_release(console: Console, day: str) -> int:
         console.print("the gate has not decided on it")
     else:
         _print_checks(console, Decision.load(found.path))
-    _print_pairs(console, _facts(artifact))
+    _print_pairs(console, {**_facts(artifact), **_settings(store, artifact)})
     for move in history(store):
         if move.day == day:
             console.print(f"{move.at[:16].replace('T', ' ')}  {escape(told(move))}", soft_wrap=True)
@@ -136,18 +145,31 @@ def _facts(artifact: Artifact) -> dict[str, Any]:
         sizes[part] = sizes.get(part, 0) + entry["bytes"]
     return {
         **manifest.metrics,
-        **{f"setting {name}": value for name, value in manifest.recipe.config.items()},
         **{f"bytes of {part}": size for part, size in sorted(sizes.items())},
         "bytes": sum(sizes.values()),
         "code version": manifest.recipe.code_version,
     }
 
 
+def _settings(store: ArtifactStore, artifact: Artifact) -> dict[str, str]:
+    """What it was made with, and whence; the digest of the file of settings beside it."""
+    found = settings_behind(store, artifact.manifest)
+    return {
+        **{name: setting.told() for name, setting in found.items()},
+        "settings file": artifact.manifest.settings_digest[:12] or "none",
+    }
+
+
 def _print_pairs(console: Console, facts: Mapping[str, Any]) -> None:
     table = Table(box=None, padding=(0, 2), pad_edge=False, show_header=False)
     for name, value in facts.items():
-        table.add_row(name.replace("_", " "), _plain(value))
+        table.add_row(escape(_label(name)), _plain(value))
     console.print(table)
+
+
+def _label(name: str) -> str:
+    """A figure's name in words; that of a setting as people type it."""
+    return name if "." in name else name.replace("_", " ")
 
 
 def _plain(value: Any) -> str:
@@ -161,14 +183,17 @@ def print_difference(console: Console, one: str, other: str) -> int:
     """`recsys release diff`: what differs between the releases of two days."""
     store = StoreResource().open()
     first, second = (store.get(RELEASE, named_day(day)) for day in (one, other))
-    sides = [{**_facts(artifact), **_decided_facts(store, artifact)} for artifact in (first, second)]
+    sides = [
+        {**_facts(artifact), **_decided_facts(store, artifact), **_settings(store, artifact)}
+        for artifact in (first, second)
+    ]
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     for name in ("", one, other):
         table.add_column(name)
     for name in dict.fromkeys([*sides[0], *sides[1]]):
         values = [side.get(name, "–") for side in sides]
         if values[0] != values[1]:
-            table.add_row(name.replace("_", " "), *map(_plain, values))
+            table.add_row(escape(_label(name)), *map(_plain, values))
     console.print(table if table.rows else "the same in settings, figures and sizes")
     console.print(escape(_changed_lists(first, second)), soft_wrap=True)
     return 0

@@ -6,8 +6,9 @@ from pathlib import Path
 from recsys_pipeline.adapters.manifest import Recipe, content_digest, describe_files
 from recsys_pipeline.adapters.releases import DECISION, RELEASE
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
-from recsys_pipeline.core.serving.gate import LATENCY, Decision, Gap, GateFigures, judge
+from recsys_pipeline.core.serving.gate import LATENCY, Decision, judge
 from recsys_pipeline.core.serving.gate_limits import GateLimits
+from recsys_pipeline.core.serving.gate_record import Gap, GateFigures
 from recsys_pipeline.core.serving.release_document import DOCUMENT, FORMAT
 from recsys_pipeline.core.serving.sealed import seal
 from recsys_pipeline.core.types import ArtifactRef
@@ -16,7 +17,7 @@ FIGURES = GateFigures(
     day="", ndcg=0.2, ndcg_low=0.1, ndcg_high=0.3, n_users=10, coverage=0.5, recall=1.0, n_not_finite=0,
     item_norm_median=1.0, item_norm_max=1.0, user_norm_median=1.0, full_lists=1.0, empty_lists=0.0, events_share=0.0,
     events_of_user=0, test_share=0.0, test_rows_of_user=0, latency_p99_ms=1.0,
-    versus_popularity=Gap(0.1, 0.05, 0.15, 0.001, 10), one_list=0.01,
+    versus_popularity=Gap(0.1, 0.05, 0.15, 0.001, 10), one_list=0.01, unlike_judged=0.0,
 )  # fmt: skip
 
 
@@ -35,7 +36,10 @@ def released(store: ArtifactStore, day: str, text: str = "", inputs: tuple[Artif
     return store.build(recipe(RELEASE, day, inputs, text=text), build)
 
 
-def decided(store: ArtifactStore, release: Artifact, good: bool = True, latency_ms: float = 1.0) -> Decision:
+def decided(
+    store: ArtifactStore, release: Artifact, good: bool = True, latency_ms: float = 1.0,
+    inputs: tuple[ArtifactRef, ...] = (),
+) -> Decision:  # fmt: skip
     """The gate's decision on a release: with nothing wrong, or with a recall that is too low."""
     day = release.manifest.recipe.partition
     figures = dataclasses.replace(FIGURES, day=day, recall=1.0 if good else 0.5, latency_p99_ms=latency_ms)
@@ -46,7 +50,7 @@ def decided(store: ArtifactStore, release: Artifact, good: bool = True, latency_
         files = {name: entry for name, entry in describe_files(directory).items() if name != LATENCY}
         return Built({"ndcg": figures.ndcg, "promoted": made.promoted}, digest=content_digest(files))
 
-    artifact = store.build(recipe(DECISION, day, (release.manifest.ref,)), build)
+    artifact = store.build(recipe(DECISION, day, (release.manifest.ref, *inputs)), build)
     return Decision.load(artifact.path)
 
 
