@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 HOST ?= 127.0.0.1
 PORT ?= 3000
-export DAGSTER_HOME ?= $(CURDIR)
+ARGS ?=
 export RECSYS_TEST_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 
 .DEFAULT_GOAL := help
@@ -31,10 +31,8 @@ install: $(STAMP) .env ## Create .venv with the pinned dependencies, and .env wi
 demo: install ## Run batch_daily for the last complete day and print what came out
 	@$(BIN)/recsys demo
 
-ui: install ## Start the Dagster UI on 127.0.0.1:3000
-	@mkdir -p data/.dagster
-	@echo "Dagster UI: http://$(HOST):$(PORT) (ready in about 20 s; Ctrl-C ends it)"
-	@env --default-signal=INT,TERM $(BIN)/dagster dev -w workspace.yaml -h $(HOST) -p $(PORT)
+ui: install ## Start the Dagster UI on 127.0.0.1:3000, and serve the reports beside it
+	@exec $(BIN)/recsys ui --host $(HOST) --port $(PORT) $(ARGS)
 
 test: $(STAMP) ## Run the tests, a process per core
 	@$(BIN)/pytest -n logical --dist loadfile
@@ -44,7 +42,7 @@ check: $(STAMP) ## ruff, pyright, import-linter and the definitions check
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
-	@RECSYS_HOME=$$(mktemp -d) RECSYS_SIZE=tiny $(BIN)/dg check defs
+	@DAGSTER_HOME=$(CURDIR) RECSYS_HOME=$$(mktemp -d) RECSYS_SIZE=tiny $(BIN)/dg check defs
 
 bench-mf: $(STAMP) ## Time matrix factorisation beside its peers (.venv/bin/pip install -e .[peers]); 15 minutes
 	@$(BIN)/python -m recsys_pipeline_tests.benchmarks.bench_mf --out data/bench-mf.json

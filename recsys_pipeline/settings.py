@@ -24,12 +24,21 @@ class Settings(BaseSettings):
     hourly_days: int = Field(60, ge=0, description="Newest days that have hourly partitions; 0 for all days.")
     drift_cooldown_days: int = Field(7, ge=0, description="Days between two sweeps that drift asks for.")
     alert_webhook: SecretStr | None = Field(None, description="Where alerts of failed runs are posted as JSON.")
+    reports_at: str = Field(
+        "127.0.0.1:3001", pattern=r"^[^:/\s]+:\d{1,5}$", description="Where `make ui` serves reports: host:port."
+    )
     start_date: date | None = Field(None, description="First day of the simulated marketplace, and first partition.")
 
     @property
     def store_url(self) -> str:
         """Where artifacts live; one folder per source below it."""
         return self.store or str(self.home / "store")
+
+    @property
+    def reports_address(self) -> tuple[str, int]:
+        """Host and port of `reports_at`."""
+        host, _, port = self.reports_at.partition(":")
+        return host, int(port)
 
 
 @cache

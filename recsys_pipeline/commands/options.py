@@ -17,6 +17,7 @@ def parser() -> argparse.ArgumentParser:
     _add_lineage(verbs)
     _add_wandb(verbs)
     verbs.add_parser("status", help="what is served, how fresh it is, what ran and what failed")
+    _add_ui(verbs)
     _add_reingest(verbs)
     verbs.add_parser("doctor", help="check settings, places, disk, versions, source and daemon")
     add_evaluate(verbs)
@@ -83,6 +84,13 @@ def _add_lineage(verbs: Any) -> None:
 def _add_wandb(verbs: Any) -> None:
     wandb = verbs.add_parser("wandb", help="send what W&B has not acknowledged, or show what waits")
     wandb.add_argument("what", choices=["push", "status"])
+
+
+def _add_ui(verbs: Any) -> None:
+    ui = verbs.add_parser("ui", help="start the Dagster UI over this source's own history, and serve its reports")
+    ui.add_argument("--host", default="127.0.0.1")
+    ui.add_argument("--port", type=int, default=3000)
+    ui.add_argument("--end-runs", action="store_true", help="end what an earlier UI that was killed still runs")
 
 
 def _add_reingest(verbs: Any) -> None:
