@@ -17,9 +17,9 @@ help: ## Print every target
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.12, say"; exit 1; }
-	@echo "Installing the pinned dependencies into $(VENV) (1 to 3 minutes, once) ..."
+	@echo "Installing the pinned dependencies into $(VENV) (1 to 3 minutes, once; a line per package) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@set -o pipefail; $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check --require-hashes -r requirements.lock | awk '/^Collecting/ { printf "  %d of about '"$$(grep -cE '^[a-zA-Z0-9].*==' requirements.lock)"' packages: %s\n", ++n, $$2; fflush() } /^Installing/ { print "  unpacking them ..."; fflush() }'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

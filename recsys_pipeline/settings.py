@@ -20,8 +20,12 @@ class Settings(BaseSettings):
     store: str | None = Field(None, description="fsspec URL of the artifact store; default <home>/store.")
     source: str = Field("simulator", description="simulator, files, sql, or download:<preset>.")
     source_config: Path | None = Field(None, description="The TOML that describes a `files` or `sql` source.")
+    settings_file: Path | None = Field(
+        None, description="YAML of Launchpad fields that last; default conf/settings.yaml, where there is one."
+    )
     size: Literal["tiny", "demo", "large"] = Field("demo", description="Size of the simulated marketplace.")
     hourly_days: int = Field(60, ge=0, description="Newest days that have hourly partitions; 0 for all days.")
+    overlay_hours: int = Field(168, ge=1, description="Hours after the champion's day that an overlay may hold.")
     drift_cooldown_days: int = Field(7, ge=0, description="Days between two sweeps that drift asks for.")
     alert_webhook: SecretStr | None = Field(None, description="Where alerts of failed runs are posted as JSON.")
     reports_at: str = Field(

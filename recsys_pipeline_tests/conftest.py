@@ -20,8 +20,9 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Tests compile hundreds of programs that each run for milliseconds: without LLVM's passes one training step compiles in
 # 8 s of processor time, not 17. What XLA itself rewrites and fuses stays; XLA_FLAGS= gives the code that users run.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-# Definitions are built once per process, from settings: tests must not see those of the developer's own .env.
+# Definitions are built once per process, from settings: tests must not see the developer's own .env and settings file.
 os.environ.update(RECSYS_SOURCE="simulator", RECSYS_SIZE="tiny", RECSYS_START_DATE="2026-01-01", RECSYS_HOURLY_DAYS="0")
+os.environ["RECSYS_SETTINGS_FILE"] = os.devnull
 
 
 @pytest.fixture(scope="session")

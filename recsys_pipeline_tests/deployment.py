@@ -46,8 +46,10 @@ TINY_MODELS = {
     "reports/ranking.n_resamples": 50,
     "reports/off_policy.n_resamples": 20,
     "reports/looks.n_resamples": 50,
+    "serving/champion.promote": "auto",
 }
-"""Launchpad fields with which a whole batch takes seconds; what is tested here does not depend on quality."""
+"""Launchpad fields with which a whole batch takes seconds; what is tested here does not depend on quality. They are no
+deployment's, and are served all the same."""
 
 
 def as_flags(fields: dict[str, Any]) -> list[str]:
@@ -111,9 +113,14 @@ class Deployment:
         return self.recsys("run", "batch_daily", day, *as_flags(TINY_MODELS), *flags)
 
     def materialize(self, *keys: str, day: str = DAY, **config: dict[str, Any]) -> dg.ExecuteInProcessResult:
-        """Run only these assets; `config` maps `stage__subject` to Launchpad fields. Failures are in the result."""
+        """Run only these assets; `config` maps `stage__subject` to Launchpad fields. Failures are in the result.
+
+        What passes the gate is served, whatever its settings, unless `serving__champion` says otherwise.
+        """
         from recsys_pipeline.definitions import defs
 
+        if "serving/champion" in keys:
+            config = {"serving__champion": {"promote": "auto"}, **config}
         job = defs.resolve_implicit_global_asset_job_def()
         settings = {
             "ops": {name: {"config": fields} for name, fields in config.items()},

@@ -1,16 +1,17 @@
 """Lineage from the manifests of a store: which artifacts were made from which, over every version that is still there.
 
 An artifact is known by key, partition and digest, since that is how a manifest names its inputs. Two versions of one
-artifact, from two recipes that came to the same content, are one node. An input whose manifest is gone is a node too.
+artifact, from two recipes that came to the same content, are one node (`lineage_makings` tells them apart). An input
+whose manifest is gone is a node too.
 """
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from recsys_pipeline.adapters.lineage_names import find_artifact, short_name
 from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest
@@ -18,6 +19,8 @@ from recsys_pipeline.adapters.store import POINTER_NAME, ArtifactStore, version_
 from recsys_pipeline.adapters.versions import STAGES
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.types import ArtifactRef
+
+Place = TypeVar("Place", bound=Hashable)
 
 
 class Edge(NamedTuple):
@@ -110,22 +113,11 @@ class LineageGraph:
 
     def upstream(self, ref: ArtifactRef) -> tuple[ArtifactRef, ...]:
         """Everything that an artifact was made from, directly or not, nearest first; not itself."""
-        return self._reach(ref, self.inputs)
+        return reached(ref, self.inputs)
 
     def downstream(self, ref: ArtifactRef) -> tuple[ArtifactRef, ...]:
         """Everything that was made from an artifact, directly or not, nearest first; not itself."""
-        return self._reach(ref, self.outputs)
-
-    def _reach(
-        self, ref: ArtifactRef, step: Callable[[ArtifactRef], tuple[ArtifactRef, ...]]
-    ) -> tuple[ArtifactRef, ...]:
-        reached = {ref: None}
-        queue = [ref]
-        for at in queue:
-            fresh = [other for other in step(at) if other not in reached]
-            reached |= dict.fromkeys(fresh)
-            queue += dict.fromkeys(fresh)
-        return tuple(reached)[1:]
+        return reached(ref, self.outputs)
 
     def in_order(self) -> list[ArtifactRef]:
         """All artifacts, inputs before outputs, the rest by partition, stage and key: no clock has a say.
@@ -156,6 +148,17 @@ class LineageGraph:
         """
         current = {ref for ref, node in self.nodes.items() if node.is_current}
         return find_artifact(name, [ref for ref, node in self.nodes.items() if not node.is_gone], current)
+
+
+def reached(start: Place, step: Callable[[Place], tuple[Place, ...]]) -> tuple[Place, ...]:
+    """Everything that steps lead to, nearest first; not where they start."""
+    found = {start: None}
+    queue = [start]
+    for at in queue:
+        fresh = dict.fromkeys(other for other in step(at) if other not in found)
+        found |= fresh
+        queue += fresh
+    return tuple(found)[1:]
 
 
 def stage_rank(key: str) -> int:

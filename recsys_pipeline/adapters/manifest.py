@@ -45,6 +45,10 @@ class Manifest:
     seconds: float = 0.0
     created_at: str = ""
     run_id: str = ""
+    settings_digest: str = ""
+    """Of the file of settings that was in force; empty where there was none. The recipe holds what it came to."""
+    origins: dict[str, str] = field(default_factory=dict)
+    """Where each value of the recipe's config is from: a default, that file, a sweep's trial, or the run's own form."""
 
     @property
     def ref(self) -> ArtifactRef:

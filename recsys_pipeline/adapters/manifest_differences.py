@@ -15,13 +15,13 @@ TABLES = {"items": "items", "looks": "looks", "overlay": "items"}
 
 def changes_since(recipe: Recipe, fingerprint: Callable[[Window, str], str]) -> Iterator[str]:
     """What is no longer as it was when a recipe was written: code, libraries, and the source where it was read."""
-    stage, subject = recipe.key.split("/")
-    if code_version(stage) != recipe.code_version:
-        yield f"the code that shapes {stage} has changed: {recipe.code_version} then, {code_version(stage)} now"
-    now = library_versions()
-    for name in sorted(now.keys() | recipe.libraries.keys()):
-        if now.get(name) != recipe.libraries.get(name):
-            yield f"{name} was {recipe.libraries.get(name, 'absent')} then, and is {now.get(name, 'not recorded')} now"
+    now, subject = code_version(recipe.key), recipe.key.split("/")[1]
+    if now != recipe.code_version:
+        yield f"the code that shapes {recipe.key} has changed: {recipe.code_version} then, {now} now"
+    here = library_versions()
+    for name in sorted(here.keys() | recipe.libraries.keys()):
+        if here.get(name) != recipe.libraries.get(name):
+            yield f"{name} was {recipe.libraries.get(name, 'absent')} then, and is {here.get(name, 'not recorded')} now"
     if SOURCE in recipe.config:
         today = fingerprint(Window.of_partition(recipe.partition), TABLES.get(subject, "interactions"))
         if today != recipe.config[SOURCE]:

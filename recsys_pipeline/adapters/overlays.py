@@ -4,8 +4,8 @@ from datetime import datetime
 
 from recsys_pipeline.adapters.releases import RELEASE, champion, history, released
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
-from recsys_pipeline.core.errors import ArtifactError
-from recsys_pipeline.core.types import HOUR_KEY, Window
+from recsys_pipeline.core.errors import ArtifactError, SettingError
+from recsys_pipeline.core.types import HOUR, HOUR_KEY, Window
 
 KEY = "speed/overlay"
 
@@ -38,10 +38,28 @@ def release_of(store: ArtifactStore, overlay: Artifact) -> Artifact:
     )
 
 
-def hours_since(store: ArtifactStore, hour: Window) -> datetime:
-    """From when on the hours up to this one are wanted: the end of its release; this hour alone before the first."""
+def hours_since(store: ArtifactStore, hour: Window, most_hours: int) -> datetime:
+    """From when on the hours up to this one are wanted: the end of its release; this hour alone before the first.
+
+    Raises `SettingError` for an hour that ends more than `most_hours` after its release: an overlay holds all of them,
+    and one of an archive's last hour over a champion of years before would be tens of thousands of partitions.
+    """
     found = _standing(store, hour)
-    return Window.of_partition(found.manifest.recipe.partition).end if found else hour.start
+    if found is None:
+        return hour.start
+    day = found.manifest.recipe.partition
+    if hour.start >= reach(day, most_hours):
+        raise SettingError(
+            f"{hour.start:{HOUR_KEY}} is {(hour.end - Window.of_partition(day).end) // HOUR:,} hours after the release "
+            f"of {day} on which it would stand, and an overlay holds {most_hours} at most (RECSYS_OVERLAY_HOURS): run "
+            "batch_daily for a later day, or take an hour nearer to it"
+        )
+    return Window.of_partition(day).end
+
+
+def reach(day: str, most_hours: int) -> datetime:
+    """The first hour that no overlay over the release of a day holds."""
+    return Window.of_partition(day).end + most_hours * HOUR
 
 
 def _standing(store: ArtifactStore, hour: Window) -> Artifact | None:

@@ -52,7 +52,9 @@ class Group:
 
     def members(self) -> list[Member]:
         """Its processes that live on this machine."""
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,pgid=,args="], capture_output=True, text=True, check=True)
+        listed = subprocess.run(
+            ["ps", "-A", "-ww", "-o", "pid=,pgid=,args="], capture_output=True, text=True, check=True
+        )
         rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
         found = [(int(row[0]), row[2]) for row in rows if len(row) == 3 and row[1] == str(self.number)]
         return [Member(process_id, command) for process_id, command in found if any(word in command for word in OURS)]
@@ -64,14 +66,25 @@ class Group:
                 _send(member.process_id, signal.SIGSTOP)
 
     def end(self, patience_s: float) -> None:
-        """Ask its processes to end, and end those that have not after that time."""
-        for one in (signal.SIGTERM, signal.SIGKILL):
-            for member in self.members():
-                _send(member.process_id, one)
-                _send(member.process_id, signal.SIGCONT)  # one that is held takes what was sent first
-            deadline = time.monotonic() + patience_s
-            while self.members() and time.monotonic() < deadline:
-                time.sleep(POLL_S)
+        """Ask its processes to end, and kill those that have not after that time."""
+        self._send_all(signal.SIGTERM)
+        self._send_all(signal.SIGCONT)  # one that is held takes what was sent first
+        deadline = time.monotonic() + patience_s
+        while self.members() and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        self.kill()
+
+    def kill(self) -> None:
+        """End its processes at once, and wait until they are gone."""
+        while self._send_all(signal.SIGKILL):
+            time.sleep(POLL_S)
+
+    def _send_all(self, number: signal.Signals) -> int:
+        """To how many a signal was sent."""
+        members = self.members()
+        for member in members:
+            _send(member.process_id, number)
+        return len(members)
 
 
 def _send(process_id: int, number: signal.Signals) -> None:

@@ -2,8 +2,10 @@
 
     <store root>/serving/champion.json
 
-The file is a list of moves, oldest first; the last one says what is served. A move back in time withdraws the releases
-that it leaves behind: they are not compared with any more, and no run promotes them again; a person may.
+The file is a list of moves, oldest first; the last promotion or way back says what is served. A move back in time
+withdraws the releases that it leaves behind: they are not compared with any more, and no run promotes them again; a
+person may. A day that passes the gate while a later one is served stands in for what would have been promoted had days
+come in order: models go on from it and later days are compared with it, and nothing of it is served.
 """
 
 import dataclasses
@@ -25,9 +27,10 @@ from recsys_pipeline.core.types import ArtifactRef
 
 RELEASE, DECISION = "serving/release", "serving/decision"
 POINTER, LOCK = "serving/champion.json", ".champion.lock"
-FORMAT = 1
+FORMAT, READ = 2, (1, 2)
+"""Format 1 knew no days that stand in."""
 LOCK_WAIT_S = 10.0
-PROMOTE, ROLLBACK = "promote", "rollback"
+PROMOTE, ROLLBACK, STAND_IN = "promote", "rollback", "stand_in"
 PROMOTED = "promoted"
 
 
@@ -45,6 +48,13 @@ class Move:
     by_hand: bool = False
     forced: bool = False
     """Whether a person promoted what the gate had rejected."""
+    decision: str = ""
+    """Version of the decision by which it was moved; empty where there was none, or the move is of format 1."""
+
+    @property
+    def serves(self) -> bool:
+        """Whether it changed what is served."""
+        return self.action != STAND_IN
 
 
 def history(store: ArtifactStore) -> list[Move]:
@@ -54,8 +64,8 @@ def history(store: ArtifactStore) -> list[Move]:
         return []
     try:
         document = without_checksum(json.loads(content))
-        if document["format"] != FORMAT:
-            raise ValueError(f"format {document['format']}, expected {FORMAT}")
+        if document["format"] not in READ:
+            raise ValueError(f"format {document['format']}, expected one of {READ}")
         if unknown := sorted(document.keys() - {"format", "moves"}):
             raise ValueError(f"it has the unknown keys {unknown}")
         return [Move(**move) for move in document["moves"]]
@@ -74,32 +84,56 @@ class Standing:
     """The move that says what is served."""
     promoted: dict[str, Move]
     """By day, releases that were promoted and not withdrawn."""
+    stands: dict[str, Move]
+    """By day, what later days are compared with and go on from: the last that was promoted or stands in for it."""
     withdrawn: frozenset[str]
     """Digests that no run promotes again."""
 
     @classmethod
     def of(cls, moves: list[Move]) -> "Standing":
         """Replay the moves."""
+        current: Move | None = None
         promoted: dict[str, Move] = {}
+        stands: dict[str, Move] = {}
         withdrawn: set[str] = set()
         for move in moves:
-            left = {day: other for day, other in promoted.items() if day > move.day}
-            withdrawn |= {other.digest for other in left.values()}
+            stands[move.day] = move
+            if not move.serves:
+                continue
+            current = move
+            withdrawn |= {other.digest for found in (promoted, stands) for other in _later(found, move.day).values()}
             withdrawn.discard(move.digest)
-            promoted = {day: other for day, other in promoted.items() if day not in left} | {move.day: move}
-        return cls(moves[-1] if moves else None, promoted, frozenset(withdrawn))
+            promoted = _up_to(promoted, move.day) | {move.day: move}
+            stands = _up_to(stands, move.day)
+        return cls(current, promoted, stands, frozenset(withdrawn))
 
     def newest(self, before: str) -> Move | None:
-        """The newest standing release of a day before the given one."""
-        days = [day for day in self.promoted if day < before]
-        return self.promoted[max(days)] if days else None
+        """What stands for the newest day before the given one."""
+        return _newest(self.stands, before)
+
+    def way_back(self, before: str) -> Move | None:
+        """The newest promoted release of a day before the given one."""
+        return _newest(self.promoted, before)
+
+
+def _later(found: Mapping[str, Move], day: str) -> dict[str, Move]:
+    return {other: move for other, move in found.items() if other > day}
+
+
+def _up_to(found: Mapping[str, Move], day: str) -> dict[str, Move]:
+    return {other: move for other, move in found.items() if other <= day}
+
+
+def _newest(found: Mapping[str, Move], before: str) -> Move | None:
+    days = [day for day in found if day < before]
+    return found[max(days)] if days else None
 
 
 def champion(store: ArtifactStore, before: str | None = None) -> Artifact | None:
-    """The release that is served; with `before`, the newest promoted and not withdrawn one of an earlier day.
+    """The release that is served; with `before`, the newest of an earlier day that was promoted or stands in for it.
 
-    So a day that is computed again, or backfilled, is compared with what it was compared with at first. Raises
-    `ArtifactError` where the pointer or the release that it names is damaged or gone.
+    So a day that is computed again, or backfilled, is compared with what it would have been compared with in order.
+    Raises `ArtifactError` where the pointer or the release that it names is damaged or gone.
     """
     standing = Standing.of(history(store))
     move = standing.current if before is None else standing.newest(before)
@@ -117,21 +151,18 @@ def released(store: ArtifactStore, move: Move) -> Artifact:
 
 
 def decision_of(store: ArtifactStore, day: str, digest: str) -> Artifact | None:
-    """The decision on the release of a day with this digest: the current one, else the newest; None where none is left.
+    """The decision on the release of a day with this digest; None where none is left.
 
-    The newest need not be current: a day that is decided as it was once before goes back to that version.
+    The current one where that is about it; else the one by which the release was last moved; else any. No clock has a
+    say: it may have been set back.
     """
     about, current = ArtifactRef(RELEASE, day, digest), store.current_version(DECISION, day)
-    found = [
-        store.version(DECISION, day, name)
-        for name, manifest in versions(store, DECISION, day).items()
-        if about in manifest.recipe.inputs
-    ]
-    return max(
-        found,
-        key=lambda artifact: (artifact.path.name == current, artifact.manifest.created_at, artifact.path.name),
-        default=None,
-    )
+    found = [name for name, manifest in versions(store, DECISION, day).items() if about in manifest.recipe.inputs]
+    if not found:
+        return None
+    moved = [move.decision for move in history(store) if (move.day, move.digest) == (day, digest)]
+    name = next((one for one in (current, *reversed(moved)) if one in found), max(found))
+    return store.version(DECISION, day, name)
 
 
 def versions(store: ArtifactStore, key: str, partition: str) -> dict[str, Manifest]:
@@ -149,10 +180,11 @@ def versions(store: ArtifactStore, key: str, partition: str) -> dict[str, Manife
 # -- moving the pointer -----------------------------------------------------------------------------------------------
 
 
-def promote_if_newer(store: ArtifactStore, release: Artifact, decision: Decision) -> str:
+def promote_if_newer(store: ArtifactStore, release: Artifact, decision: Decision, why: str = "") -> str:
     """What a run does after the gate: move the pointer forward, never back; says in words what became of it.
 
-    A release of a day before the champion's stays where it is, and so does one that was withdrawn by hand.
+    A release of a day before the champion's is not served: it stands in for its day. One that was withdrawn by hand
+    stays where it is.
     """
     with _moving(store) as moves:
         standing, day = Standing.of(moves), release.manifest.recipe.partition
@@ -162,9 +194,12 @@ def promote_if_newer(store: ArtifactStore, release: Artifact, decision: Decision
             return "is the champion already"
         if release.manifest.digest in standing.withdrawn:
             return f"was withdrawn by hand; `recsys release promote {day}` brings it back"
+        decided = store.current_version(DECISION, day) or ""
         if standing.current and day < standing.current.day:
-            return f"passed; {standing.current.day} is served, and runs never go back in time"
-        moves.append(_move(PROMOTE, release))
+            if not points_to(standing.stands.get(day), release):
+                moves.append(_move(STAND_IN, release, why, decision=decided))
+            return f"passed, and stands in for {day}; {standing.current.day} is served: runs never go back in time"
+        moves.append(_move(PROMOTE, release, why, decision=decided))
         return PROMOTED
 
 
@@ -185,7 +220,8 @@ def promote(store: ArtifactStore, day: str, why: str = "", force: bool = False) 
                 f"{RELEASE}@{day} was not promoted: {refused}. To serve it all the same: --force --why TEXT"
             )
         verify(release)
-        moves.append(_move(PROMOTE, release, why, by_hand=True, forced=bool(refused)))
+        decided = decision.path.name if decision else ""
+        moves.append(_move(PROMOTE, release, why, by_hand=True, forced=bool(refused), decision=decided))
         return moves[-1]
 
 
@@ -200,12 +236,12 @@ def rollback(store: ArtifactStore, to: str | None = None, why: str = "") -> Move
             raise ArtifactError("nothing is served yet: there is nothing to go back from")
         if to is not None and to >= standing.current.day:
             raise ArtifactError(f"{standing.current.day} is served; {to} is no way back: use `recsys release promote`")
-        target = standing.newest(standing.current.day) if to is None else standing.promoted.get(to)
+        target = standing.way_back(standing.current.day) if to is None else standing.promoted.get(to)
         if target is None:
             raise ArtifactError(_no_way_back(standing, standing.current.day, to))
         release = released(store, target)
         verify(release)
-        moves.append(_move(ROLLBACK, release, why, by_hand=True))
+        moves.append(_move(ROLLBACK, release, why, by_hand=True, decision=target.decision))
         return moves[-1]
 
 
@@ -232,9 +268,11 @@ def verify(release: Artifact) -> None:
     read_release_document(release.path, verify=False)
 
 
-def _move(action: str, release: Artifact, why: str = "", by_hand: bool = False, forced: bool = False) -> Move:
+def _move(
+    action: str, release: Artifact, why: str = "", by_hand: bool = False, forced: bool = False, decision: str = ""
+) -> Move:
     day, at = release.manifest.recipe.partition, datetime.now(UTC).isoformat(timespec="seconds")
-    return Move(action, day, release.path.name, release.manifest.digest, at, why, by_hand, forced)
+    return Move(action, day, release.path.name, release.manifest.digest, at, why, by_hand, forced, decision)
 
 
 @contextmanager

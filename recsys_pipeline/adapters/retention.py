@@ -3,6 +3,8 @@
     kept                                                   because
     the champion, promoted releases of the last days       they are served, or people go back to them
     their decisions, and what they were made from          lineage, and making them again
+    models that kept ones went on from, and their folds    what a model was trained on is no test of it
+    decisions of the last four weeks                       the gate compares with the best of them
     current artifacts of the last days, the newest of all  later days are made from them
     every day of events, and every kept snapshot's files   the data; a snapshot is a list of files of other days
     hours since the champion's day                         the next overlay is made from all of them
@@ -26,6 +28,7 @@ from recsys_pipeline.adapters.releases import DECISION, RELEASE, Standing, histo
 from recsys_pipeline.adapters.store import ArtifactStore
 from recsys_pipeline.core.dataset.snapshots import Snapshot
 from recsys_pipeline.core.errors import ArtifactError, SettingError
+from recsys_pipeline.core.serving.gate_limits import GateLimits
 from recsys_pipeline.core.types import ArtifactRef
 
 KEEP_DAYS = 28
@@ -33,6 +36,7 @@ KEEP_DAYS = 28
 MOST_DAYS = 100_000
 FRESH = timedelta(days=1)
 SNAPSHOT, REPORTS, SPEED = "dataset/snapshot", "reports/", "speed/"
+MODELS, FOLDS = "models/", "folds/"
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,10 @@ def collect(
             kept.current(node, "a report page")
     for ref in unsent:
         kept.all_of(ref, "not sent to W&B")
+    _keep_decisions(kept, standing, days[-1] if days else "")
     kept.fresh(before)
     kept.of_damaged_pointers()
+    kept.chains()
     kept.read_by_snapshots()
     return Retention(kept.reasons, (*_doomed(graph, kept.reasons), *left_over(store, before)))
 
@@ -135,6 +141,18 @@ class _Kept:
             if other.key == DECISION and other.partition == ref.partition:
                 self.all_of(other, "decided on a release")
 
+    def chains(self) -> None:
+        """Of every kept model those that it went on from, back to their full fits, and the folds that each learned."""
+        waiting = [ref for ref in self._graph.nodes if ref.key.startswith(MODELS) and self._has(ref)]
+        for model in waiting:
+            read = [ref for ref in self._graph.inputs(model) if ref.key == model.key or ref.key.startswith(FOLDS)]
+            for ref in read:
+                self.all_of(ref, "a kept model learned of it")
+            waiting += [ref for ref in read if ref.key == model.key and ref in self._graph.nodes and ref not in waiting]
+
+    def _has(self, ref: ArtifactRef) -> bool:
+        return any(Place(ref.key, ref.partition, one.name) in self.reasons for one in self._graph.nodes[ref].versions)
+
     def fresh(self, since: datetime) -> None:
         for ref, node in self._graph.nodes.items():
             for version in node.versions:
@@ -162,13 +180,22 @@ class _Kept:
 
 def _keep_releases(kept: _Kept, standing: Standing, first: str) -> None:
     """The champion, the release before it, and all that were promoted in the last days, with what they came from."""
-    back = standing.newest(standing.current.day) if standing.current else None
-    wanted = [move for move in standing.promoted.values() if move.day >= first]
-    for move in [one for one in (standing.current, back, *wanted) if one is not None]:
+    back = standing.way_back(standing.current.day) if standing.current else None
+    last = [move for found in (standing.promoted, standing.stands) for move in found.values() if move.day >= first]
+    for move in [one for one in (standing.current, back, *last) if one is not None]:
         ref = ArtifactRef(RELEASE, move.day, move.digest)
         kept.reasons.setdefault(Place(RELEASE, move.day, move.version), "served, or to go back to")
         kept.with_ancestors(ref, "made a release")
         kept.decisions_on(ref)
+
+
+def _keep_decisions(kept: _Kept, standing: Standing, newest: str) -> None:
+    """Those within the gate's memory: its limits go by the best release of these days."""
+    if not newest:
+        return
+    first = (date.fromisoformat(newest) - timedelta(days=GateLimits().decay_days)).isoformat()
+    for move in [move for move in standing.stands.values() if move.day >= first]:
+        kept.decisions_on(ArtifactRef(RELEASE, move.day, move.digest))
 
 
 def _by_key(graph: LineageGraph) -> list[list[ArtifactRef]]:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from recsys_pipeline.adapters.ingestion import KEY as INTERACTIONS
 from recsys_pipeline.adapters.lineage import LineageGraph, Version
+from recsys_pipeline.adapters.lineage_makings import meant
 from recsys_pipeline.adapters.releases import DECISION, RELEASE, pretend_promoted
 from recsys_pipeline.adapters.store import POINTER_NAME, ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.types import ArtifactRef
 
-DATASET, SPEED = "dataset/", "speed/"
+DATASET, FOLDS, MODELS, SPEED = "dataset/", "folds/", "models/", "speed/"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def lay_out_inputs(store: ArtifactStore, graph: LineageGraph, wanted: Version, r
     """
     gone, damaged = [], []
     for ref in _behind(graph, wanted):
-        version = _version_of(graph, ref, wanted)
+        version = meant(graph, ref, wanted)
         if version is None:
             gone.append(ref)
             continue
@@ -58,12 +59,12 @@ def _promoted_then(graph: LineageGraph, wanted: Version) -> dict[str, tuple[str,
     found = {}
     if wanted.manifest.recipe.key.startswith(SPEED):
         below = [ref for ref in wanted.manifest.recipe.inputs if ref.key == RELEASE]
-        versions = {ref: _version_of(graph, ref, wanted) for ref in below}
+        versions = {ref: meant(graph, ref, wanted) for ref in below}
         return {ref.partition: (ref.digest, version.name) for ref, version in versions.items() if version}
     for ref in wanted.manifest.recipe.inputs:
-        version = _version_of(graph, ref, wanted) if ref.key == DECISION else None
+        version = meant(graph, ref, wanted) if ref.key == DECISION else None
         for release in version.manifest.recipe.inputs if version else ():
-            made = _version_of(graph, release, wanted) if release.key == RELEASE else None
+            made = meant(graph, release, wanted) if release.key == RELEASE else None
             if made and release.partition == ref.partition:
                 found[ref.partition] = release.digest, made.name
     return found
@@ -83,20 +84,19 @@ def _behind(graph: LineageGraph, wanted: Version) -> list[ArtifactRef]:
         ]  # fmt: skip
     reached = set(queue)
     for ref in queue:
-        version = _version_of(graph, ref, wanted)
+        version = meant(graph, ref, wanted)
         is_read_through = ref.key.startswith(DATASET) or ref.partition != recipe.partition
         behind = version.manifest.recipe.inputs if version and is_read_through else ()
-        fresh = [other for other in behind if other.key.startswith(DATASET) and other not in reached]
+        fresh = [other for other in behind if _is_read(ref, other) and other not in reached]
         queue += dict.fromkeys(fresh)
         reached |= set(fresh)
     return queue
 
 
-def _version_of(graph: LineageGraph, ref: ArtifactRef, wanted: Version) -> Version | None:
-    """Of several versions of the same content the newest that was there when the artifact was made."""
-    versions = graph.nodes[ref].versions
-    in_time = [one for one in versions if one.manifest.created_at <= wanted.manifest.created_at]
-    return next(iter(in_time or versions), None)
+def _is_read(ref: ArtifactRef, behind: ArtifactRef) -> bool:
+    """Whether what an input was made from is read too: data, and what a model of another day was trained on."""
+    is_of_chain = ref.key.startswith(MODELS) and (behind.key == ref.key or behind.key.startswith(FOLDS))
+    return is_of_chain or behind.key.startswith(DATASET)
 
 
 def _link(root: Path, ref: ArtifactRef, name: str, target: Path) -> None:

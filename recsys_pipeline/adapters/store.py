@@ -12,7 +12,7 @@ import errno
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +35,7 @@ from recsys_pipeline.adapters.manifest import (
 )
 from recsys_pipeline.adapters.processes import is_abandoned, process_name
 from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.types import ArtifactRef
 
 POINTER_NAME = "current"
 HASHING_THREADS = 2
@@ -85,13 +86,15 @@ class Artifact:
 class ArtifactStore:
     """Reads and writes artifacts under an fsspec URL; a remote store is mirrored into `cache` as it is read."""
 
-    def __init__(self, url: str, cache: Path) -> None:
+    def __init__(self, url: str, cache: Path, settings_digest: str = "") -> None:
         # A cached listing would hide what other processes wrote since.
         self.fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         self.is_local = isinstance(self.fs, LocalFileSystem)
         self.root = root.rstrip("/")
         self.local_root = Path(self.root) if self.is_local else cache
         self.staging = (self.local_root if self.is_local else cache) / ".staging"
+        self.settings_digest = settings_digest
+        """Of the file of settings under which this process writes; manifests say it."""
 
     @property
     def source(self) -> str:
@@ -152,6 +155,23 @@ class ArtifactStore:
             raise gone
         return Artifact(path, Manifest.read(path / MANIFEST_NAME))
 
+    def find(self, ref: ArtifactRef) -> Artifact | None:
+        """The version that a manifest names, current or not; None where none with this content is left.
+
+        Of several, made by different recipes, the current one, else the first by name.
+        """
+        folder = f"{self.root}/{ref.key}/{ref.partition}"
+        if not self.fs.exists(folder):
+            return None
+        names = sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in self.fs.ls(folder, detail=False))
+        current = self.current_version(ref.key, ref.partition)
+        same = [name for name in names if name.startswith(f"{ref.digest[:16]}-")]
+        for name in sorted(same, key=lambda one: one != current):
+            found = self.version(ref.key, ref.partition, name)
+            if found.manifest.digest == ref.digest:
+                return found
+        return None
+
     def is_there(self, key: str, partition: str) -> bool:
         """Whether there is a current version, its folder included: not where a person deleted it, as damaged."""
         try:
@@ -175,29 +195,53 @@ class ArtifactStore:
     # -- writing ------------------------------------------------------------------------------------------------
 
     def reusable(self, recipe: Recipe) -> Artifact | None:
-        """The current version if it came from this very recipe, else None; also None, with a warning, if it is damaged.
+        """The version that came from this very recipe, made current where it is not, or None where there is none.
 
-        Costs reading it, once in a process: making a partition again is the way out that every error names, so what is
-        damaged must not pass for up to date.
+        An experiment takes the place of a day's own artifact only until that is asked for again. What is damaged counts
+        as absent, with a warning; to know costs reading it, once in a process: making a partition again is the way out
+        that every error names, so what is damaged must not pass for up to date.
         """
         try:
             existing = self.current(recipe.key, recipe.partition)
             if existing is None or existing.manifest.recipe.digest() != recipe.digest():
+                existing = self._earlier(recipe)
+            if existing is None:
                 return None
             existing.verify(anew=False)
         except ArtifactError as error:
             steps.warning("  %s", error)
             return None
+        if existing.path.name != self.current_version(recipe.key, recipe.partition):
+            self._point(recipe, existing.path.name)
         return Artifact(existing.path, existing.manifest, reused=True)
 
-    def build(self, recipe: Recipe, build: Callable[[Path], Built], *, run_id: str = "") -> Artifact:
-        """What `build(directory)` writes becomes the current version; if it fails, nothing changes."""
+    def _earlier(self, recipe: Recipe) -> Artifact | None:
+        """The newest version of this very recipe, of those that are not current."""
+        base, ending = f"{self.root}/{recipe.key}/{recipe.partition}", f"-{recipe.digest()[:8]}"
+        entries = self.fs.ls(base, detail=False) if self.fs.exists(base) else []
+        names = [entry.rstrip("/").rsplit("/", 1)[-1] for entry in entries]
+        found = [self.version(recipe.key, recipe.partition, name) for name in names if name.endswith(ending)]
+        same = [one for one in found if one.manifest.recipe.digest() == recipe.digest()]
+        return max(same, key=lambda one: (one.manifest.created_at, one.path.name), default=None)
+
+    def build(
+        self, recipe: Recipe, build: Callable[[Path], Built], *, run_id: str = "",
+        origins: Mapping[str, str] | None = None,
+    ) -> Artifact:  # fmt: skip
+        """What `build(directory)` writes becomes the current version; if it fails, nothing changes.
+
+        `origins` say where the values of the recipe's config are from.
+        """
         started = time.monotonic()
         with self.staged() as staged:
             built = build(staged)
-            return self.commit(staged, recipe, built, seconds=time.monotonic() - started, run_id=run_id)
+            seconds = time.monotonic() - started
+            return self.commit(staged, recipe, built, seconds=seconds, run_id=run_id, origins=origins)
 
-    def commit(self, staged: Path, recipe: Recipe, built: Built, *, seconds: float, run_id: str = "") -> Artifact:
+    def commit(
+        self, staged: Path, recipe: Recipe, built: Built, *, seconds: float, run_id: str = "",
+        origins: Mapping[str, str] | None = None,
+    ) -> Artifact:  # fmt: skip
         """Turn a finished folder into the current version of its partition."""
         files = describe_files(staged)
         manifest = Manifest(
@@ -208,6 +252,8 @@ class ArtifactStore:
             seconds=round(seconds, 3),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             run_id=run_id,
+            settings_digest=self.settings_digest,
+            origins=dict(origins or {}),
         )
         manifest.write(staged)
         relative = f"{recipe.key}/{recipe.partition}/{manifest.version}"
@@ -266,10 +312,12 @@ class SourceStores:
 
     url: str
     cache: Path
+    settings_digest: str = ""
+    """Of the file of settings in force."""
 
     def __call__(self, source: str) -> ArtifactStore:
         """The store of a source."""
-        return ArtifactStore(f"{self.url}/{source}", cache=self.cache / source)
+        return ArtifactStore(f"{self.url}/{source}", self.cache / source, self.settings_digest)
 
     def sources(self) -> list[str]:
         """Names of the sources that have a store."""

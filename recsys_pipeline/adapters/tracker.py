@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from recsys_pipeline.adapters.manifest import Recipe
@@ -136,9 +137,11 @@ class Tracker:
             yield run
 
     @contextmanager
-    def asset_run(self, source: str, recipe: Recipe, dagster_run: str) -> Iterator[TrackedRun]:
+    def asset_run(
+        self, source: str, recipe: Recipe, dagster_run: str, origins: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[TrackedRun]:
         """The run that makes an artifact of the store of a source; its manifest leads to the same run in W&B."""
-        with self._open(facts_of_recipe(source, recipe, dagster_run, self.project)) as run:
+        with self._open(facts_of_recipe(source, recipe, dagster_run, self.project, origins)) as run:
             yield run
 
     def links(self, artifact: Artifact) -> dict[str, str]:

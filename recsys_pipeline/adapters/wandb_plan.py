@@ -3,6 +3,7 @@
 import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from recsys_pipeline.adapters.lineage import read_graph
 from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest, Recipe
@@ -15,15 +16,22 @@ Stores = Callable[[str], ArtifactStore]
 """The store of a source, by the source's name."""
 
 
-def facts_of_recipe(source: str, recipe: Recipe, dagster_run: str, project: str) -> RunFacts:
+SETTINGS_FROM = "settings_from"
+"""Entry of a run's config in W&B that says where each of its settings is from."""
+
+
+def facts_of_recipe(
+    source: str, recipe: Recipe, dagster_run: str, project: str, origins: Mapping[str, str] = MappingProxyType({})
+) -> RunFacts:
     """The run that makes an artifact: the same from the asset that is about to run and from the manifest it left."""
+    told = {SETTINGS_FROM: dict(origins)} if origins else {}
     place = {"asset_key": recipe.key, "partition": recipe.partition, "dagster_run": dagster_run}
     return RunFacts(
         id=run_identity(source, recipe.digest(), dagster_run),
         name=f"{recipe.key}@{recipe.partition}",
         job_type=recipe.key.split("/")[0],
         project=project,
-        config={**recipe.config, **place, "inputs": [vars(ref) for ref in recipe.inputs]},
+        config={**recipe.config, **told, **place, "inputs": [vars(ref) for ref in recipe.inputs]},
         group=recipe.partition,
         tags=(source,),
         inputs=tuple(Stored(source, ref.key, ref.partition, ref.digest) for ref in recipe.inputs),
@@ -39,7 +47,7 @@ def figures(metrics: Mapping[str, object]) -> dict[str, float | int]:
 
 def entry_of_manifest(source: str, version: str, manifest: Manifest, project: str) -> Entry:
     """The entry of a run that the outbox never saw, as far as the manifest of what it made tells it."""
-    facts = facts_of_recipe(source, manifest.recipe, manifest.run_id, project)
+    facts = facts_of_recipe(source, manifest.recipe, manifest.run_id, project, manifest.origins)
     metrics = figures(manifest.metrics)
     output = Stored(source, manifest.recipe.key, manifest.recipe.partition, manifest.digest, version)
     logged = [{"metrics": metrics}] if metrics else []

@@ -6,7 +6,7 @@ import time
 
 from rich.markup import escape
 
-from recsys_pipeline.adapters.terminal import open_console
+from recsys_pipeline.adapters.terminal import StepHandler, open_console
 
 PIPED_COLUMNS = 110
 console = open_console(highlight=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
@@ -16,7 +16,7 @@ def show_steps() -> None:
     """Show the step log on this terminal, in UTC as all else is, and nothing else of what libraries log."""
     steps = logging.getLogger("recsys_pipeline.steps")
     steps.setLevel(logging.INFO)
-    handler = logging.StreamHandler(sys.stdout)
+    handler = StepHandler(sys.stdout)
     line = logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S UTC")
     line.converter = time.gmtime
     handler.setFormatter(line)

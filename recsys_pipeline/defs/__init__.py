@@ -9,6 +9,35 @@ import dagster as dg
 
 def build_definitions() -> dg.Definitions:
     """All assets that the configured source can feed, with their jobs, schedules and resources."""
+    from recsys_pipeline.defs.deployed_settings import check_settings
+    from recsys_pipeline.defs.freshness import CHECKS
+    from recsys_pipeline.defs.jobs import build_jobs, build_schedules
+    from recsys_pipeline.defs.production import NEEDS
+    from recsys_pipeline.defs.resources import RESOURCES, configured_source
+    from recsys_pipeline.defs.sensors import build_sensors
+
+    modules = asset_modules()
+    check_settings()
+    provided = configured_source().provides | {"reports"}
+    found = dg.load_assets_from_modules(modules)
+    assets = [asset for asset in found if isinstance(asset, dg.AssetsDefinition) and _needs(asset, NEEDS) <= provided]
+    jobs = build_jobs(sweeps=bool({"interactions", "looks"} & provided), speed="interactions" in provided)
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=[
+            *dg.load_asset_checks_from_modules(modules),
+            *(CHECKS if "interactions" in provided else ()),
+        ],
+        jobs=jobs,
+        schedules=build_schedules(jobs),
+        sensors=build_sensors(jobs),
+        resources=RESOURCES,
+        executor=dg.in_process_executor,
+    )
+
+
+def asset_modules() -> list[ModuleType]:
+    """The modules of all assets, whatever the source can feed; loading them makes every form."""
     from recsys_pipeline.defs import (
         dataset,
         folds,
@@ -21,31 +50,8 @@ def build_definitions() -> dg.Definitions:
         serving,
         speed,
     )
-    from recsys_pipeline.defs.freshness import CHECKS
-    from recsys_pipeline.defs.jobs import build_jobs, build_schedules
-    from recsys_pipeline.defs.production import NEEDS
-    from recsys_pipeline.defs.resources import RESOURCES, configured_source
-    from recsys_pipeline.defs.sensors import build_sensors
 
-    provided = configured_source().provides | {"reports"}
-    report_modules = _modules_of(reports)
-    found = dg.load_assets_from_modules(
-        [dataset, joins, item_images, folds, learning, models, neighbors, *report_modules, serving, speed]
-    )
-    assets = [asset for asset in found if isinstance(asset, dg.AssetsDefinition) and _needs(asset, NEEDS) <= provided]
-    jobs = build_jobs(sweeps=bool({"interactions", "looks"} & provided), speed="interactions" in provided)
-    return dg.Definitions(
-        assets=assets,
-        asset_checks=[
-            *dg.load_asset_checks_from_modules(report_modules),
-            *(CHECKS if "interactions" in provided else ()),
-        ],
-        jobs=jobs,
-        schedules=build_schedules(jobs),
-        sensors=build_sensors(jobs),
-        resources=RESOURCES,
-        executor=dg.in_process_executor,
-    )
+    return [dataset, joins, item_images, folds, learning, models, neighbors, *_modules_of(reports), serving, speed]
 
 
 def _modules_of(package: ModuleType) -> list[ModuleType]:

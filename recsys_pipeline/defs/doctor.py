@@ -24,6 +24,7 @@ from recsys_pipeline.adapters.wandb_server import base_url, is_online
 from recsys_pipeline.core.dataset.sources import ChecksTables
 from recsys_pipeline.core.errors import RecsysError, SettingError
 from recsys_pipeline.defs.doctor_events import check_days, check_events
+from recsys_pipeline.defs.doctor_settings import check_settings_file
 from recsys_pipeline.defs.findings import Finding
 from recsys_pipeline.defs.history import use_history
 from recsys_pipeline.defs.instance import open_instance
@@ -269,7 +270,8 @@ CHECKS: dict[Callable[[Settings], Iterator[Finding]], set[str]] = {
     check_events: {"home", "source", "source_config", "size", "start_date"},
     check_days: {"home", "store", "source", "source_config", "size", "start_date"},
     check_history: {"home", "source", "source_config", "size", "start_date"},
-    check_dagster: {"home", "source", "source_config", "size", "start_date"},
+    check_settings_file: {"home", "source", "source_config", "size", "start_date", "settings_file"},
+    check_dagster: set(),
     check_wandb: set(),
 }
 """What is looked at, in order, and the settings that it needs."""

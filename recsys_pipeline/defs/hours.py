@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from recsys_pipeline.adapters.overlays import KEY
+from recsys_pipeline.adapters.overlays import KEY, reach
 from recsys_pipeline.adapters.releases import champion, history
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.types import HOUR_KEY, Window
@@ -21,6 +21,7 @@ from recsys_pipeline.defs.instance import PARTITION
 from recsys_pipeline.defs.partitions import HOURLY
 from recsys_pipeline.defs.resources import StoreResource
 from recsys_pipeline.defs.retries import RETRY_OF
+from recsys_pipeline.settings import settings
 
 RETRIES = frozenset({"dagster/parent_run_id", RETRY_OF})
 """Tags of a second try, by Dagster or by `retry_of_backfills`."""
@@ -45,7 +46,10 @@ class Asked:
 def speed_hourly_schedule(job: Any, partitions: dg.HourlyPartitionsDefinition = HOURLY) -> Any:
     """The schedule over the hourly job, at five past; off until somebody switches it on."""
 
-    @dg.schedule(name=job.name, job=job, cron_schedule="5 * * * *", execution_timezone="UTC")
+    @dg.schedule(
+        name=job.name, job=job, cron_schedule="5 * * * *", execution_timezone="UTC",
+        description="Five past every hour: folds the hours since the champion's day into an overlay over it.",
+    )  # fmt: skip
     def speed_hourly(
         context: dg.ScheduleEvaluationContext, store: StoreResource
     ) -> list[dg.RunRequest] | dg.SkipReason:
@@ -56,14 +60,14 @@ def speed_hourly_schedule(job: Any, partitions: dg.HourlyPartitionsDefinition = 
         served = champion(opened)
         if served is None:
             return dg.SkipReason("no release has been promoted yet, and an overlay stands on one: run batch_daily")
-        since = first_missed(opened, served)
+        since, edge = first_missed(opened, served), _edge(served)
         asked = _asked_for(context, job.name, since)
         left = given_up(asked)
         if left:
             context.log.warning(left)
-        return due_hours(hours, since, asked) or dg.SkipReason(
-            f"every hour from {since} on has been asked for" + (f"; {left}" if left else "")
-        )
+        due = due_hours([hour for hour in hours if hour < edge], since, asked)
+        nothing = _too_far(served) if since >= edge else f"every hour from {since} on has been asked for"
+        return due or dg.SkipReason(nothing + (f"; {left}" if left else ""))
 
     return speed_hourly
 
@@ -75,7 +79,10 @@ def overlay_after_promotion(job: Any, partitions: dg.HourlyPartitionsDefinition 
     computed again, stands on it and holds everything since its snapshot.
     """
 
-    @dg.sensor(name="overlay_after_promotion", job=job, minimum_interval_seconds=30)
+    @dg.sensor(
+        name="overlay_after_promotion", job=job, minimum_interval_seconds=30,
+        description="Every 30 s: where another release is served, makes the overlay over it at once.",
+    )  # fmt: skip
     def sensor(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult | dg.SkipReason:
         """Ask for the last complete hour where the champion has changed; the cursor is its version."""
         opened = store.open()
@@ -88,10 +95,24 @@ def overlay_after_promotion(job: Any, partitions: dg.HourlyPartitionsDefinition 
         hour = partitions.get_last_partition_key()
         if hour is None or Window.of_partition(hour).start < Window.of_partition(served.manifest.recipe.partition).end:
             return dg.SkipReason("no hour has passed since the champion's snapshot")
+        if hour >= _edge(served):
+            return dg.SkipReason(_too_far(served))
         request = dg.RunRequest(run_key=f"{version} {hour} {_moves(opened)}", partition_key=hour)
         return dg.SensorResult(run_requests=[request], cursor=version)
 
     return sensor
+
+
+def _edge(served: Artifact) -> str:
+    """The first hour that no overlay over the champion holds."""
+    return f"{reach(served.manifest.recipe.partition, settings().overlay_hours):{HOUR_KEY}}"
+
+
+def _too_far(served: Artifact) -> str:
+    return (
+        f"the champion is of {served.manifest.recipe.partition}, and an overlay holds {settings().overlay_hours} hours "
+        "after it (RECSYS_OVERLAY_HOURS): run batch_daily for a later day"
+    )
 
 
 def _moves(store: ArtifactStore) -> int:

@@ -16,8 +16,8 @@ from recsys_pipeline.defs.instance import fail_killed_runs, open_instance, tags_
 from recsys_pipeline.defs.missing_days import MISSING
 from recsys_pipeline.defs.overrides import op_config
 from recsys_pipeline.defs.partitions import DAILY, HOURLY
+from recsys_pipeline.defs.refusals import MAX_RETRIES
 from recsys_pipeline.defs.resources import SourceResource
-from recsys_pipeline.defs.retries import MAX_RETRIES
 from recsys_pipeline.settings import settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

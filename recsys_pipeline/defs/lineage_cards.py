@@ -1,14 +1,18 @@
 """What the lineage page shows of each artifact on view."""
 
 import json
+from collections import defaultdict
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
-from recsys_pipeline.adapters.lineage import Node, Version
+from recsys_pipeline.adapters.lineage import Version
+from recsys_pipeline.adapters.lineage_makings import Making
 from recsys_pipeline.adapters.versions import STAGES
 from recsys_pipeline.core.reports.page.lineage_page import LineageCard, render_lineage
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.reports.page.page import counts
 from recsys_pipeline.defs.lineage import View, headline, made_when
+from recsys_pipeline.defs.lineage_runs import counted, in_runs
 from recsys_pipeline.defs.resources import configured_source
 
 LISTED_FILES = 100
@@ -16,48 +20,76 @@ LISTED_FILES = 100
 
 def write_page(view: View, path: Path) -> None:
     """Write the page of a view: one file that opens without a network."""
-    refs = view.refs()
-    rows = {ref: row for row, ref in enumerate(refs)}
-    edges = [(rows[edge.input], rows[edge.output]) for edge in view.edges(refs)]
-    cards = [_card(view.graph.nodes[ref], is_asked=ref == view.asked) for ref in refs]
+    shown = view.shown()
+    edges = view.edges(shown)
+    runs = _runs(view, shown, edges)
+    rows = {making: row for row, run in enumerate(runs) for making in run}
+    drawn = dict.fromkeys((rows[one], rows[other]) for one, other in edges)
+    cards = [_card(view, run[0]) if len(run) == 1 else _run_card(view, run) for run in runs]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        render_lineage(cards, edges, STAGES, _sentence(view, refs), configured_source().name), encoding="utf-8"
-    )
+    days = len({making.ref.partition for making in shown})
+    totals = counts([("artifacts", len(shown)), ("edges", len(edges)), ("days", days)])
+    facts = [("source", configured_source().name), *totals]
+    path.write_text(render_lineage(cards, list(drawn), STAGES, _sentence(view, shown), facts), encoding="utf-8")
 
 
-def _sentence(view: View, refs: list[ArtifactRef]) -> str:
-    graph, asked = view.graph, view.asked
-    up, down = graph.upstream(asked), graph.downstream(asked)
-    gone = sum(graph.nodes[ref].is_gone for ref in up)
+def _runs(view: View, shown: list[Making], edges: list[tuple[Making, Making]]) -> list[list[Making]]:
+    """Boxes of the page: days of other partitions that have the same neighbours on view are one."""
+    inputs, outputs = defaultdict(set), defaultdict(set)
+    for one, other in edges:
+        inputs[other].add(one)
+        outputs[one].add(other)
+
+    def alike(making: Making) -> Hashable:
+        if making.ref.partition == view.asked.ref.partition:
+            return making
+        return _state(view.makings.version(making)), frozenset(inputs[making]), frozenset(outputs[making])
+
+    return in_runs(shown, alike)
+
+
+def _sentence(view: View, shown: list[Making]) -> str:
+    asked = view.asked
+    up, down = view.upstream(asked), view.downstream(asked)
+    gone = sum(view.makings.version(making) is None for making in up)
     lost = f" ({gone:,} gone)," if gone else ","
-    hidden = len({*up, *down} - set(refs)) if view.up and view.down else 0
+    hidden = len({*up, *down} - set(shown)) if view.up and view.down else 0
     rest = f" {hidden:,} lie behind artifacts of other days and are left out." if hidden else ""
-    return f"{asked.key}@{asked.partition} was made from {_many(up)}{lost} and went into {_many(down)}.{rest}"
+    return f"{asked.ref.key}@{asked.ref.partition} was made from {_many(up)}{lost} and went into {_many(down)}.{rest}"
 
 
-def _many(refs: tuple[ArtifactRef, ...]) -> str:
-    return f"{len(refs):,} artifact{'s' * (len(refs) != 1)}, directly or not" if refs else "no other"
+def _many(makings: tuple[Making, ...]) -> str:
+    return f"{len(makings):,} artifact{'s' * (len(makings) != 1)}, directly or not" if makings else "no other"
 
 
-def _card(node: Node, is_asked: bool) -> LineageCard:
-    ref, version = node.ref, node.shown
+def _state(version: Version | None) -> str:
+    return "gone" if version is None else "current" if version.is_current else "older"
+
+
+def _card(view: View, making: Making) -> LineageCard:
+    ref, version = making.ref, view.makings.version(making)
+    told: dict[str, Any] = {"is_asked": making == view.asked, "state": _state(version)}
     if version is None:
-        return LineageCard(ref.key, ref.partition, ref.digest, "gone", is_asked=is_asked)
-    manifest = version.manifest
-    return LineageCard(
-        ref.key,
-        ref.partition,
-        ref.digest,
-        "current" if node.is_current else "older",
-        headline(manifest),
-        tuple(_facts(node, version)),
-        tuple(_tables(version)),
-        is_asked,
-    )
+        return LineageCard(ref.key, ref.partition, ref.digest, **told)
+    others = [other.name for other in view.makings.same_content(making)]
+    facts, tables = tuple(_facts(version, others)), tuple(_tables(version))
+    return LineageCard(ref.key, ref.partition, ref.digest, headline=headline(version.manifest), facts=facts,
+                       tables=tables, **told)  # fmt: skip
 
 
-def _facts(node: Node, version: Version) -> list[tuple[str, str]]:
+def _run_card(view: View, run: list[Making]) -> LineageCard:
+    """Many days in one box; their digests and figures are in its table."""
+    versions = [view.makings.version(making) for making in run]
+    rows = [
+        (making.ref.partition, f"{making.ref.digest[:12]}  {headline(version.manifest) if version else 'gone'}")
+        for making, version in zip(run, versions, strict=True)
+    ]
+    facts = (("first", run[0].ref.partition), ("last", run[-1].ref.partition))
+    tables = (("Each", tuple(rows)),)
+    return LineageCard(run[0].ref.key, counted(run), "", _state(versions[0]), facts=facts, tables=tables)
+
+
+def _facts(version: Version, same_content: list[str]) -> list[tuple[str, str]]:
     manifest = version.manifest
     facts = [
         ("made", f"{made_when(manifest)} UTC"),
@@ -66,8 +98,7 @@ def _facts(node: Node, version: Version) -> list[tuple[str, str]]:
         ("code", manifest.recipe.code_version),
         ("folder", version.name),
     ]
-    others = [other.name for other in node.versions if other is not version]
-    return [*facts, ("same content in", ", ".join(others))] if others else facts
+    return [*facts, ("same content in", ", ".join(same_content))] if same_content else facts
 
 
 def _tables(version: Version) -> list[tuple[str, tuple[tuple[str, str], ...]]]:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from recsys_pipeline.adapters.ingestion import open_snapshot
 from recsys_pipeline.adapters.manifest import content_digest, describe_files
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.folds import Fold
@@ -29,6 +29,7 @@ from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.item_images import PHOTOS, photo_vectors
+from recsys_pipeline.defs.model_settings import USE_SWEEP, settings_in_run, settings_table
 from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset, steps
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 from recsys_pipeline.defs.warm_starts import REFIT_FIELDS, data_settings, plan_fit
@@ -39,26 +40,24 @@ ColdStartForm = config_form(ColdStartConfig, seed=(int, seed_field("Seed of what
 FOLDS = {"interactions": "folds/prequential", "looks": "folds/triplets"}
 
 
-def sweep_key(model: str) -> str:
-    """Key of the sweep asset that tunes a model."""
-    return f"learning/{model}_sweep"
-
-
 def model_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     """The asset that fits one registered model on the day's fold."""
     form = config_form(
         spec.config,
         seed=(int, seed_field("Seed of everything random in the fit.")),
-        use_sweep=(bool, Field(True, description="Take the newest sweep's best config where there is one; "
-                                                 "turn it off to pin the values of this form.")),
+        **{USE_SWEEP: (bool, Field(True, description="Take the settings that the newest sweep found better than "
+                                                     "those in use, save those that a run's own form sets."))},
         **(REFIT_FIELDS if spec.continue_fit else {}),
     )  # fmt: skip
 
+    names = [field.name for field in dataclasses.fields(spec.config)]
+
     def asset(context: dg.AssetExecutionContext, config: form, store: StoreResource, tracker: TrackerResource):  # pyright: ignore[reportInvalidTypeForm]
         inputs = [store.input(context, key) for key in inputs_of(spec)]
-        sweep = _newest_sweep(store.open(), spec, context.partition_key) if config.use_sweep else None
-        chosen = _best_config(spec, sweep) if sweep else from_form(spec.config, config)
+        settled = settings_in_run(context, store.open(), spec, config)
+        chosen = parse_config(spec.config, {name: settled.values[name] for name in names}, spec.name)
         recipe_config = {**vars(chosen), **{name: getattr(config, name) for name in of_the_fit(spec)}}
+        origins = {name: origin for name, origin in settled.origins.items() if name in recipe_config}
         plan = plan_fit(store.open(), spec, context.partition_key, inputs, recipe_config) if spec.continue_fit else None
         start = plan.start if plan else None
 
@@ -70,10 +69,14 @@ def model_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             built = fit(spec, chosen, config.seed, inputs, start, directory, run)
             return dataclasses.replace(built, metrics={**built.metrics, **facts})
 
-        sources = [*inputs, *([sweep] if sweep else []), *([start] if start else [])]
+        def describe(artifact: Artifact) -> dict[str, Any]:
+            return {"settings": settings_table(recipe_config, origins), **_describe_training(artifact)}
+
+        sources = [*inputs, *(one for one in (settled.sweep, start) if one)]
         return produce(
-            context, store, tracker, inputs=sources, config=recipe_config, build=build, describe=_describe_training
-        )
+            context, store, tracker, inputs=sources, config=recipe_config, build=build, describe=describe,
+            origins=origins,
+        )  # fmt: skip
 
     asset.__name__ = spec.name
     asset.__doc__ = (
@@ -104,15 +107,6 @@ def fitted_config(artifact: Artifact) -> Any:
 def inputs_of(spec: ModelSpec) -> list[str]:
     """Keys of what a model is fitted on: its fold, and what that does not hold."""
     return [FOLDS[spec.data], *(["dataset/looks"] if spec.data == "looks" else [])]
-
-
-def _newest_sweep(store: ArtifactStore, spec: ModelSpec, partition: str) -> Artifact | None:
-    key = sweep_key(spec.name)
-    return store.current(key, partition) or store.latest(key, before=partition)
-
-
-def _best_config(spec: ModelSpec, sweep: Artifact) -> Any:
-    return parse_config(spec.config, sweep.manifest.metrics["best_config"], sweep_key(spec.name))
 
 
 def training_data(spec: ModelSpec, inputs: Sequence[Artifact]) -> Any:

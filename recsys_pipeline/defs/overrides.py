@@ -1,24 +1,21 @@
 """Launchpad fields from the command line: `--set stage/subject.field=value`, all checked before anything starts."""
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from pydantic import ValidationError
 
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.learning.configs import read_value
+from recsys_pipeline.core.learning.configs import read_value, similar_names
 from recsys_pipeline.core.types import BOUNDS
 
 FLAG = "--set"
-SIMILAR = 0.4
-"""How alike names must be to be told of a misspelt one: 1 is equal."""
 
 
 def op_config(job: dg.JobDefinition, overrides: Sequence[str]) -> dict[str, Any]:
     """Run config of the job's ops; raises `SettingError` naming the field, its value and what it may be."""
-    forms = _forms(job)
+    forms = forms_of(job)
     config: dict[str, Any] = {}
     for override in overrides:
         target, separator, text = override.partition("=")
@@ -26,11 +23,9 @@ def op_config(job: dg.JobDefinition, overrides: Sequence[str]) -> dict[str, Any]
         if not separator or not dot:
             raise SettingError(f"{FLAG} {override}: write stage/subject.field=value")
         if key not in forms:
-            raise SettingError(f"{FLAG} {override}: {_unknown(job.name, f'asset {key!r} with fields', key, forms)}")
+            raise SettingError(f"{FLAG} {override}: {no_such(job.name, f'asset {key!r} with fields', key, forms)}")
         if field not in forms[key].model_fields:
-            raise SettingError(
-                f"{FLAG} {override}: {_unknown(key, f'field {field!r}', field, forms[key].model_fields)}"
-            )
+            raise SettingError(f"{FLAG} {override}: {no_such(key, f'field {field!r}', field, forms[key].model_fields)}")
         fields = config.setdefault(key.replace("/", "__"), {"config": {}})["config"]
         fields[field] = read_value(text, f"{FLAG} {override}")
     for name, op in config.items():
@@ -38,7 +33,7 @@ def op_config(job: dg.JobDefinition, overrides: Sequence[str]) -> dict[str, Any]
     return config
 
 
-def _forms(job: dg.JobDefinition) -> dict[str, type[dg.Config]]:
+def forms_of(job: dg.JobDefinition) -> dict[str, type[dg.Config]]:
     """Of each asset of a job that has fields, by its key, the form."""
     found = {}
     for name, node in job.graph.node_dict.items():
@@ -52,21 +47,33 @@ def _key(op: str) -> str:
     return op.replace("__", "/")
 
 
-def _checked(form: type[dg.Config], key: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields as the form takes them; as the models' own configs do, it takes 2e1 for 20, and "on" for no flag."""
+def _checked(form: type[dg.Config], key: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields as the form takes them; raises `SettingError` with all that is wrong."""
+    taken, problems = take_fields(form, key, fields)
+    if problems:
+        raise SettingError("; ".join(problems.values()))
+    return taken
+
+
+def take_fields(form: type[dg.Config], key: str, fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The fields as the form takes them, and what is wrong by field (by none where it is several together).
+
+    As the models' own configs do, it takes 2e1 for 20, and "on" for no flag.
+    """
     try:
         made = form(**fields)
     except ValidationError as error:
-        raise SettingError("; ".join(_told(key, problem) for problem in error.errors(include_url=False))) from error
+        problems = error.errors(include_url=False)
+        return {}, {str(problem["loc"][0]) if problem["loc"] else "": _told(key, problem) for problem in problems}
     except SettingError as error:  # what its config says of several fields together
-        raise SettingError(f"{key}: {error}") from error
-    taken = {}
+        return {}, {"": f"{key}: {error}"}
+    taken, problems = {}, {}
     for name, given in fields.items():
         value = getattr(made, name)
         if isinstance(given, str | bool) and type(value) in (int, float, bool) and type(value) is not type(given):
-            raise SettingError(f"{key}.{name} must be of type {type(value).__name__}, got {given!r}")
+            problems[name] = f"{key}.{name} must be of type {type(value).__name__}, got {given!r}"
         taken[name] = value if type(value) in (int, float) else given
-    return taken
+    return taken, problems
 
 
 def _told(key: str, problem: Any) -> str:
@@ -79,6 +86,6 @@ def _told(key: str, problem: Any) -> str:
     return f"{name} must be {said}, got {problem['input']!r}"
 
 
-def _unknown(where: str, what: str, name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), n=5, cutoff=SIMILAR)
-    return f"{where} has no {what}; " + (f"similar are {', '.join(near)}" if near else f"there are {', '.join(known)}")
+def no_such(where: str, what: str, name: str, known: Collection[str]) -> str:
+    """That a name does not exist, and which are like it."""
+    return f"{where} has no {what}; {similar_names(name, known)}"

@@ -1,7 +1,6 @@
 """How every asset is made: recipe, reuse, build, commit, track, report. The asset itself names only what differs."""
 
 import dataclasses
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,13 +17,20 @@ from recsys_pipeline.adapters.verification import verified
 from recsys_pipeline.adapters.versions import code_version, library_versions
 from recsys_pipeline.adapters.wandb_plan import figures
 from recsys_pipeline.core.reports.page.pictures import png_markdown
+from recsys_pipeline.defs.deployed_settings import deployed_form, origins_in_run
 from recsys_pipeline.defs.partitions import DAILY
+from recsys_pipeline.defs.refusals import refusals_once, refuse_retries
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
+from recsys_pipeline.defs.step_log import steps, with_step_log
+from recsys_pipeline.defs.table_metadata import table_metadata
+from recsys_pipeline.settings import settings
 
 OWNERS = ["team:recommendations"]
 NEEDS = "recsys/needs"
 """Tag that says what an asset needs of the source, several kinds with a dot between them; assets that the source cannot
 feed are not loaded."""
+FORM_PARAMETER = "config"
+"""Name of an asset's parameter that takes its form."""
 ON_REQUEST = "recsys/on_request"
 """Tag of assets that no job runs: they are made where somebody asks for them."""
 
@@ -32,8 +38,6 @@ TRAINING = "training"
 """Pool of the assets that take all cores; `dagster.yaml` says how many runs may hold one at a time."""
 HEAVY = frozenset({"learning", "models", "neighbors"})
 """Stages whose assets are in that pool."""
-
-steps = logging.getLogger("recsys_pipeline.steps")
 
 Build = Callable[[Path, TrackedRun], Built]
 Describe = Callable[[Artifact], Mapping[str, Any]]
@@ -63,10 +67,11 @@ def stage_asset(
     """The `@dg.asset` of this project: key `<stage>/<subject>`, group = stage, owned, versioned by its code.
 
     `after` lists the keys that it reads for its own partition (or says of which); `blocking` the facts that must hold
-    before anything downstream starts; `advisory` the findings that people should know of.
+    before anything downstream starts; `advisory` the findings that people should know of. Its form has the deployment's
+    values as defaults, and what is refused for good is told once, as `refusals_once` does.
     """
     stage = key.split("/")[0]
-    return dg.asset(
+    made = dg.asset(
         key=key.split("/"),
         group_name=stage,
         deps=[dg.AssetKey.from_user_string(one) if isinstance(one, str) else one for one in after],
@@ -74,7 +79,7 @@ def stage_asset(
         owners=OWNERS,
         kinds=kinds,
         tags={NEEDS: needs} | ({ON_REQUEST: "true"} if on_request else {}),
-        code_version=code_version(stage),
+        code_version=code_version(key),
         pool=TRAINING if stage in HEAVY else None,
         check_specs=[
             dg.AssetCheckSpec(
@@ -85,6 +90,14 @@ def stage_asset(
         **more,
     )
 
+    def decorate(function: Callable[..., Any]) -> Any:
+        form = function.__annotations__.get(FORM_PARAMETER)
+        if form is not None:
+            function.__annotations__[FORM_PARAMETER] = deployed_form(key, form)
+        return made(with_step_log(refusals_once(function)))
+
+    return decorate
+
 
 def make_recipe(key: str, partition: str, inputs: Sequence[Artifact], config: Any) -> Recipe:
     """The recipe of an artifact; `config` is a dataclass, a mapping or a Dagster form."""
@@ -93,7 +106,7 @@ def make_recipe(key: str, partition: str, inputs: Sequence[Artifact], config: An
         partition=partition,
         inputs=tuple(artifact.manifest.ref for artifact in inputs),
         config=_as_dict(config),
-        code_version=code_version(key.split("/")[0]),
+        code_version=code_version(key),
         libraries=library_versions(),
     )
 
@@ -111,6 +124,7 @@ def produce(
     advisory: Sequence[Finding] = (),
     verify_beside: bool = False,
     stands: Fact = lambda _: True,
+    origins: Mapping[str, str] | None = None,
 ) -> dg.MaterializeResult:
     """Make this asset's artifact for this run's partition, or find that it is up to date.
 
@@ -118,23 +132,33 @@ def produce(
     people look at (plots, tables), from the stored files, so that it is there for a reused artifact too. Inputs are
     compared with their digests before anything is made of them, or with `verify_beside` while it is made and before it
     is stored; raises `ArtifactError` naming a damaged file. What no longer `stands` is made again, up to date or not.
+    `origins` say where each value of `config` is from; where they are not given, the form and its defaults do.
     """
     key = context.asset_key.to_user_string()
     recipe = make_recipe(key, context.partition_key, inputs, config)
+    told = origins_in_run(context, recipe.config) if origins is None else origins
     opened = store.open()
     artifact = None if store.recompute else opened.reusable(recipe)
     if artifact is None or not stands(artifact):
-        with tracker.open().asset_run(opened.source, recipe, context.run.run_id) as run:
+        with tracker.open().asset_run(opened.source, recipe, context.run.run_id, told) as run:
 
             def build_of_intact(directory: Path) -> Built:
                 with verified(inputs, beside=verify_beside):
                     return build(directory, run)
 
-            artifact = opened.build(recipe, build_of_intact, run_id=context.run.run_id)
+            artifact = opened.build(recipe, build_of_intact, run_id=context.run.run_id, origins=told)
             if found := figures(artifact.manifest.metrics):
                 run.log(found)
             run.log_artifact(artifact)
-    return report(artifact, describe, blocking, advisory, links=tracker.open().links(artifact))
+    result = report(artifact, describe, blocking, advisory, links=tracker.open().links(artifact))
+    if stands(artifact) and any(not check.passed for check in result.check_results or () if _is_blocking(check)):
+        refuse_retries(context)
+    return result
+
+
+def _is_blocking(check: dg.AssetCheckResult) -> bool:
+    """Whether nothing downstream starts where it fails."""
+    return check.severity is dg.AssetCheckSeverity.ERROR
 
 
 def report(
@@ -158,6 +182,7 @@ def report(
             **(describe(artifact) if describe else {}),
             **{name: dg.MetadataValue.url(link) for name, link in links.items()},
             **metadata_of(artifact),
+            **table_metadata(artifact),
         },
         data_version=dg.DataVersion(artifact.manifest.digest),
         check_results=[
@@ -170,14 +195,20 @@ def report(
 def _blocking(fact: Fact | Finding, artifact: Artifact) -> dg.AssetCheckResult:
     found = fact(artifact)
     passed, metadata = found if isinstance(found, tuple) else (bool(found), {})
-    return dg.AssetCheckResult(check_name=fact.__name__, passed=passed, metadata=metadata)
+    return dg.AssetCheckResult(check_name=fact.__name__, passed=passed, metadata=_of_partition(artifact, metadata))
 
 
 def _warning(finding: Finding, artifact: Artifact) -> dg.AssetCheckResult:
     passed, metadata = finding(artifact)
     return dg.AssetCheckResult(
-        check_name=finding.__name__, passed=passed, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
-    )
+        check_name=finding.__name__, passed=passed, severity=dg.AssetCheckSeverity.WARN,
+        metadata=_of_partition(artifact, metadata),
+    )  # fmt: skip
+
+
+def _of_partition(artifact: Artifact, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a check found, and of which day or hour: partitions of checks are a preview in Dagster 1.13."""
+    return {"partition": artifact.manifest.recipe.partition, **metadata}
 
 
 def metadata_of(artifact: Artifact) -> dict[str, Any]:
@@ -190,6 +221,14 @@ def metadata_of(artifact: Artifact) -> dict[str, Any]:
         "path": dg.MetadataValue.path(str(artifact.path.absolute())),
         "digest": artifact.manifest.digest,
         "lineage": f"recsys lineage {artifact.manifest.recipe.key}@{artifact.manifest.recipe.partition}",
+    }
+
+
+def page_link(name: str, page: Path) -> dict[str, Any]:
+    """A page of the report folder: where `make ui` serves it, since no browser follows `file://` from the UI."""
+    return {
+        name: dg.MetadataValue.url(f"http://{settings().reports_at}/{page.name}"),
+        f"{name}_file": dg.MetadataValue.path(str(page.absolute())),
     }
 
 

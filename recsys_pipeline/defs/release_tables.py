@@ -13,6 +13,7 @@ from recsys_pipeline.adapters.releases import RELEASE, Standing, decision_of, hi
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.serving.gate import Decision
+from recsys_pipeline.defs.experiments import settings_behind
 from recsys_pipeline.defs.releasing import named_day, told
 from recsys_pipeline.defs.resources import StoreResource
 
@@ -111,7 +112,7 @@ def print_release(console: Console, day: str) -> int:
         console.print("the gate has not decided on it")
     else:
         _print_checks(console, Decision.load(found.path))
-    _print_pairs(console, _facts(artifact))
+    _print_pairs(console, {**_facts(artifact), **_settings(store, artifact)})
     for move in history(store):
         if move.day == day:
             console.print(f"{move.at[:16].replace('T', ' ')}  {escape(told(move))}", soft_wrap=True)
@@ -136,18 +137,31 @@ def _facts(artifact: Artifact) -> dict[str, Any]:
         sizes[part] = sizes.get(part, 0) + entry["bytes"]
     return {
         **manifest.metrics,
-        **{f"setting {name}": value for name, value in manifest.recipe.config.items()},
         **{f"bytes of {part}": size for part, size in sorted(sizes.items())},
         "bytes": sum(sizes.values()),
         "code version": manifest.recipe.code_version,
     }
 
 
+def _settings(store: ArtifactStore, artifact: Artifact) -> dict[str, str]:
+    """What it was made with, and whence; the digest of the file of settings beside it."""
+    found = settings_behind(store, artifact.manifest)
+    return {
+        **{name: setting.told() for name, setting in found.items()},
+        "settings file": artifact.manifest.settings_digest[:12] or "none",
+    }
+
+
 def _print_pairs(console: Console, facts: Mapping[str, Any]) -> None:
     table = Table(box=None, padding=(0, 2), pad_edge=False, show_header=False)
     for name, value in facts.items():
-        table.add_row(name.replace("_", " "), _plain(value))
+        table.add_row(escape(_label(name)), _plain(value))
     console.print(table)
+
+
+def _label(name: str) -> str:
+    """A figure's name in words; that of a setting as people type it."""
+    return name if "." in name else name.replace("_", " ")
 
 
 def _plain(value: Any) -> str:
@@ -161,14 +175,17 @@ def print_difference(console: Console, one: str, other: str) -> int:
     """`recsys release diff`: what differs between the releases of two days."""
     store = StoreResource().open()
     first, second = (store.get(RELEASE, named_day(day)) for day in (one, other))
-    sides = [{**_facts(artifact), **_decided_facts(store, artifact)} for artifact in (first, second)]
+    sides = [
+        {**_facts(artifact), **_decided_facts(store, artifact), **_settings(store, artifact)}
+        for artifact in (first, second)
+    ]
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     for name in ("", one, other):
         table.add_column(name)
     for name in dict.fromkeys([*sides[0], *sides[1]]):
         values = [side.get(name, "–") for side in sides]
         if values[0] != values[1]:
-            table.add_row(name.replace("_", " "), *map(_plain, values))
+            table.add_row(escape(_label(name)), *map(_plain, values))
     console.print(table if table.rows else "the same in settings, figures and sizes")
     console.print(escape(_changed_lists(first, second)), soft_wrap=True)
     return 0

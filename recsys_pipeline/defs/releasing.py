@@ -59,7 +59,7 @@ def announce(store: ArtifactStore, tracker: Tracker, move: Move) -> None:
 
 def told(move: Move) -> str:
     """A move in words."""
-    words = {"promote": "promoted", "rollback": "rolled back to"}[move.action]
+    words = {"promote": "promoted", "rollback": "rolled back to", "stand_in": "stands in for"}[move.action]
     notes = [note for note, holds in (("by hand", move.by_hand), ("against the gate", move.forced)) if holds]
     return (
         f"{words} {move.day}  {move.digest[:12]}"

@@ -7,6 +7,7 @@ import dagster as dg
 import fsspec
 from pydantic import Field
 
+from recsys_pipeline.adapters.settings_file import read_settings_file
 from recsys_pipeline.adapters.sources import open_source
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, SourceStores
 from recsys_pipeline.adapters.tracker import Tracker
@@ -71,7 +72,8 @@ def stores(deployment: Settings) -> SourceStores:
             f"RECSYS_STORE is {deployment.store_url}: {error}. Install the package of its protocol (s3fs for s3://, "
             "gcsfs for gs://, adlfs for abfs://), or set it to a folder"
         ) from error
-    return SourceStores(deployment.store_url, deployment.home / "cache")
+    in_force = read_settings_file(deployment.settings_file).digest
+    return SourceStores(deployment.store_url, deployment.home / "cache", in_force)
 
 
 def open_store(deployment: Settings, source_name: str) -> ArtifactStore:

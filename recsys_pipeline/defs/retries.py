@@ -9,19 +9,17 @@ from typing import Any
 
 import dagster as dg
 
-from recsys_pipeline.core.errors import DataError, ModelError, SettingError
+from recsys_pipeline.defs import refusals
 from recsys_pipeline.defs.failures import step_failures
 from recsys_pipeline.defs.instance import PARTITION
 
 SENSOR = "retry_of_backfills"
 BACKFILL, WILL_RETRY, RETRIED_AS = "dagster/backfill", "dagster/will_retry", "dagster/auto_retry_run_id"
 """Dagster's tags: of a run's backfill; of a failed run that it means to start again; and that it has."""
-MAX_RETRIES = "dagster/max_retries"
 RETRY_OF, TAKEN = "recsys/retry_of", "recsys/runs_again"
 """Our tags: of a second try, whose it is; and of a failed run, that it has one."""
-LASTING = (SettingError.__name__, DataError.__name__, ModelError.__name__, "DagsterAssetCheckFailedError", "Failure")
-"""What comes out the same however often it is run. Sources, stores and machines may have a bad moment, code a bug that
-was met at random."""
+LASTING = (*(kind.__name__ for kind in refusals.LASTING), "DagsterAssetCheckFailedError", "Failure")
+"""Names of what comes out the same however often it is run."""
 GIVEN_UP, GOING_ON = ("CANCELING", "CANCELED", "FAILING", "FAILED"), ("REQUESTED", "CANCELING", "FAILING")
 """States of a backfill: those after which nobody wants its runs, and those in which it is not over."""
 
@@ -34,7 +32,7 @@ def retry_of_backfills(jobs: Sequence[Any]) -> dg.SensorDefinition:
         monitored_jobs=list(jobs),
         request_jobs=list(jobs),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Runs a failed run of a job's backfill once more, which Dagster itself does not.",
+        description="Soon after a run of a job's backfill has failed: runs it once more, which Dagster does not.",
     )
     def run_once_more(context: dg.RunFailureSensorContext) -> dg.RunRequest | None:
         """Ask for the same run again, unless the same would come out."""
@@ -56,7 +54,7 @@ def second_try(run: dg.DagsterRun) -> dg.RunRequest:
         job_name=run.job_name,
         run_config=run.run_config,
         partition_key=run.tags[PARTITION],
-        tags={**kept, RETRY_OF: run.run_id, MAX_RETRIES: "0"},
+        tags={**kept, RETRY_OF: run.run_id, refusals.MAX_RETRIES: "0"},
         asset_selection=sorted(run.asset_selection) if run.asset_selection else None,
     )
 

@@ -19,7 +19,6 @@ from recsys_pipeline.adapters.releases import (
     champion,
     decision_of,
     history,
-    promote_if_newer,
 )
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
@@ -47,6 +46,7 @@ from recsys_pipeline.defs.joins import KEY as JOINS
 from recsys_pipeline.defs.models import features_of
 from recsys_pipeline.defs.partitions import day_of
 from recsys_pipeline.defs.production import Finding, produce, seed_field, stage_asset, steps
+from recsys_pipeline.defs.promotion import PromotionConfig, departures_table, promoted, wish_of
 from recsys_pipeline.defs.releasing import announce
 from recsys_pipeline.defs.reports.drift import KEY as DRIFT
 from recsys_pipeline.defs.reports.drift import PROFILE
@@ -141,8 +141,9 @@ def decision(
 ) -> dg.MaterializeResult:
     """One row is a check of the day's release against limits and against the champion, with its value and bound.
 
-    The champion is the newest promoted release of an earlier day, so that a day that is computed again is decided as
-    it was. Every check blocks: what fails one is not promoted. Lists that were too slow are timed again in every run.
+    The champion is the newest release of an earlier day that was promoted or stands in for its day, so that a day that
+    is computed again, or backfilled, is decided as it would have been in order. Every check blocks: what fails one is
+    not promoted. Lists that were too slow are timed again in every run.
     """
     opened, limits = store.open(), from_form(GateLimits, config)
     inputs = {key: store.input(context, key) for key in GATE_INPUTS}
@@ -178,10 +179,10 @@ def decision(
 def _earlier_decisions(
     store: ArtifactStore, before: Artifact | None, day: str, limits: GateLimits
 ) -> tuple[Artifact | None, Artifact | None]:
-    """The decision by which the champion was promoted, and the best of the last days."""
+    """The decision by which the day's champion was let through, and the best of the last days that stand."""
     first = (date.fromisoformat(day) - timedelta(days=limits.decay_days)).isoformat()
-    promoted = [move for move in Standing.of(history(store)).promoted.values() if first <= move.day < day]
-    found = [decision_of(store, move.day, move.digest) for move in promoted]
+    standing = sorted(Standing.of(history(store)).stands.items())
+    found = [decision_of(store, other, move.digest) for other, move in standing if first <= other < day]
     best = max((one for one in found if one and not math.isnan(_ndcg(one))), key=_ndcg, default=None)
     own = decision_of(store, before.manifest.recipe.partition, before.manifest.digest) if before else None
     return own, best
@@ -251,21 +252,24 @@ def _failed(artifact: Artifact) -> list[str]:
 
 @stage_asset(CHAMPION, needs="interactions", kinds={"python"}, after=[RELEASE, DECISION])
 def champion_pointer(
-    context: dg.AssetExecutionContext, store: StoreResource, tracker: TrackerResource
+    context: dg.AssetExecutionContext, config: PromotionConfig, store: StoreResource, tracker: TrackerResource
 ) -> dg.MaterializeResult:
     """One row is the release that is served: the pointer moves here if the gate let the day through.
 
-    It never moves back in time, nor to a release that was withdrawn by hand. It is no artifact: its file and history
-    are `serving/champion.json` in the store.
+    It never moves back in time, nor to a release that was withdrawn by hand, nor, unless asked, to an experiment, whose
+    settings are not the deployment's. It is no artifact: its file and history are `serving/champion.json` in the store.
     """
-    opened = store.open()
-    made = Decision.load(store.input(context, DECISION).path)
-    outcome = promote_if_newer(opened, store.input(context, RELEASE), made)
+    opened, wish = store.open(), wish_of(context, config)
+    release, decided = store.input(context, RELEASE), store.input(context, DECISION)
+    outcome, differing = promoted(opened, release, decided, wish)
     served = Standing.of(history(opened)).current
     if outcome == PROMOTED and served is not None:
         announce(opened, tracker.open(), served)
     steps.info("%-24s %-10s %s", CHAMPION, context.partition_key, outcome)
-    return dg.MaterializeResult(metadata={"outcome": outcome, "champion": served.day if served else "none"})
+    experiment = {"settings that differ": departures_table(differing)} if differing else {}
+    return dg.MaterializeResult(
+        metadata={"outcome": outcome, "champion": served.day if served else "none", **experiment}
+    )
 
 
 SERVING_ASSETS = [release, decision, champion_pointer]

@@ -36,6 +36,7 @@ from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.partitions import HOURLY, hour_of
 from recsys_pipeline.defs.production import make_recipe, metadata_of, produce, report, seed_field, stage_asset, steps
 from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource
+from recsys_pipeline.settings import settings
 
 MONITOR = "speed/monitor"
 OverlayForm = config_form(
@@ -74,10 +75,9 @@ def hourly_interactions(
 
     def recipe_of(window: Window) -> Recipe:
         told = {SOURCE: opened.fingerprint(window), MEANING: opened.meaning.document()}
-        settings = {**config.model_dump(), **told}
-        return make_recipe(INTERACTIONS, window.start.strftime(HOUR_KEY), [], settings)
+        return make_recipe(INTERACTIONS, window.start.strftime(HOUR_KEY), [], {**config.model_dump(), **told})
 
-    since = hours_since(store.open(), hour)
+    since = hours_since(store.open(), hour, settings().overlay_hours)
     found = ingest_hours(
         store.open(), opened, hour, since, recipe_of, late_hours=config.late_hours, run_id=context.run.run_id,
         max_quarantine_share=config.max_quarantine_share, recompute=store.recompute,
@@ -141,9 +141,9 @@ def overlay(
         write_overlay(directory, release, parts)
         return Built({**vars(summary), "missing_hours": absent, "release": release.day})
 
-    settings = {**config.model_dump(), "source": opened.fingerprint(hour, "items")}
+    told = {**config.model_dump(), "source": opened.fingerprint(hour, "items")}
     return produce(
-        context, store, tracker, inputs=[base, *files], config=settings, build=build, blocking=BLOCKING,
+        context, store, tracker, inputs=[base, *files], config=told, build=build, blocking=BLOCKING,
         advisory=ADVISORY, verify_beside=True,
     )  # fmt: skip
 

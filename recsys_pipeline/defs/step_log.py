@@ -8,6 +8,8 @@ from typing import Any
 
 import dagster as dg
 
+from recsys_pipeline.adapters.waiting import Silence, told_while_silent
+
 steps = logging.getLogger("recsys_pipeline.steps")
 
 
@@ -48,12 +50,32 @@ def shown_in_ui(log: dg.DagsterLogManager) -> Iterator[None]:
         steps.setLevel(level)
 
 
+@contextmanager
+def _listening(silence: Silence) -> Iterator[None]:
+    """While the body runs, each line of the step log breaks the silence."""
+
+    def heard(_: logging.LogRecord) -> bool:
+        silence.broken()
+        return True
+
+    steps.addFilter(heard)
+    try:
+        yield
+    finally:
+        steps.removeFilter(heard)
+
+
 def with_step_log(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An asset's function whose step log the UI shows."""
+    """An asset's function whose step log the UI shows, and which says so where it is long at work without a word."""
 
     @functools.wraps(function)
     def logged(context: dg.AssetExecutionContext, *args: Any, **resources: Any) -> Any:
-        with shown_in_ui(context.log):
+        key = context.asset_key.to_user_string()
+        with (
+            shown_in_ui(context.log),
+            told_while_silent(f"  {key}", steps.info) as silence,
+            _listening(silence),
+        ):
             return function(context, *args, **resources)
 
     return logged

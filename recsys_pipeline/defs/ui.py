@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 import dagster as dg
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from rich.console import Console
 from rich.markup import escape
 
@@ -23,7 +24,7 @@ from recsys_pipeline.settings import settings
 
 DAEMON = "dagster._daemon"
 RUNS_END_S, SERVERS_END_S = 20.0, 15.0
-POLL_S = 0.3
+POLL_S, SAME_SIGNAL_S = 0.3, 1.0
 
 
 class _Stopped(Exception):  # noqa: N818 - not an error
@@ -47,23 +48,23 @@ def serve_ui(console: Console, host: str, port: int, end_runs: bool) -> int:
 
 
 def _run(console: Console, note: Path, arguments: Sequence[str]) -> int:
-    """Dagster's servers in a group of their own, of which `note` tells the next start."""
+    """Dagster's servers in a group of their own, of which `note` tells the next start; none of them outlives this."""
     command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", *arguments]
-    with _stoppable():
+    with _stoppable() as stop:
         server = subprocess.Popen(command, start_new_session=True)
         group = Group.of_this_process(server.pid)
         group.note(note)
         try:
-            code = server.wait()
+            return server.wait()
         except _Stopped:
-            code = 0
             group.hold(DAEMON)  # what is queued waits for the next start
-            _end_runs(console)
-    group.end(SERVERS_END_S)
-    server.wait()
-    _record_ended()
-    note.unlink(missing_ok=True)
-    return code
+            _end_runs(console, stop)
+            return 0
+        finally:
+            group.end(SERVERS_END_S)
+            server.wait()
+            _record_ended()
+            note.unlink(missing_ok=True)
 
 
 def clear_of_earlier(console: Console, note: Path, end_runs: bool) -> None:
@@ -82,19 +83,21 @@ def clear_of_earlier(console: Console, note: Path, end_runs: bool) -> None:
             ". Wait for these, or start with --end-runs (make ui ARGS=--end-runs), which ends them"
         )
     console.print(f"Ending {len(members)} processes of an earlier UI ({told})")
-    earlier.end(SERVERS_END_S)
+    earlier.kill()  # told to end, a run would fail, and be tried again
     _record_ended()
 
 
-def _end_runs(console: Console) -> None:
+def _end_runs(console: Console, stop: "_Stop") -> None:
     """Ask the runs in progress to end at their next event; finished steps stay, and a second Ctrl-C does not wait."""
     with open_instance() as instance:
-        runs = _going_on(instance)
-        for run in runs:
+        for run in _going_on(instance):
             console.print(f"Ending {escape(_named(run))}: what it has finished stays, and is up to date when run again")
-            instance.run_launcher.terminate(run.run_id)
+            try:
+                instance.run_launcher.terminate(run.run_id)
+            except DagsterUserCodeUnreachableError:
+                instance.report_run_canceled(run, "what ran it does not answer")
         deadline = time.monotonic() + RUNS_END_S
-        while _going_on(instance) and time.monotonic() < deadline:
+        while _going_on(instance) and time.monotonic() < deadline and not stop.is_urgent:
             time.sleep(POLL_S)
 
 
@@ -119,17 +122,32 @@ def _named(run: dg.DagsterRun) -> str:
     return " ".join(filter(None, (run.job_name, run.tags.get(PARTITION), run.run_id[:8])))
 
 
+class _Stop:
+    """What Ctrl-C and TERM do: the first is raised as `_Stopped`, a later one says that it is urgent.
+
+    Supervisors send one signal to a process and to its group: what comes within a second is the same.
+    """
+
+    def __init__(self) -> None:
+        self.is_urgent = False
+        self._asked_at: float | None = None
+
+    def __call__(self, _: int, __: FrameType | None) -> None:
+        """One signal."""
+        now = time.monotonic()
+        if self._asked_at is None:
+            self._asked_at = now
+            raise _Stopped
+        self.is_urgent = now - self._asked_at > SAME_SIGNAL_S
+
+
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """Ctrl-C and TERM are `_Stopped`, once; a second one ends at once."""
-
-    def stop(number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        raise _Stopped
-
+def _stoppable() -> Iterator[_Stop]:
+    """Take Ctrl-C and TERM while the body runs."""
+    stop = _Stop()
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

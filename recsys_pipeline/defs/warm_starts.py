@@ -18,9 +18,11 @@ from recsys_pipeline.adapters.manifest_differences import SOURCE
 from recsys_pipeline.adapters.releases import DECISION, champion
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.adapters.versions import code_version
+from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.reports.parity.gaps import never_in
+from recsys_pipeline.core.types import ArtifactRef
 
 PARITY = "reports/parity"
 BEHIND = "behind"
@@ -74,39 +76,49 @@ def plan_fit(
     those of the data, or it might know what is tested today), and where no full refit is due.
     """
     key = f"models/{spec.name}"
-    earlier = earlier_model(store, key, day)
+    earlier, why = earlier_model(store, key, day)
     if earlier is None:
-        return FitPlan(None, "there is no earlier model to go on from")
-    if difference := _difference(earlier.manifest, day, inputs, config):
+        return FitPlan(None, why)
+    if difference := _difference(earlier.manifest, day, inputs, config) or _lost(store, earlier):
         return FitPlan(None, difference)
     due = full_fit_is_due(earlier.manifest.metrics["full_fit_day"], day, config["refit"])
     return FitPlan(earlier, due or _behind(store, spec, day))
 
 
-def earlier_model(store: ArtifactStore, key: str, day: str) -> Artifact | None:
-    """The model that the fit of a day may go on from: that of the newest release of an earlier day that stands.
+def earlier_model(store: ArtifactStore, key: str, day: str) -> tuple[Artifact | None, str]:
+    """The model that the fit of a day may go on from, that of the newest release of an earlier day that stands; or why
+    there is none.
 
     So what the gate rejected, or a person withdrew, lives on in no later model. Before anything was released, and where
-    nothing is, it is the newest model, unless the gate rejected that.
+    nothing is, it is the newest model, unless the gate has decided on that.
     """
     release = champion(store, before=day)
     if release is not None:
-        return input_of(store, release, key)
+        found, then = input_of(store, release, key), release.manifest.recipe.partition
+        return found, "" if found else f"the release of {then}, the newest that stands, has no {key} that is left"
     newest = store.latest(key, before=day)
-    return newest if newest and store.current(DECISION, newest.manifest.recipe.partition) is None else None
+    if newest is None:
+        return None, "there is no earlier model to go on from"
+    if store.current(DECISION, newest.manifest.recipe.partition) is not None:
+        return None, f"no release of an earlier day stands; {newest.manifest.recipe.partition} was not promoted"
+    return newest, ""
 
 
 def chain(store: ArtifactStore, model: Artifact) -> Iterator[Artifact]:
-    """A model and those that it went on from, newest first, back to its full fit."""
+    """A model and those that it went on from, newest first, back to its full fit: the versions that manifests name.
+
+    Raises `ArtifactError` naming one that is gone: nobody knows what it was trained on, and so what of the test rows
+    its successors remember.
+    """
     found: Artifact | None = model
     while found is not None:
         yield found
-        found = input_of(store, found, found.manifest.recipe.key)
+        found = _needed(store, found, found.manifest.recipe.key)
 
 
 def trained_before(store: ArtifactStore, start: Artifact) -> list[Artifact]:
     """A model and those that it went on from, newest first, each with the fold that it was trained on."""
-    return [found for model in chain(store, start) for found in (model, input_of(store, model, "folds/")) if found]
+    return [found for model in chain(store, start) for found in (model, _needed(store, model, "folds/")) if found]
 
 
 def remembered(store: ArtifactStore, model: Artifact) -> list[Artifact]:
@@ -115,7 +127,7 @@ def remembered(store: ArtifactStore, model: Artifact) -> list[Artifact]:
     It may remember of those folds what is a test row today: where somebody comes back to an item, the pair moves from
     train to test. Whoever judges it leaves such rows out, and has all of these among its inputs.
     """
-    earlier = input_of(store, model, model.manifest.recipe.key)
+    earlier = _needed(store, model, model.manifest.recipe.key)
     return trained_before(store, earlier) if earlier else []
 
 
@@ -127,10 +139,35 @@ def unremembered(fold: Artifact, behind: Sequence[Artifact]) -> Fold:
 
 
 def input_of(store: ArtifactStore, artifact: Artifact, key: str) -> Artifact | None:
-    """The input whose key starts so, as long as it is the current version of its day."""
-    refs = [ref for ref in artifact.manifest.recipe.inputs if ref.key.startswith(key)]
-    found = store.current(refs[0].key, refs[0].partition) if refs else None
-    return found if found and found.manifest.ref == refs[0] else None
+    """The input whose key starts so, in the version that was read; None where there is none, or it is gone."""
+    ref = _ref_of(artifact, key)
+    return store.find(ref) if ref else None
+
+
+def _ref_of(artifact: Artifact, key: str) -> ArtifactRef | None:
+    return next((ref for ref in artifact.manifest.recipe.inputs if ref.key.startswith(key)), None)
+
+
+def _needed(store: ArtifactStore, artifact: Artifact, key: str) -> Artifact | None:
+    """The same; what was read and is gone raises `ArtifactError`."""
+    ref, found = _ref_of(artifact, key), input_of(store, artifact, key)
+    if ref is not None and found is None:
+        made = artifact.manifest.recipe
+        raise ArtifactError(
+            f"{made.key}@{made.partition} was made from {ref.key}@{ref.partition} {ref.digest[:12]}, which is gone: "
+            f"what its model has seen is not known, so it cannot be judged. Materialize {made.key} {made.partition} "
+            "again, with refit=always"
+        )
+    return found
+
+
+def _lost(store: ArtifactStore, earlier: Artifact) -> str:
+    """Why it is not known what an earlier model was trained on, or nothing."""
+    try:
+        trained_before(store, earlier)
+    except ArtifactError as error:
+        return str(error)
+    return ""
 
 
 def data_settings(inputs: Sequence[Artifact]) -> str:
@@ -150,7 +187,7 @@ def _difference(earlier: Manifest, day: str, inputs: Sequence[Artifact], config:
     gap = (date.fromisoformat(day) - date.fromisoformat(then)).days
     if gap > config["max_gap_days"]:
         return f"the newest earlier model is of {then}, {gap} days before"
-    if earlier.recipe.code_version != code_version("models"):
+    if earlier.recipe.code_version != code_version(earlier.recipe.key):
         return f"the code has changed since {then}"
     names = (before.keys() | config.keys()) - REFIT_FIELDS.keys()
     if changed := sorted(name for name in names if _plain(before.get(name)) != _plain(config.get(name))):

@@ -35,7 +35,10 @@ def released(store: ArtifactStore, day: str, text: str = "", inputs: tuple[Artif
     return store.build(recipe(RELEASE, day, inputs, text=text), build)
 
 
-def decided(store: ArtifactStore, release: Artifact, good: bool = True, latency_ms: float = 1.0) -> Decision:
+def decided(
+    store: ArtifactStore, release: Artifact, good: bool = True, latency_ms: float = 1.0,
+    inputs: tuple[ArtifactRef, ...] = (),
+) -> Decision:  # fmt: skip
     """The gate's decision on a release: with nothing wrong, or with a recall that is too low."""
     day = release.manifest.recipe.partition
     figures = dataclasses.replace(FIGURES, day=day, recall=1.0 if good else 0.5, latency_p99_ms=latency_ms)
@@ -46,7 +49,7 @@ def decided(store: ArtifactStore, release: Artifact, good: bool = True, latency_
         files = {name: entry for name, entry in describe_files(directory).items() if name != LATENCY}
         return Built({"ndcg": figures.ndcg, "promoted": made.promoted}, digest=content_digest(files))
 
-    artifact = store.build(recipe(DECISION, day, (release.manifest.ref,)), build)
+    artifact = store.build(recipe(DECISION, day, (release.manifest.ref, *inputs)), build)
     return Decision.load(artifact.path)
 
 

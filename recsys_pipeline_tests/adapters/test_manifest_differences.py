@@ -23,7 +23,7 @@ def test_code_libraries_and_source_are_named() -> None:
     libraries = {name: number for name, number in library_versions().items() if name != "optax"}
     recipe = dataclasses.replace(RECIPE, code_version="old", libraries=libraries | {"jax": "0.1", "gone": "3"})
     said = "\n".join(changes_since(recipe, lambda window, _: f"now {window.start.date()}"))
-    assert f"the code that shapes dataset has changed: old then, {code_version('dataset')} now" in said
+    assert f"the code that shapes dataset/items has changed: old then, {code_version('dataset')} now" in said
     assert f"jax was 0.1 then, and is {library_versions()['jax']} now" in said
     assert "gone was 3 then, and is not recorded now" in said
     assert "optax was absent then" in said

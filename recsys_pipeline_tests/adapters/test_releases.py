@@ -1,5 +1,6 @@
 """The pointer to what is served: moved whole or not at all, forward by runs, back by people."""
 
+import json
 import threading
 import time
 from pathlib import Path
@@ -56,11 +57,42 @@ def test_runs_move_the_pointer_forward(store: ArtifactStore) -> None:
     assert [move.day for move in history(store)] == DAYS
 
 
-def test_a_run_for_an_older_day_leaves_the_pointer(store: ArtifactStore) -> None:
+def test_a_run_for_an_older_day_leaves_the_pointer_and_stands_in_for_its_day(store: ArtifactStore) -> None:
     three_days(store)
     older = promotable(store, "2026-01-04")
-    assert promote_if_newer(store, *older) == "passed; 2026-01-07 is served, and runs never go back in time"
+    told = "passed, and stands in for 2026-01-04; 2026-01-07 is served: runs never go back in time"
+    assert promote_if_newer(store, *older) == promote_if_newer(store, *older) == told
     assert served(store) == DAYS[-1]
+    assert champion(store, before=DAYS[0]) == older[0]
+    assert len(history(store)) == 4, "said once"
+
+
+def test_what_stands_in_is_no_way_back(local: ArtifactStore) -> None:
+    for day in (DAYS[2], DAYS[0], DAYS[1]):
+        promote_if_newer(local, *promotable(local, day))
+    with pytest.raises(ArtifactError, match="no promoted release of an earlier day than 2026-01-07"):
+        rollback(local)
+    assert served(local) == DAYS[2]
+
+
+def test_what_stands_in_goes_with_a_move_back_in_time(local: ArtifactStore) -> None:
+    made = {day: promotable(local, day) for day in (DAYS[0], DAYS[2], DAYS[1])}
+    for one in made.values():
+        promote_if_newer(local, *one)
+    rollback(local)
+    assert served(local) == DAYS[0]
+    assert promote_if_newer(local, *made[DAYS[1]]).startswith("was withdrawn by hand")
+    assert champion(local, before=DAYS[2]) == made[DAYS[0]][0]
+
+
+def test_a_history_of_the_first_format_is_read(local: ArtifactStore) -> None:
+    release, decision = promotable(local, DAYS[0])
+    promote_if_newer(local, release, decision)
+    document = json.loads((local.local_root / POINTER).read_bytes())
+    moves = [{name: value for name, value in move.items() if name != "decision"} for move in document["moves"]]
+    local.write_file(POINTER, json.dumps({"format": 1, "moves": moves}).encode())
+    assert champion(local) == release
+    assert promote_if_newer(local, *promotable(local, DAYS[1])) == "promoted"
 
 
 def test_a_run_again_moves_nothing(store: ArtifactStore) -> None:
@@ -236,9 +268,9 @@ def test_many_promotions_at_once_are_all_taken_in_some_order(local: ArtifactStor
     for thread in threads:
         thread.join()
     assert served(local) == "2026-02-08"
-    days = [move.day for move in history(local)]
+    days = [move.day for move in history(local) if move.serves]
     assert days == sorted(days), "none went back in time"
-    assert len(outcomes) == 8
+    assert len(outcomes) == len(history(local)) == 8, "the others stand in for their days"
     assert outcomes.count("promoted") == len(days)
 
 

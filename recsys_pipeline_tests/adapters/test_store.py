@@ -286,3 +286,27 @@ def test_manifests_hold_plain_values_only() -> None:
     assert to_json(mixed) == '{"a": "2026-01-01", "b": 0.5, "p": "x/y"}'
     with pytest.raises(TypeError, match="a manifest cannot hold"):
         to_json({"users": {"b", "a"}})
+
+
+def test_what_an_experiment_took_the_place_of_is_found_again(store: ArtifactStore) -> None:
+    own = store.build(recipe(reg=0.1), write("the day's own"))
+    store.build(recipe(reg=0.2), write("an experiment"))
+    found = store.reusable(recipe(reg=0.1))
+    assert found is not None
+    assert (found.reused, found.manifest.digest) == (True, own.manifest.digest)
+    assert store.get("models/als", "2026-01-01").path.name == own.path.name, "it is current again"
+
+
+def test_what_is_found_again_is_intact(store: ArtifactStore) -> None:
+    own = store.build(recipe(reg=0.1), write("the day's own"))
+    experiment = store.build(recipe(reg=0.2), write("an experiment"))
+    (own.path / "part" / "data.txt").write_text("damaged")
+    assert store.reusable(recipe(reg=0.1)) is None
+    assert store.get("models/als", "2026-01-01").path.name == experiment.path.name, "nothing was moved"
+
+
+def test_a_manifest_says_under_which_file_of_settings_it_was_made(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path / "store"), tmp_path / "cache", settings_digest="a1b2")
+    made = store.build(recipe(reg=0.1), write("x"), origins={"reg": "default"})
+    assert (made.manifest.settings_digest, made.manifest.origins) == ("a1b2", {"reg": "default"})
+    assert made.manifest.recipe == recipe(reg=0.1), "the recipe holds what it came to"

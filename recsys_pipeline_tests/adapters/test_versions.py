@@ -62,6 +62,43 @@ def test_a_change_of_an_asset_reaches_its_stage_alone(package: Path, module: str
     assert [name for name in STAGES if after[name] != before[name]] == [module.split("/")[0]]
 
 
+MODEL_FILES = ("als", "popularity", "stl")
+
+
+def of_models() -> dict[str, str]:
+    code_version.cache_clear()
+    found = {name: code_version(f"models/{name}") for name in MODEL_FILES}
+    code_version.cache_clear()
+    return found
+
+
+def test_another_model_file_makes_no_model_stale(package: Path) -> None:
+    before = of_models()
+    shutil.copy(package / "core" / "models" / "popularity.py", package / "core" / "models" / "another.py")
+    (package / "core" / "learning" / "losses_of_another.py").write_text("NOTHING = 0\n")
+    assert of_models() == before
+
+
+@pytest.mark.parametrize(
+    ("file", "stale"),
+    [
+        ("core/models/als.py", {"als"}),
+        ("core/learning/factorization/kernels.py", {"als"}),
+        ("core/learning/looks/towers/style.py", {"stl"}),
+        ("core/models/__init__.py", {*MODEL_FILES}),
+        ("core/types.py", {*MODEL_FILES}),
+        ("defs/models.py", {*MODEL_FILES}),
+        ("core/reports/accuracy/metrics.py", set()),
+    ],
+)
+def test_a_change_reaches_the_models_that_import_it(package: Path, file: str, stale: set[str]) -> None:
+    before = of_models()
+    with (package / file).open("a") as stream:
+        stream.write("# changed\n")
+    after = of_models()
+    assert {name for name in MODEL_FILES if after[name] != before[name]} == stale
+
+
 def test_a_renamed_file_counts(package: Path) -> None:
     before = all_versions()
     (package / "core" / "models" / "popularity.py").rename(package / "core" / "models" / "popular.py")

@@ -20,7 +20,8 @@ from recsys_pipeline.definitions import defs
 from recsys_pipeline.defs.code_location import LOCATION, MODULE
 from recsys_pipeline.defs.instance import PARTITION
 from recsys_pipeline.defs.launch import run_job
-from recsys_pipeline.defs.retries import MAX_RETRIES, WILL_RETRY
+from recsys_pipeline.defs.refusals import MAX_RETRIES
+from recsys_pipeline.defs.retries import WILL_RETRY
 from recsys_pipeline_tests.deployment import DAY, Deployment
 
 WORKSPACE = Path(__file__).parents[2] / "workspace.yaml"

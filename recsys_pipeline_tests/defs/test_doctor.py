@@ -222,3 +222,23 @@ def test_what_events_are_taken_for_is_said_before_a_run(deployment: Path, monkey
     assert [finding.state for finding in asked] == ["warning", "warning"]
     assert 'repeats = "one"' in asked[0].remedy
     assert "[events.meaning] view" in asked[1].remedy
+
+
+def test_a_wrong_line_of_the_settings_file_is_named(deployment: Path) -> None:
+    (deployment / "conf").mkdir()
+    file = deployment / "conf" / "settings.yaml"
+    file.write_text("ops:\n  models__als:\n    config:\n      embedding_size: 0\n      epoch: 3\nloggers: {}\n")
+    unknown, low, left_out = of("settings file")
+    assert unknown.what.startswith("conf/settings.yaml, line 5: models/als has no field 'epoch'; similar are epochs")
+    assert "line 4: models/als.embedding_size must be at least 1, got 0" in low.what
+    assert (low.state, unknown.state, left_out.state) == ("wrong", "wrong", "warning")
+    assert "loggers" in left_out.what
+
+
+def test_a_settings_file_that_holds_is_said(deployment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = deployment / "ours.yaml"
+    file.write_text("ops: {models__als: {config: {epochs: 3, reg: 0.2}}}")
+    monkeypatch.setenv("RECSYS_SETTINGS_FILE", str(file))
+    settings.cache_clear()
+    (finding,) = of("settings file")
+    assert (finding.state, finding.what) == ("ok", f"{file} sets 2 fields of 1 assets")

@@ -8,11 +8,11 @@ import dagster as dg
 import pytest
 
 from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.overlays import KEY, newest_overlay, release_under
+from recsys_pipeline.adapters.overlays import KEY, hours_since, newest_overlay, release_under
 from recsys_pipeline.adapters.releases import RELEASE, promote, rollback
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.core.dataset.sources import DayRange
-from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.errors import ArtifactError, SettingError
 from recsys_pipeline.core.serving.sealed import seal
 from recsys_pipeline.core.types import Window
 from recsys_pipeline.definitions import defs
@@ -235,12 +235,31 @@ def test_a_moved_pointer_asks_for_an_overlay_at_once_and_once(store: ArtifactSto
         return [request.run_key for request in told.run_requests or []], told.cursor
 
     assert look(None) == ([], None), "nothing is served"
-    release(store, "2026-01-11")
+    before, yesterday = (str(datetime.now(UTC).date() - timedelta(days=n)) for n in (2, 1))
+    release(store, before)
     first, cursor = look(None)
     assert len(first) == 1
     assert look(cursor) == ([], cursor), "nothing has moved"
-    release(store, "2026-01-12")
+    release(store, yesterday)
     second, cursor = look(cursor)
     rollback(store, why="test")
     back, cursor = look(cursor)
     assert len({*first, *second, *back}) == 3, "each move is a run of its own"
+
+
+def test_hours_far_after_the_champion_are_asked_for_by_nothing_and_refused_by_name(store: ArtifactStore) -> None:
+    """An archive's last hour over a champion of years before would be an overlay of tens of thousands of hours."""
+    release(store, "2020-01-05")
+    sensor = defs.resolve_sensor_def("overlay_after_promotion")
+    told = sensor(dg.build_sensor_context(resources={"store": StoreResource()}))
+    assert isinstance(told, dg.SkipReason)
+    assert "the champion is of 2020-01-05, and an overlay holds 168 hours after it" in str(told.skip_message)
+    with dg.instance_for_test() as instance:
+        asked, _ = tick(at(5), instance)
+    assert asked == [], "the hours that there are lie years after it"
+    with pytest.raises(SettingError, match=r"2026-01-13-04:00 is 52,\d+ hours after the release of 2020-01-05"):
+        hours_since(store, Window.of_partition("2026-01-13-04:00"), 168)
+    last = Window.of_partition("2020-01-12-23:00")
+    assert hours_since(store, last, 168) == Window.of_partition("2020-01-05").end
+    with pytest.raises(SettingError, match="RECSYS_OVERLAY_HOURS"):
+        hours_since(store, Window.of_partition("2020-01-13-00:00"), 168)

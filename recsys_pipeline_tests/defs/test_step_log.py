@@ -17,7 +17,7 @@ def logged(n_epochs: int) -> list[str]:
     @dg.asset
     @with_step_log
     def model(context: dg.AssetExecutionContext) -> None:
-        assert context.run_id
+        assert context.run.run_id
         for epoch in range(1, n_epochs + 1):
             log_progress(f"als epoch {epoch}", {"loss": 1 / epoch})
         steps.warning("  %d users have no rows", 3)

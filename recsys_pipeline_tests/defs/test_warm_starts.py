@@ -46,7 +46,7 @@ def keep(store: ArtifactStore) -> Keep:
         **metrics: Any,
     ) -> Artifact:  # fmt: skip
         refs = tuple(artifact.manifest.ref for artifact in inputs)
-        recipe = Recipe(key, day, refs, config or {}, code or code_version("models"), {})
+        recipe = Recipe(key, day, refs, config or {}, code or code_version(key), {})
 
         def build(directory: Path) -> Built:
             (directory / "name").write_text(f"{key} {day} {metrics}")
@@ -143,15 +143,16 @@ def test_after_a_continued_model_fell_behind_the_next_day_is_fitted_in_full(
     assert plan(store, fold, day=SATURDAY).start is not None
 
 
-def test_the_chain_ends_at_the_full_fit_and_before_a_model_that_was_made_again(
+def test_the_chain_ends_at_the_full_fit_and_goes_by_the_versions_that_were_read(
     store: ArtifactStore, keep: Keep, fold: Artifact
 ) -> None:
     first = model(keep, fold, THURSDAY, full=THURSDAY)
     second = model(keep, fold, FRIDAY, THURSDAY, first)
     third = model(keep, fold, SATURDAY, THURSDAY, second)
     assert [one.manifest.recipe.partition for one in chain(store, third)] == [SATURDAY, FRIDAY, THURSDAY]
-    model(keep, fold, FRIDAY, full=FRIDAY)
-    assert [one.manifest.recipe.partition for one in chain(store, third)] == [SATURDAY]
+    again = model(keep, fold, FRIDAY, full=FRIDAY)
+    assert list(chain(store, third)) == [third, second, first], "Friday's model was made again since"
+    assert list(chain(store, again)) == [again]
 
 
 @given(full=st.dates(date(2026, 1, 1), date(2026, 3, 1)), after=st.integers(1, 30), weekday=st.sampled_from(WEEKDAYS))

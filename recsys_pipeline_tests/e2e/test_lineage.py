@@ -22,7 +22,9 @@ def test_the_tree_tells_each_artifact_once_in_full(first_day: Deployment) -> Non
         reached |= fresh
         todo += [everything[ref.key, ref.partition].manifest for ref in fresh]
     assert len(reached) > 20
-    for ref in reached:
+    days = sorted(ref.partition for ref in reached if ref.key == "dataset/interactions")
+    assert f"dataset/interactions@{days[0]}..{days[-1]} {len(days)} days" in told.text
+    for ref in {ref for ref in reached if ref.key != "dataset/interactions"}:
         assert told.text.count(f"{ref.key}@{ref.partition} {ref.digest[:12]}") == 1, ref.key
     assert "went into nothing" in told.text
 
@@ -61,6 +63,7 @@ def test_the_page_shows_the_manifest_of_every_artifact(first_day: Deployment, tm
     assert card
     for part in (manifest.digest, manifest.run_id, "embedding_size", "arrays.safetensors"):
         assert part in card[0]
+    assert "days</text>" in text, "earlier days are one box"
     assert f"{ALS} was made from 14 artifacts, directly or not, and went into" in text
 
 

@@ -73,7 +73,7 @@ def test_another_config_in_the_manifest_is_a_different_artifact(copied: Deployme
     change_manifest(artifact, config={**recipe.config, "reg": 7.0, "shoe_size": 46}, code_version="another")
     told = copied.recsys("reproduce", "models/als")
     assert told.code == 1
-    assert "warning: the code that shapes models has changed: another then" in told.text
+    assert "warning: the code that shapes models/als has changed: another then" in told.text
     assert "warning: models/als has no field shoe_size any more; it was 46" in told.text
     assert f"different: {artifact.manifest.digest} then" in told.text
     assert "file arrays.safetensors:" in told.text

@@ -104,6 +104,16 @@ def test_the_form_can_be_pinned(swept: Deployment) -> None:
     assert (recipe.config["reg"], recipe.config["embedding_size"]) == (0.7, 3)
 
 
+def test_a_runs_own_value_goes_over_the_winners_and_each_says_whence_it_is(swept: Deployment) -> None:
+    best = swept.artifacts(DAY)["learning/als_sweep"].manifest.metrics["best_config"]
+    assert swept.materialize("models/als", models__als={"reg": 0.7}).success
+    manifest = swept.artifacts(DAY)["models/als"].manifest
+    assert [ref.key for ref in manifest.recipe.inputs] == INPUTS
+    assert (manifest.recipe.config["reg"], manifest.recipe.config["epochs"]) == (0.7, best["epochs"])
+    assert (manifest.origins["reg"], manifest.origins["gravity"]) == ("this run's form", "default")
+    assert manifest.origins["epochs"].endswith(f" of learning/als_sweep@{DAY}")
+
+
 HALVED = """
 name: halved
 method: random

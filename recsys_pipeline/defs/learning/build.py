@@ -31,7 +31,7 @@ from recsys_pipeline.core.reports.page.sweep_page import (
 from recsys_pipeline.defs.learning.engines import SweepTask, Swept, run_engine
 from recsys_pipeline.defs.learning.forms import SearchConfig
 from recsys_pipeline.defs.learning.tuned import Tuned
-from recsys_pipeline.defs.production import picture, produce, steps
+from recsys_pipeline.defs.production import page_link, picture, produce, steps
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
 from recsys_pipeline.settings import settings
 
@@ -170,8 +170,7 @@ def _describe(tuned: Tuned, artifact: Artifact) -> dict[str, Any]:
     best_first = trials.sort_values(result.sweep.metric, ascending=result.sweep.minimise, kind="stable")
     shown = {f"plot of the {name}": picture(*drawn) for name, drawn in _pictures(result).items()}
     return {
-        "page": dg.MetadataValue.url(page.as_uri()),
-        "page_file": dg.MetadataValue.path(str(page)),
+        **page_link("page", page),
         **shown,
         "trials, best first": dg.MetadataValue.md(best_first.to_markdown(index=False, floatfmt=".4g")),
     }

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import create_model
 
 from recsys_pipeline.adapters.ingestion import open_snapshot
+from recsys_pipeline.adapters.releases import Standing, history, released
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
@@ -81,9 +82,15 @@ def drift(
 def reference_profile(store: ArtifactStore, partition: str) -> Artifact | None:
     """The artifact whose profile a day is compared with: the newest day before it that was profiled.
 
-    The one place to change where a release's priors are to be the reference.
+    Of that day it is the profile behind the release that stands, where one does: an experiment of the same day is
+    nothing that a later day is to be like.
     """
-    return store.latest(KEY, before=partition)
+    newest = store.latest(KEY, before=partition)
+    promoted = Standing.of(history(store)).stands.get(newest.manifest.recipe.partition) if newest else None
+    if promoted is None:
+        return newest
+    refs = [ref for ref in released(store, promoted).manifest.recipe.inputs if ref.key == KEY]
+    return (store.find(refs[0]) if refs else None) or newest
 
 
 def _read(reference: Artifact | None) -> tuple[Profile | None, str]:

@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from recsys_pipeline.core.reports.page.lineage_layout import Layout, lay_out
-from recsys_pipeline.core.reports.page.page import Cell, Html, ReportData, Section, Table, counts, render_page
+from recsys_pipeline.core.reports.page.page import Cell, Html, ReportData, Section, Table, render_page
 
 BOX_WIDTH, BOX_HEIGHT, GAP, HEAD = 140, 42, 38, 30
 """Pixels: of a box, between columns, and of the row of stage names above."""
@@ -22,11 +22,13 @@ GUIDE = (
 
 @dataclass(frozen=True)
 class LineageCard:
-    """One artifact of the page: its box in the graph, and what its manifest says."""
+    """One box of the page and what stands behind it: an artifact with its manifest, or a run of days."""
 
     key: str
     partition: str
+    """A day or an hour; of a run how many, such as "28 days"."""
     digest: str
+    """Empty for a run."""
     state: str = "current"
     """"current", "older" where its partition points to another version, or "gone" where its manifest is."""
     headline: str = ""
@@ -43,33 +45,45 @@ class LineageCard:
         return self.key.split("/")[0]
 
     @property
+    def name(self) -> str:
+        """Key and partition."""
+        return f"{self.key}@{self.partition}" if self.digest else f"{self.key}, {self.partition}"
+
+    @property
+    def when(self) -> str:
+        """The second line of the box."""
+        return f"{self.partition} · {self.digest[:6]}" if self.digest else self.partition
+
+    @property
     def subject(self) -> str:
         """What follows the stage."""
         return self.key.partition("/")[2]
 
 
 def render_lineage(
-    cards: Sequence[LineageCard], edges: Sequence[tuple[int, int]], stages: Sequence[str], headline: str, source: str
+    cards: Sequence[LineageCard],
+    edges: Sequence[tuple[int, int]],
+    stages: Sequence[str],
+    headline: str,
+    facts: Sequence[tuple[str, str]],
 ) -> str:
     """The page; `edges` are (input, output) as rows of `cards`, `stages` the names of the stages in flow order."""
     asked = next(card for card in cards if card.is_asked)
+    named = [name for name, _ in asked.facts[:2]]
     table = Table(
-        ("artifact", "partition", "digest", *(name for name, _ in asked.facts[:2]), "figure"),
-        tuple(_row(number, card, len(asked.facts[:2])) for number, card in enumerate(cards)),
+        ("artifact", "partition", "digest", *named, "figure"),
+        tuple(_row(number, card, named) for number, card in enumerate(cards)),
         "All of them as a table", folded=True, textual=True,
     )  # fmt: skip
-    facts = counts([("artifacts", len(cards)), ("edges", len(edges)), ("days", len({c.partition for c in cards}))])
-    facts = (("source", source), *facts)
     section = Section("lineage", "Lineage", (Html(_graph(cards, edges, stages)), table), headline)
-    return render_page(ReportData(f"Lineage of {asked.key}", asked.partition, "", facts, (section,)))
+    return render_page(ReportData(f"Lineage of {asked.key}", asked.partition, "", tuple(facts), (section,)))
 
 
-def _row(number: int, card: LineageCard, n_facts: int) -> tuple[Cell, ...]:
-    told = [value for _, value in card.facts[:n_facts]]
-    told += ["–"] * (n_facts - len(told))
-    texts = (card.partition, *told, card.headline or "–")
+def _row(number: int, card: LineageCard, named: list[str]) -> tuple[Cell, ...]:
+    facts = dict(card.facts)
+    texts = (card.partition, *(facts.get(name, "–") for name in named), card.headline or "–")
     cells = [Cell(text, tone="muted" if card.state == "gone" else "") for text in texts]
-    cells.insert(1, Cell(card.digest[:12], tone="code"))
+    cells.insert(1, Cell(card.digest[:12] or "–", tone="code"))
     return (Cell(card.key, "" if card.state == "current" else card.state, href=f"#a{number}"), *cells)
 
 

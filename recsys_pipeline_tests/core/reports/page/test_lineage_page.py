@@ -78,7 +78,7 @@ def page() -> str:
                     tables, is_asked=True),
         LineageCard("reports/a_report_of_a_very_long_name", "2026-01-05", "c" * 64),
     ]  # fmt: skip
-    return render_lineage(cards, [(0, 1), (1, 2)], STAGES, "models/als was made from 1 & went into 1", "shop")
+    return render_lineage(cards, [(0, 1), (1, 2)], STAGES, "als was made from 1 & went into 1", [("source", "shop")])
 
 
 def test_every_artifact_has_a_box_that_leads_to_its_manifest() -> None:
@@ -102,3 +102,14 @@ def test_the_page_is_one_file_and_escapes_what_it_shows() -> None:
     assert "recall &lt;1&gt;" in text
     assert "made from 1 &amp; went into 1" in text
     assert page() == text
+
+
+def test_a_run_of_days_is_one_box_with_all_of_them_behind_it() -> None:
+    days = tuple((f"2026-01-0{day}", f"{day}" * 12) for day in range(1, 6))
+    run = LineageCard("dataset/interactions", "5 days", "", facts=(("first", days[0][0]),), tables=(("Each", days),))
+    asked = LineageCard("dataset/snapshot", "2026-01-05", "b" * 64, facts=(("made", "then"),), is_asked=True)
+    text = render_lineage([run, asked], [(0, 1)], STAGES, "", [("artifacts", "6")])
+    assert re.search(r'<text class="when"[^>]*>5 days</text>', text)
+    assert "<h3>dataset/interactions, 5 days</h3>" in text
+    assert all(day in text for day, _ in days)
+    assert 'made from</dt><dd><a href="#a0">dataset/interactions, 5 days</a></dd>' in text
