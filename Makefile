@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 HOST ?= 127.0.0.1
 PORT ?= 3000
-export DAGSTER_HOME ?= $(CURDIR)
+ARGS ?=
 export RECSYS_TEST_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 
 .DEFAULT_GOAL := help
@@ -17,9 +17,9 @@ help: ## Print every target
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.12, say"; exit 1; }
-	@echo "Installing the pinned dependencies into $(VENV) (1 to 3 minutes, once) ..."
+	@echo "Installing the pinned dependencies into $(VENV) (1 to 3 minutes, once; a line per package) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@set -o pipefail; $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check --require-hashes -r requirements.lock | awk '/^Collecting/ { printf "  %d of about '"$$(grep -cE '^[a-zA-Z0-9].*==' requirements.lock)"' packages: %s\n", ++n, $$2; fflush() } /^Installing/ { print "  unpacking them ..."; fflush() }'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -31,10 +31,8 @@ install: $(STAMP) .env ## Create .venv with the pinned dependencies, and .env wi
 demo: install ## Run batch_daily for the last complete day and print what came out
 	@$(BIN)/recsys demo
 
-ui: install ## Start the Dagster UI on 127.0.0.1:3000
-	@mkdir -p data/.dagster
-	@echo "Dagster UI: http://$(HOST):$(PORT) (ready in about 20 s; Ctrl-C ends it)"
-	@env --default-signal=INT,TERM $(BIN)/dagster dev -w workspace.yaml -h $(HOST) -p $(PORT)
+ui: install ## Start the Dagster UI on 127.0.0.1:3000, and serve the reports beside it
+	@exec $(BIN)/recsys ui --host $(HOST) --port $(PORT) $(ARGS)
 
 test: $(STAMP) ## Run the tests, a process per core
 	@$(BIN)/pytest -n logical --dist loadfile
@@ -44,7 +42,7 @@ check: $(STAMP) ## ruff, pyright, import-linter and the definitions check
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
-	@RECSYS_HOME=$$(mktemp -d) RECSYS_SIZE=tiny $(BIN)/dg check defs
+	@DAGSTER_HOME=$(CURDIR) RECSYS_HOME=$$(mktemp -d) RECSYS_SIZE=tiny $(BIN)/dg check defs
 
 bench-mf: $(STAMP) ## Time matrix factorisation beside its peers (.venv/bin/pip install -e .[peers]); 15 minutes
 	@$(BIN)/python -m recsys_pipeline_tests.benchmarks.bench_mf --out data/bench-mf.json

@@ -11,9 +11,13 @@ from rich.markup import escape
 from recsys_pipeline.adapters.at_a_shell import typed
 from recsys_pipeline.adapters.machine_errors import is_of_the_machine, told
 from recsys_pipeline.adapters.terminal import fall_silent, is_unread
+from recsys_pipeline.adapters.waiting import told_while_silent
 from recsys_pipeline.commands.options import parser
 from recsys_pipeline.commands.screen import console
 from recsys_pipeline.core.errors import RecsysError
+
+LOADING_S = 1.0
+"""Seconds of silence after which the loading of a verb is told of."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,7 +57,14 @@ def _outcome(parsed: argparse.Namespace) -> int:
 
 def _run(parsed: argparse.Namespace) -> int:
     """Import the verb's module, alone of all, and run it: so each verb costs what it needs."""
-    return importlib.import_module(f"recsys_pipeline.commands.{parsed.verb.replace('-', '_')}").run(parsed)
+    with told_while_silent("loading the pipeline", _say_beside, first_s=LOADING_S):
+        verb = importlib.import_module(f"recsys_pipeline.commands.{parsed.verb.replace('-', '_')}")
+    return verb.run(parsed)
+
+
+def _say_beside(line: str) -> None:
+    """To the error stream: what a verb prints may be read by a program."""
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -28,12 +28,21 @@ class Settings(BaseSettings):
     overlay_hours: int = Field(168, ge=1, description="Hours after the champion's day that an overlay may hold.")
     drift_cooldown_days: int = Field(7, ge=0, description="Days after any sweep in which drift asks for none.")
     alert_webhook: SecretStr | None = Field(None, description="Where alerts of failed runs are posted as JSON.")
+    reports_at: str = Field(
+        "127.0.0.1:3001", pattern=r"^[^:/\s]+:\d{1,5}$", description="Where `make ui` serves reports: host:port."
+    )
     start_date: date | None = Field(None, description="First day of the simulated marketplace, and first partition.")
 
     @property
     def store_url(self) -> str:
         """Where artifacts live; one folder per source below it."""
         return self.store or str(self.home / "store")
+
+    @property
+    def reports_address(self) -> tuple[str, int]:
+        """Host and port of `reports_at`."""
+        host, _, port = self.reports_at.partition(":")
+        return host, int(port)
 
 
 @cache

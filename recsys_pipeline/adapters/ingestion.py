@@ -52,13 +52,14 @@ def ingest(
     run_id: str = "",
     recompute: bool = False,
     reread_from: date | None = None,
+    say: Callable[[str], object] = lambda _: None,
 ) -> Ingested:
     """Ingest `day` unless it is up to date, every earlier day that is missing, and late rows of the days just before.
 
     Of the last `late_days` days before `day` those whose fingerprint changed are read again and become new versions.
     Days before them are closed: what the source says of them now is only counted, where it can count. Each range of
     days is read as one stream; where that fails, day by day as far as needed, so that a bad day keeps no other out.
-    With `reread_from` every day from there on is read, closed or not.
+    With `reread_from` every day from there on is read, closed or not. Before it reads several days it says which.
 
     Raises `SourceError` for a day that the source does not have yet, and where an earlier day that stays as it is was
     read when the source meant something else; and what reading `day` itself raises.
@@ -81,6 +82,8 @@ def ingest(
         )  # fmt: skip
 
     ranges = joined(Window.of_day(d) for d in wanted)
+    if len(wanted) > 1:
+        say(f"  reading {len(wanted)} days, {wanted[0]} to {wanted[-1]}")
     # That of `day` first: where it fails, nothing is written.
     newest = Taken([existing], {}, {}) if existing else _read_with_its_day(read, ranges.pop(), Window.of_day(day))
     found = sum((read_what_can_be(read, window, DAY) for window in ranges), NOTHING) + newest

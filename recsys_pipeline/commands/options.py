@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     _add_lineage(verbs)
     _add_wandb(verbs)
     verbs.add_parser("status", help="what is served, how fresh it is, what ran and what failed")
+    _add_ui(verbs)
     _add_reingest(verbs)
     verbs.add_parser("doctor", help="check settings, places, disk, versions, source and daemon")
     _add_init_source(verbs)
@@ -117,6 +118,13 @@ def _add_init_source(verbs: Any) -> None:
     init.add_argument("files", nargs="+", type=Path, metavar="FILE", help="interactions with times; maybe items too")
     init.add_argument("--name", help="of the source: lower case letters, digits, dashes (default: from the folder)")
     init.add_argument("--to", type=Path, metavar="FILE.toml", help="a new file (default: print it)")
+
+
+def _add_ui(verbs: Any) -> None:
+    ui = verbs.add_parser("ui", help="start the Dagster UI over this source's own history, and serve its reports")
+    ui.add_argument("--host", default="127.0.0.1", help="where it listens (default: this machine alone)")
+    ui.add_argument("--port", type=int, default=3000, help="of the UI (default: 3000)")
+    ui.add_argument("--end-runs", action="store_true", help="end what an earlier UI that was killed still runs")
 
 
 def _add_reingest(verbs: Any) -> None:

@@ -43,7 +43,7 @@ def raise_alert(alert: Alert, tracker: Tracker, webhook: str | None) -> list[str
 @dg.run_failure_sensor(
     name="alert_on_failure",
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Writes an alert for each failed run: log, webhook (RECSYS_ALERT_WEBHOOK), W&B.",
+    description="Soon after a run has failed: writes an alert to log, webhook (RECSYS_ALERT_WEBHOOK), W&B.",
 )
 def alert_on_failure(context: dg.RunFailureSensorContext, tracker: TrackerResource) -> None:
     """On from the start: it does nothing until a run fails."""

@@ -35,7 +35,11 @@ class Due:
 def source_arrival(job: Any, partitions: dg.DailyPartitionsDefinition = DAILY) -> Any:
     """The sensor over a daily job; off until somebody switches it on."""
 
-    @dg.sensor(name="source_arrival", job=job, minimum_interval_seconds=CHECK_EVERY_S)
+    @dg.sensor(
+        name="source_arrival", job=job, minimum_interval_seconds=CHECK_EVERY_S,
+        description=f"Every {CHECK_EVERY_S // 60} minutes: where the source has a new day, or other rows of a day, "
+        "runs the batch for it.",
+    )  # fmt: skip
     def source_arrival(
         context: dg.SensorEvaluationContext, source: SourceResource, store: StoreResource
     ) -> dg.SensorResult | dg.SkipReason:

@@ -25,6 +25,7 @@ from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.printable import markdown_text
 from recsys_pipeline.core.reports.page.pictures import image_grid
 from recsys_pipeline.core.types import Window
+from recsys_pipeline.defs.dataset_checks import CATALOGUE_OF_A_DAY, ROWS_OF_A_DAY
 from recsys_pipeline.defs.event_meaning import say_what_events_mean
 from recsys_pipeline.defs.missing_days import tell_missing, tell_put_aside
 from recsys_pipeline.defs.partitions import day_of
@@ -81,7 +82,7 @@ class LooksConfig(dg.Config):
     max_defect_share: float = Field(0.01, ge=0, le=1, description="Fail where a larger share breaks the contract.")
 
 
-@stage_asset("dataset/interactions", needs="interactions", kinds={"duckdb", "parquet"})
+@stage_asset("dataset/interactions", needs="interactions", kinds={"duckdb", "parquet"}, advisory=ROWS_OF_A_DAY)
 def interactions(
     context: dg.AssetExecutionContext, config: IngestConfig, source: SourceResource, store: StoreResource,
     tracker: TrackerResource,
@@ -104,19 +105,20 @@ def interactions(
     found = ingest(
         store.open(), opened, day, recipe_of, run_id=context.run.run_id, recompute=store.recompute,
         max_quarantine_share=config.max_quarantine_share, late_days=config.late_days, reread_from=config.first_again,
+        say=steps.info,
     )  # fmt: skip
     for artifact in found.artifacts[:-1]:
         name = artifact.manifest.recipe.partition
         context.log_event(dg.AssetMaterialization(context.asset_key, partition=name, metadata=metadata_of(artifact)))
     amiss = {**tell_put_aside(found.artifacts), **_what_is_amiss(found)}
-    result = report(found.artifacts[-1])
+    result = report(found.artifacts[-1], advisory=ROWS_OF_A_DAY)
     said = say_what_events_mean(opened, found.artifacts)
     missing = missing_history(store.open(), opened.days(), day, found)
     told = tell_missing(context, opened.name, missing, config.max_missing_share, tracker.open())
     return result._replace(metadata={**told, **said, **amiss, **(result.metadata or {})})
 
 
-@stage_asset("dataset/items", needs="items", kinds={"duckdb", "parquet"})
+@stage_asset("dataset/items", needs="items", kinds={"duckdb", "parquet"}, advisory=CATALOGUE_OF_A_DAY)
 def items(
     context: dg.AssetExecutionContext, config: ItemsConfig, source: SourceResource, store: StoreResource,
     tracker: TrackerResource,
@@ -136,7 +138,10 @@ def items(
         return Built({"rows": checked.clean.num_rows, "quarantined": checked.quarantine.num_rows})
 
     settings = {**config.model_dump(), "source": opened.fingerprint(window, "items")}
-    return produce(context, store, tracker, inputs=[], config=settings, build=build, describe=_describe_items)
+    return produce(
+        context, store, tracker, inputs=[], config=settings, build=build, describe=_describe_items,
+        advisory=CATALOGUE_OF_A_DAY,
+    )  # fmt: skip
 
 
 CATALOGUE = ["dataset/items"] if "items" in configured_source().provides else []

@@ -9,7 +9,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
@@ -27,7 +26,8 @@ from recsys_pipeline.core.errors import RecsysError, SettingError
 from recsys_pipeline.defs.doctor_events import check_days, check_events
 from recsys_pipeline.defs.doctor_settings import check_settings_file
 from recsys_pipeline.defs.findings import Finding
-from recsys_pipeline.defs.instance import open_instance, use_this_folder
+from recsys_pipeline.defs.history import use_history
+from recsys_pipeline.defs.instance import open_instance
 from recsys_pipeline.defs.source_findings import check_history, check_rows
 from recsys_pipeline.settings import Settings, settings
 
@@ -215,9 +215,12 @@ def check_source(deployment: Settings) -> Iterator[Finding]:
 
 def check_dagster(_: Settings) -> Iterator[Finding]:
     """The instance, and whether its daemon lives: without it no schedule and no sensor ticks."""
-    use_this_folder()
-    home = os.environ["DAGSTER_HOME"]
-    if not (Path(home) / "dagster.yaml").is_file():
+    try:
+        home = use_history()
+    except RecsysError as error:
+        yield Finding("history of runs", "wrong", str(error), "mend that first: each source has a history of its own")
+        return
+    if not (home / "dagster.yaml").is_file():
         yield Finding("Dagster", "warning", f"DAGSTER_HOME is {home} and has no dagster.yaml",
                       "start commands in the checkout, or set DAGSTER_HOME to it")  # fmt: skip
         return
@@ -232,6 +235,7 @@ def check_dagster(_: Settings) -> Iterator[Finding]:
             "the checkout has a dagster.yaml that works; the disk below it must take files",
         )
         return
+    yield Finding("history of runs", "ok", f"in {home}")
     errors = sorted({error.message.strip() for beat in beats for error in beat.errors or []})
     silent_s = time.time() - max((beat.timestamp for beat in beats), default=0.0)
     if silent_s > DAEMON_SILENT_S:

@@ -50,7 +50,7 @@ def step_failures(events: Iterable[dg.DagsterEvent]) -> Iterator[StepFailure]:
             yield StepFailure(step, message, "".join(error.stack), kind)
 
 
-def cause_of(result: dg.ExecuteInProcessResult) -> RecsysError:
+def cause_of(result: dg.ExecuteInProcessResult | dg.JobExecutionResult) -> RecsysError:
     """The first failed step's own error; a bug's has its traceback as a note."""
     for failure in step_failures(result.all_events):
         error = RecsysError(f"{failure.step} failed: {failure.reason}")

@@ -104,7 +104,7 @@ CHECKS = [champion_is_fresh, overlay_is_fresh]
     name="freshness",
     minimum_interval_seconds=CHECK_EVERY_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Lets the checks is_fresh of the champion and of its overlay fail as time passes.",
+    description=f"Every {CHECK_EVERY_S // 60} minutes: lets is_fresh of champion and overlay fail as time passes.",
 )
 def freshness(
     context: dg.SensorEvaluationContext, store: StoreResource, source: SourceResource

@@ -46,7 +46,10 @@ class Asked:
 def speed_hourly_schedule(job: Any, partitions: dg.HourlyPartitionsDefinition = HOURLY) -> Any:
     """The schedule over the hourly job, at five past; off until somebody switches it on."""
 
-    @dg.schedule(name=job.name, job=job, cron_schedule="5 * * * *", execution_timezone="UTC")
+    @dg.schedule(
+        name=job.name, job=job, cron_schedule="5 * * * *", execution_timezone="UTC",
+        description="Five past every hour: folds the hours since the champion's day into an overlay over it.",
+    )  # fmt: skip
     def speed_hourly(
         context: dg.ScheduleEvaluationContext, store: StoreResource
     ) -> list[dg.RunRequest] | dg.SkipReason:
@@ -76,7 +79,10 @@ def overlay_after_promotion(job: Any, partitions: dg.HourlyPartitionsDefinition 
     computed again, stands on it and holds everything since its snapshot.
     """
 
-    @dg.sensor(name="overlay_after_promotion", job=job, minimum_interval_seconds=30)
+    @dg.sensor(
+        name="overlay_after_promotion", job=job, minimum_interval_seconds=30,
+        description="Every 30 s: where another release is served, makes the overlay over it at once.",
+    )  # fmt: skip
     def sensor(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult | dg.SkipReason:
         """Ask for the last complete hour where the champion has changed; the cursor is its version."""
         opened = store.open()

@@ -1,9 +1,7 @@
 """Dagster's own record of runs: where it lies, what is wrong with it, and which runs in it were killed."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import dagster as dg
 import yaml
@@ -15,6 +13,7 @@ from recsys_pipeline.adapters.locks import waiting
 from recsys_pipeline.adapters.machine_errors import is_of_the_machine
 from recsys_pipeline.adapters.processes import is_gone, process_name
 from recsys_pipeline.core.errors import RecsysError, SettingError
+from recsys_pipeline.defs.history import use_history
 from recsys_pipeline.settings import settings
 
 PARTITION = "dagster/partition"
@@ -29,20 +28,14 @@ GOING_ON = [
 ]
 
 
-def use_this_folder() -> None:
-    """Let Dagster keep its state where the UI does: beside `dagster.yaml`, unless the environment says otherwise."""
-    os.environ.setdefault("DAGSTER_HOME", str(Path.cwd()))
-
-
 @contextmanager
 def open_instance() -> Iterator[dg.DagsterInstance]:
-    """The instance that the UI shows; raises `SettingError` naming a `dagster.yaml` that Dagster does not take.
+    """The configured source's instance, which the UI shows; raises `SettingError` naming a `dagster.yaml` that is none.
 
     Where its record of runs cannot be read or written (a full disk, a folder that may not be written), it raises
     `RecsysError` that says so.
     """
-    use_this_folder()
-    home = os.environ["DAGSTER_HOME"]
+    home = str(use_history())
     try:
         with _configured(home) as instance:
             yield instance

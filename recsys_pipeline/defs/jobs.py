@@ -18,6 +18,8 @@ SPEED = dg.AssetSelection.groups("speed")
 IN_ORDER = "recsys/in_order"
 """Tag of runs of which `dagster.yaml` lets one at a time run, in the order in which they were asked for."""
 
+SUNDAYS = "Sundays at 04:30 UTC: tunes the models on the fold of the last complete day."
+
 
 def build_jobs(sweeps: bool, speed: bool) -> list[Any]:
     """`batch_daily` and `wandb_mirror`; where fed `sweep_weekly`, `sweep_by_hand`, `speed_hourly`,
@@ -61,11 +63,14 @@ def build_schedules(jobs: list[Any]) -> list[Any]:
 
 
 def _daily(job: Any) -> Any:
-    return dg.build_schedule_from_partitioned_job(job, name=job.name, hour_of_day=3, minute_of_hour=15)
+    return dg.build_schedule_from_partitioned_job(
+        job, name=job.name, hour_of_day=3, minute_of_hour=15,
+        description="Every night at 03:15 UTC: the batch of the day that has just ended, from source to release.",
+    )  # fmt: skip
 
 
 def _weekly(job: Any) -> Any:
-    @dg.schedule(name=job.name, job=job, cron_schedule="30 4 * * 0", execution_timezone="UTC")
+    @dg.schedule(name=job.name, job=job, cron_schedule="30 4 * * 0", execution_timezone="UTC", description=SUNDAYS)
     def sweep_weekly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         """Tune on the fold of the last complete day."""
         with dg.partition_loading_context(effective_dt=context.scheduled_execution_time):

@@ -5,18 +5,25 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
 
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.types import HOUR_KEY
+from recsys_pipeline.defs.code_location import create_run
 from recsys_pipeline.defs.failures import cause_of
 from recsys_pipeline.defs.instance import fail_killed_runs, open_instance, tags_of_this_process
 from recsys_pipeline.defs.missing_days import MISSING
 from recsys_pipeline.defs.overrides import op_config
 from recsys_pipeline.defs.partitions import DAILY, HOURLY
+from recsys_pipeline.defs.refusals import MAX_RETRIES
 from recsys_pipeline.defs.resources import SourceResource
 from recsys_pipeline.settings import settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+TOLD_HERE = {MAX_RETRIES: "0"}
+"""Whoever typed the command is told of a failure and runs it again: a second try behind their back, when the daemon
+comes to it (at the next start of the UI, say), would surprise them."""
 OF_HOURS = frozenset({"speed_hourly"})
 """Jobs whose partitions are hours."""
 
@@ -68,15 +75,12 @@ def run_job(
         ops = op_config(job, overrides)
         config = {**QUIET, "ops": ops, "resources": {"store": {"config": {"recompute": recompute}}}}
         chosen = dg.AssetSelection.assets(only).upstream().resolve(defs.resolve_asset_graph()) if only else None
-        selection = sorted(chosen) if chosen else None
         fail_killed_runs(instance)
         try:
-            result = job.execute_in_process(
-                config, instance=instance, partition_key=partition, raise_on_error=False, asset_selection=selection,
-                tags=tags_of_this_process(),
-            )  # fmt: skip
+            run = create_run(instance, job, config, partition, chosen, TOLD_HERE | tags_of_this_process())
         except dg.DagsterInvalidConfigError as error:
             raise SettingError("; ".join(problem.message for problem in error.errors)) from error
+        result = execute_run(InMemoryJob(job), run, instance)
     if not result.success:
         raise cause_of(result)
     told = [

@@ -46,7 +46,10 @@ def wandb_mirror() -> None:
     send_to_wandb()
 
 
-@dg.schedule(name="wandb_mirror", job=wandb_mirror, cron_schedule="20 * * * *", execution_timezone="UTC")
+@dg.schedule(
+    name="wandb_mirror", job=wandb_mirror, cron_schedule="20 * * * *", execution_timezone="UTC",
+    description="Twenty past every hour: sends to W&B what waits, where a key is set.",
+)  # fmt: skip
 def wandb_mirror_hourly(_: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Twenty past every hour, where a key is set and something waits."""
     if not is_online():

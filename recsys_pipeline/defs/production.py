@@ -1,7 +1,6 @@
 """How every asset is made: recipe, reuse, build, commit, track, report. The asset itself names only what differs."""
 
 import dataclasses
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,9 @@ from recsys_pipeline.defs.deployed_settings import deployed_form, origins_in_run
 from recsys_pipeline.defs.partitions import DAILY
 from recsys_pipeline.defs.refusals import refusals_once, refuse_retries
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
+from recsys_pipeline.defs.step_log import steps, with_step_log
+from recsys_pipeline.defs.table_metadata import table_metadata
+from recsys_pipeline.settings import settings
 
 OWNERS = ["team:recommendations"]
 NEEDS = "recsys/needs"
@@ -37,8 +39,6 @@ TRAINING = "training"
 """Pool of the assets that take all cores; `dagster.yaml` says how many runs may hold one at a time."""
 HEAVY = frozenset({"learning", "models", "neighbors"})
 """Stages whose assets are in that pool."""
-
-steps = logging.getLogger("recsys_pipeline.steps")
 
 Build = Callable[[Path, TrackedRun], Built]
 Describe = Callable[[Artifact], Mapping[str, Any]]
@@ -95,7 +95,7 @@ def stage_asset(
         form = function.__annotations__.get(FORM_PARAMETER)
         if form is not None:
             function.__annotations__[FORM_PARAMETER] = deployed_form(key, form)
-        return made(refusals_once(function))
+        return made(with_step_log(refusals_once(function)))
 
     return decorate
 
@@ -186,6 +186,7 @@ def report(
             **(_described(describe, artifact) if describe else {}),
             **{name: dg.MetadataValue.url(link) for name, link in links.items()},
             **metadata_of(artifact),
+            **table_metadata(artifact),
         },
         data_version=dg.DataVersion(artifact.manifest.digest),
         check_results=[
@@ -210,14 +211,20 @@ def _described(describe: Describe, artifact: Artifact) -> Mapping[str, Any]:
 def _blocking(fact: Fact | Finding, artifact: Artifact) -> dg.AssetCheckResult:
     found = fact(artifact)
     passed, metadata = found if isinstance(found, tuple) else (bool(found), {})
-    return dg.AssetCheckResult(check_name=fact.__name__, passed=passed, metadata=metadata)
+    return dg.AssetCheckResult(check_name=fact.__name__, passed=passed, metadata=_of_partition(artifact, metadata))
 
 
 def _warning(finding: Finding, artifact: Artifact) -> dg.AssetCheckResult:
     passed, metadata = finding(artifact)
     return dg.AssetCheckResult(
-        check_name=finding.__name__, passed=passed, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
-    )
+        check_name=finding.__name__, passed=passed, severity=dg.AssetCheckSeverity.WARN,
+        metadata=_of_partition(artifact, metadata),
+    )  # fmt: skip
+
+
+def _of_partition(artifact: Artifact, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a check found, and of which day or hour: partitions of checks are a preview in Dagster 1.13."""
+    return {"partition": artifact.manifest.recipe.partition, **metadata}
 
 
 def metadata_of(artifact: Artifact) -> dict[str, Any]:
@@ -235,6 +242,14 @@ def metadata_of(artifact: Artifact) -> dict[str, Any]:
         "path": dg.MetadataValue.path(str(artifact.path.absolute())),
         "digest": artifact.manifest.digest,
         "lineage": f"recsys lineage {artifact.manifest.recipe.key}@{artifact.manifest.recipe.partition}",
+    }
+
+
+def page_link(name: str, page: Path) -> dict[str, Any]:
+    """A page of the report folder: where `make ui` serves it, since no browser follows `file://` from the UI."""
+    return {
+        name: dg.MetadataValue.url(f"http://{settings().reports_at}/{page.name}"),
+        f"{name}_file": dg.MetadataValue.path(str(page.absolute())),
     }
 
 

@@ -32,7 +32,7 @@ def retry_of_backfills(jobs: Sequence[Any]) -> dg.SensorDefinition:
         monitored_jobs=list(jobs),
         request_jobs=list(jobs),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Runs a failed run of a job's backfill once more, which Dagster itself does not.",
+        description="Soon after a run of a job's backfill has failed: runs it once more, which Dagster does not.",
     )
     def run_once_more(context: dg.RunFailureSensorContext) -> dg.RunRequest | None:
         """Ask for the same run again, unless the same would come out."""

@@ -38,7 +38,10 @@ def build_sensors(jobs: list[Any]) -> list[Any]:
 
 
 def _drift_sweep(job: Any) -> Any:
-    @dg.sensor(name="drift_sweep", job=job, minimum_interval_seconds=CHECK_EVERY_S)
+    @dg.sensor(
+        name="drift_sweep", job=job, minimum_interval_seconds=CHECK_EVERY_S,
+        description=f"Every {CHECK_EVERY_S // 60} minutes: tunes the models anew where the newest day drifted.",
+    )  # fmt: skip
     def drift_sweep(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult | dg.SkipReason:
         """Tune anew where the newest day drifted, unless a sweep, whoever asked for it, was made lately or goes on.
 

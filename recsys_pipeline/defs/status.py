@@ -21,6 +21,7 @@ from recsys_pipeline.core.errors import RecsysError
 from recsys_pipeline.core.types import Window
 from recsys_pipeline.defs.archives import newest_moment
 from recsys_pipeline.defs.freshness import Freshness, champion_freshness, overlay_freshness, spoken
+from recsys_pipeline.defs.history import use_history
 from recsys_pipeline.defs.mirroring import open_mirror
 from recsys_pipeline.defs.resources import SourceResource, StoreResource, stores
 from recsys_pipeline.defs.run_records import KILLED_STATE, JobRun, Recorded
@@ -46,6 +47,7 @@ def print_status(console: Console, now: datetime | None = None) -> int:
         "Overlay": lambda: _overlay(store(), at) + _late(overlay_freshness(store(), newest())),
         "Runs": lambda: "\n".join(_run(one, at) for one in _newest_of_each_job(recorded().runs)) or NO_RUNS,
         "Alerts": lambda: _alerts(recorded().failures, at, unread()),
+        "Kept in": lambda: f"{use_history()}: runs, schedules and partitions of this source alone",
         "Schedules": lambda: _schedules(recorded().switched_on),
         "W&B": _waiting,
         "Disk": lambda: _disk(settings(), store()),

@@ -53,6 +53,13 @@ pytestmark = [
 ]
 
 
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a tiny marketplace with folders of its own."""
@@ -68,23 +75,21 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "RECSYS_SOURCE": "simulator",
         "RECSYS_SIZE": "tiny",
         "RECSYS_START_DATE": str(datetime.now(UTC).date() - timedelta(days=HISTORY_DAYS)),
+        "RECSYS_REPORTS_AT": f"127.0.0.1:{free_port()}",
         "WANDB_MODE": "disabled",
     }
 
 
 @pytest.fixture(scope="module")
 def address(deployment: dict[str, str]) -> Iterator[str]:
-    """Where `dagster dev`, started as `make ui` does, answers; it has ended when the module is done.
+    """Where the UI, started as `make ui` does, answers; it has ended, with all its processes, when the module is done.
 
     It starts in a folder of its own, because `dagster dev` lets a `.env` that it finds win over the environment.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    dagster = str(Path(sys.executable).with_name("dagster"))
-    workspace = str(PROJECT / "workspace.yaml")
-    command = ["env", "--default-signal=INT,TERM", dagster, "dev", "-w", workspace, "-h", "127.0.0.1", "-p", str(port)]
+    port = free_port()
+    command = [sys.executable, "-m", "recsys_pipeline.cli", "ui", "--port", str(port)]
     folder = Path(deployment["DAGSTER_HOME"])
+    shutil.copy(PROJECT / "workspace.yaml", folder)
     log = folder / "server.log"
     started = time.monotonic()
     with log.open("w") as output:
@@ -97,6 +102,7 @@ def address(deployment: dict[str, str]) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         _stop(server)
+    assert not list((Path(deployment["RECSYS_HOME"]) / ".dagster").glob("ui-*")), "it ended whole, and said so"
 
 
 @pytest.fixture(scope="module")

@@ -128,6 +128,11 @@ def test_facts_that_protect_users_block() -> None:
         for spec in made.check_specs
     }
     assert checks == {
+        ("dataset/interactions", "little_is_put_aside"): False,
+        ("dataset/interactions", "newest_event_is_late_in_the_day"): False,
+        ("dataset/interactions", "volume_is_usual"): False,
+        ("dataset/items", "little_is_put_aside"): False,
+        ("dataset/items", "volume_is_usual"): False,
         ("folds/prequential", "train_precedes_test"): True,
         ("neighbors/als_vectors", "vectors_are_finite"): True,
         ("neighbors/stl_vectors", "vectors_are_finite"): True,
@@ -194,3 +199,10 @@ def test_nothing_is_swept_before_a_day_is_complete() -> None:
         tick = found.evaluate_tick(context)
     assert not tick.run_requests
     assert tick.skip_message == "no day is complete yet"
+
+
+def test_what_starts_runs_says_in_a_sentence_what_it_does_and_when() -> None:
+    repository = defs.get_repository_def()
+    told = {one.name: one.description or "" for one in (*repository.schedule_defs, *repository.sensor_defs)}
+    when = ("Every ", "Sundays ", "Five past ", "Twenty past ", "Soon after ")
+    assert {name: text for name, text in told.items() if not (text.startswith(when) and text.endswith("."))} == {}

@@ -45,7 +45,7 @@ from recsys_pipeline.defs.learning.in_use import (
     in_use_before,
 )
 from recsys_pipeline.defs.learning.tuned import Tuned
-from recsys_pipeline.defs.production import picture, produce, steps
+from recsys_pipeline.defs.production import page_link, picture, produce, steps
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
 from recsys_pipeline.settings import settings
 
@@ -214,8 +214,7 @@ def _describe(tuned: Tuned, artifact: Artifact) -> dict[str, Any]:
     best_first = trials.sort_values(result.sweep.metric, ascending=result.sweep.minimise, kind="stable")
     shown = {f"plot of the {name}": picture(*drawn) for name, drawn in _pictures(result).items()}
     return {
-        "page": dg.MetadataValue.url(page.as_uri()),
-        "page_file": dg.MetadataValue.path(str(page)),
+        **page_link("page", page),
         **shown,
         "trials, best first": dg.MetadataValue.md(best_first.to_markdown(index=False, floatfmt=".4g")),
     }

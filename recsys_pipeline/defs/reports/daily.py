@@ -11,7 +11,7 @@ from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.reports.page.page import ReportData, counts, render_page
 from recsys_pipeline.defs.item_images import IMAGES
 from recsys_pipeline.defs.item_images import NEED as ITEM_IMAGES
-from recsys_pipeline.defs.production import produce, stage_asset
+from recsys_pipeline.defs.production import page_link, produce, stage_asset
 from recsys_pipeline.defs.reports.day_sections import DayInputs, day_sections, headline_of
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
 from recsys_pipeline.settings import settings
@@ -34,8 +34,8 @@ KEY = "reports/daily"
 def daily(context: dg.AssetExecutionContext, store: StoreResource, tracker: TrackerResource) -> dg.MaterializeResult:
     """One row is a section of the day's page: one HTML file that opens anywhere, with everything of the day in it.
 
-    All days stand beside an index in `<RECSYS_HOME>/reports/<source>`. Browsers do not follow a `file://` address from
-    a page that came over HTTP: copy it into the address bar, or open it from a file browser.
+    All days stand beside an index in `<RECSYS_HOME>/reports/<source>`, which `make ui` serves where `RECSYS_REPORTS_AT`
+    says; each page also opens from the file alone.
     """
     opened, source = store.open(), configured_source().name
     inputs = {key: store.input(context, key) for key in AVAILABLE}
@@ -52,8 +52,7 @@ def daily(context: dg.AssetExecutionContext, store: StoreResource, tracker: Trac
     def describe(artifact: Artifact) -> dict[str, Any]:
         index = publish_page(opened, artifact, report_folder(settings(), source), source).absolute()
         page = index.with_name(f"{day.day}.html")
-        return {"page": dg.MetadataValue.url(page.as_uri()), "page_file": dg.MetadataValue.path(str(page)),
-                "all days": dg.MetadataValue.path(str(index))}  # fmt: skip
+        return {**page_link("page", page), **page_link("all days", index)}
 
     sources = [*inputs.values(), *([earlier] if earlier else [])]
     return produce(context, store, tracker, inputs=sources, config={}, build=build, describe=describe)

@@ -29,7 +29,7 @@ from recsys_pipeline.core.reports.page.pictures import look_grid
 from recsys_pipeline.core.reports.page.samples import look_examples
 from recsys_pipeline.core.serving.looks import recommend_look
 from recsys_pipeline.defs.dataset import CATALOGUE
-from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset
+from recsys_pipeline.defs.production import page_link, picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
 from recsys_pipeline.settings import settings
 
@@ -120,8 +120,7 @@ def _describe_looks(artifact: Artifact) -> dict[str, Any]:
     figure = plots.leaderboard(report.estimates, "same_category_accuracy", 0)
     page = publish_beside(artifact, LOOK_BOOK, report_folder(settings(), configured_source().name), BESIDE).absolute()
     return {
-        "look book": dg.MetadataValue.url(page.as_uri()),
-        "look_book_file": dg.MetadataValue.path(str(page)),
+        **page_link("look book", page),
         "plot of same-category accuracy": picture(plots.to_png(figure), "same-category accuracy"),
         "recommended looks": picture((artifact.path / "looks.png").read_bytes(), "recommended looks"),
     }
