@@ -61,10 +61,12 @@ def collect(
     shown_days: Collection[str] = (),
     unsent: Iterable[ArtifactRef] = (),
     now: datetime | None = None,
+    decision_days: int = GateLimits().decay_days,
 ) -> Retention:
     """Decide over every version of the store; deletes nothing.
 
-    `shown_days` are the days whose page stands in the report folder; `unsent` what the W&B outbox names. Raises
+    `shown_days` are the days whose page stands in the report folder; `unsent` what the W&B outbox names;
+    `decision_days` how far the gate looks back. Raises
     `SettingError` for less than one day, `ArtifactError` where the champion's pointer, a manifest or a kept snapshot is
     damaged: what is served, and what stands behind it, must be known.
     """
@@ -101,7 +103,7 @@ def collect(
     _keep_sweeps(kept, graph, first)
     for ref in unsent:
         kept.all_of(ref, "not sent to W&B")
-    _keep_decisions(kept, standing, days[-1] if days else "")
+    _keep_decisions(kept, standing, days[-1] if days else "", decision_days)
     kept.fresh(before)
     kept.of_damaged_pointers()
     kept.chains()
@@ -204,11 +206,11 @@ def _keep_releases(kept: _Kept, standing: Standing, first: str) -> None:
         kept.decisions_on(ref)
 
 
-def _keep_decisions(kept: _Kept, standing: Standing, newest: str) -> None:
+def _keep_decisions(kept: _Kept, standing: Standing, newest: str, days: int) -> None:
     """Those within the gate's memory: its limits go by the best release of these days."""
     if not newest:
         return
-    first = (date.fromisoformat(newest) - timedelta(days=GateLimits().decay_days)).isoformat()
+    first = (date.fromisoformat(newest) - timedelta(days=days)).isoformat()
     for move in [move for move in standing.stands.values() if move.day >= first]:
         kept.decisions_on(ArtifactRef(RELEASE, move.day, move.digest))
 

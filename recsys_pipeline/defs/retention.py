@@ -30,7 +30,7 @@ def print_collection(console: Console, dry_run: bool, keep_days: int | None, eve
     outbox = Outbox(deployment.home / "wandb" / "outbox")
     expired = never_sent(outbox, deployment.unsent_days)
     waiting = unsent(outbox, source, {entry.facts.id for entry in expired})
-    found = collect(store, days, shown, () if even_unsent else waiting)
+    found = collect(store, days, shown, () if even_unsent else waiting, decision_days=gate_looks_back())
     if found.doomed:
         console.print(_table(found.doomed))
     stuck = {} if dry_run else _delete(store, found.doomed)
@@ -72,6 +72,13 @@ def _table(doomed: Sequence[Doomed]) -> Table:
         size = sum(one.n_bytes for one in going) / MEBIBYTE
         table.add_row(key, f"{len(going):,}", partitions[0], partitions[-1], f"{size:,.1f}")
     return table
+
+
+def gate_looks_back() -> int:
+    """Days, as the deployment's settings have it."""
+    from recsys_pipeline.defs.serving import GateForm  # at once it would load every asset for `recsys gc --help`
+
+    return GateForm().decay_days  # pyright: ignore[reportAttributeAccessIssue] (made at run time)
 
 
 def shown_days(folder: Path) -> frozenset[str]:
