@@ -14,7 +14,8 @@ from recsys_pipeline.core.neighbors.index import IndexConfig, build_index
 from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.monitoring.priors import Profile, Share, draw
 from recsys_pipeline.core.serving.assemble import served_catalogue, served_items
-from recsys_pipeline.core.serving.release import Release, ReleaseConfig, ReleaseParts, write_release
+from recsys_pipeline.core.serving.release import Release, ReleaseParts, write_release
+from recsys_pipeline.core.serving.release_config import ReleaseConfig
 from recsys_pipeline.core.types import Ratings
 
 DAY, END_US = "2026-01-05", 1_767_657_600_000_000
@@ -49,10 +50,10 @@ def ratings() -> Ratings:
 
 
 @cache
-def model() -> AlsModel:
+def model(config: AlsConfig = CONFIG) -> AlsModel:
     """Fitted on all pairs but those of the last hours."""
     known = ratings()
-    return fit(known.take(fitted()), CONFIG, seed=0)
+    return fit(known.take(fitted()), config, seed=0)
 
 
 def fitted() -> np.ndarray:
@@ -75,23 +76,25 @@ def catalogue() -> pa.Table:
     )
 
 
-def parts(config: ReleaseConfig | None = None) -> ReleaseParts:
+def parts(config: ReleaseConfig | None = None, of_model: AlsConfig = CONFIG) -> ReleaseParts:
     """Everything that a release is written from."""
-    config, known = config or ReleaseConfig(k=5), ratings()
-    items = served_items(model(), known, ITEM_IDS, catalogue())
+    config, known, fitted_model = config or ReleaseConfig(k=5), ratings(), model(of_model)
+    items = served_items(fitted_model, known, ITEM_IDS, catalogue())
     table = served_catalogue(items, known, END_US, config.popularity_half_life_hours, catalogue())
-    users, on_sale = model().fold_in(known), np.flatnonzero(table["available"].to_numpy())
+    users, on_sale = fitted_model.fold_in(known), np.flatnonzero(table["available"].to_numpy())
     index = build_index(
         VectorTable([items.ids[row] for row in on_sale], items.vectors[on_sale]), users, IndexConfig(), seed=0
     )
     values = draw("score", np.linspace(0.0, 1.0, 50), np.arange(50), 100, 0)
     priors = Profile({"score": values}, {"empty_lists": Share(0, N_USERS)})
     return ReleaseParts(
-        DAY, END_US, config, model(), USER_IDS, users, items.vectors, known, table, index, priors, fitted=fitted()
+        DAY, END_US, config, fitted_model, USER_IDS, users, items.vectors, known, table, index, priors, fitted=fitted()
     )  # fmt: skip
 
 
-def tiny_release(directory: Path, config: ReleaseConfig | None = None, **changes: Any) -> Release:
+def tiny_release(
+    directory: Path, config: ReleaseConfig | None = None, of_model: AlsConfig = CONFIG, **changes: Any
+) -> Release:
     """A release in `directory`; `changes` replace fields of its parts."""
-    write_release(directory, dataclasses.replace(parts(config), **changes))
+    write_release(directory, dataclasses.replace(parts(config, of_model), **changes))
     return Release.load(directory)

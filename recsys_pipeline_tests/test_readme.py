@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 from unittest import mock
 
@@ -62,11 +63,40 @@ def test_every_make_target_is_named():
 
 
 def test_every_recsys_verb_named_exists_and_the_other_way_round():
-    assert named_in_code(r"(?<![\w.-])(?:\.venv/bin/)?recsys ([a-z-]+)") == set(recsys_verbs())
+    assert named_in_code(r"(?<![\w./-])recsys ([a-z-]+)") == set(recsys_verbs())
+
+
+def test_how_a_shell_finds_the_commands_is_said_once_and_first():
+    """By activating what `make install` makes; then all documents may name commands plainly."""
+    activate = ". .venv/bin/activate"
+    assert README.count(activate) == 1
+    assert (
+        README.index("make demo")
+        < README.index(activate)
+        < min(m.start() for m in re.finditer(r"(?<!`)\brecsys [a-z]", README))
+    )
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        assert not re.search(r"\.venv/bin/(recsys|wandb|dagster|dg)\b", text), document.name
+
+
+def test_after_activation_a_shell_finds_every_command_of_the_documents(tmp_path: Path):
+    """The real script of a real virtual environment, with the programs that installing puts into it."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / ".venv"], check=True)
+    commands = ("recsys", "wandb")
+    scripts = {point.name for point in entry_points(group="console_scripts")}
+    assert set(commands) <= scripts
+    for name in commands:
+        script = tmp_path / ".venv" / "bin" / name
+        script.write_text("#!/bin/sh\n")
+        script.chmod(0o755)
+    asked = ["sh", "-c", ". .venv/bin/activate; command -v recsys; command -v wandb"]
+    found = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == [str(tmp_path / ".venv" / "bin" / name) for name in commands]
 
 
 def test_recsys_commands_in_blocks_parse():
-    lines = re.findall(r"^ {4}\.venv/bin/recsys (.+)$", README, flags=re.MULTILINE)
+    lines = re.findall(r"^ {4}recsys (.+)$", README, flags=re.MULTILINE)
     assert len(lines) >= 3
     for line in lines:
         verb, *arguments = line.split()

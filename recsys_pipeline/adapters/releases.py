@@ -11,13 +11,12 @@ come in order: models go on from it and later days are compared with it, and not
 import dataclasses
 import json
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from recsys_pipeline.adapters.locks import exclusive
+from recsys_pipeline.adapters.locks import waiting
 from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest, with_checksum, without_checksum
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError
@@ -160,9 +159,10 @@ def decision_of(store: ArtifactStore, day: str, digest: str) -> Artifact | None:
     found = [name for name, manifest in versions(store, DECISION, day).items() if about in manifest.recipe.inputs]
     if not found:
         return None
+    if current in found:
+        return store.version(DECISION, day, current)
     moved = [move.decision for move in history(store) if (move.day, move.digest) == (day, digest)]
-    name = next((one for one in (current, *reversed(moved)) if one in found), max(found))
-    return store.version(DECISION, day, name)
+    return store.version(DECISION, day, next((one for one in reversed(moved) if one in found), max(found)))
 
 
 def versions(store: ArtifactStore, key: str, partition: str) -> dict[str, Manifest]:
@@ -281,23 +281,11 @@ def _moving(store: ArtifactStore) -> Iterator[list[Move]]:
 
     The lock holds among the processes of one machine; on an object store the last of two machines wins.
     """
-    with _waiting_lock(store):
+    path, what = store.local_root / LOCK, f"moving the champion, process {os.getpid()}"
+    with waiting(path, what, LOCK_WAIT_S, ArtifactError):
         moves = history(store)
         before = len(moves)
         yield moves
         if len(moves) != before:
             document = with_checksum({"format": FORMAT, "moves": [dataclasses.asdict(move) for move in moves]})
             store.write_file(POINTER, (json.dumps(document, indent=1) + "\n").encode())
-
-
-@contextmanager
-def _waiting_lock(store: ArtifactStore, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
-    deadline, path = clock() + LOCK_WAIT_S, store.local_root / LOCK
-    while True:
-        with exclusive(path, f"moving the champion, process {os.getpid()}") as holder:
-            if not holder:
-                yield
-                return
-        if clock() > deadline:
-            raise ArtifactError(f"{path} is held by {holder}: try again when it is done")
-        time.sleep(0.02)

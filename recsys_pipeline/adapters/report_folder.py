@@ -32,6 +32,14 @@ def beside(day: str, suffix: str) -> str:
     return f"{day}-{suffix}.html"
 
 
+def publish_text(text: str, folder: Path, day: str, suffix: str) -> Path:
+    """Put a page of a day that no artifact holds into `folder`, whole or not at all, and give its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / beside(day, suffix)
+    _write(path, text.encode())
+    return path
+
+
 def publish_beside(artifact: Artifact, file: str, folder: Path, suffix: str) -> Path:
     """Copy another page of a day into `folder`, whole or not at all, and give its path."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -125,7 +125,7 @@ def _text_layout(path: Path, lines: tuple[str, ...], reading: Reading) -> Layout
             f"{path}: lines such as {heads[0]!r} name the item of the lines after them, as Netflix's do: "
             f"make rows of that, such as by {NETFLIX_ROWS}"
         )
-    separator = _separator(path, lines) if reading.separator is None else reading.separator
+    separator = separator_of(path, lines) if reading.separator is None else reading.separator
     quoted = _may_be_quoted(separator) if reading.quote is None else reading.quote
     cells = split_rows(path, reading.encoding, lines, separator, quoted)
     found = reading.format or ("table" if reading.columns else _format(path, separator, cells))
@@ -171,7 +171,7 @@ def _table(
     )
 
 
-def _separator(path: Path, lines: Sequence[str]) -> str:
+def separator_of(path: Path, lines: Sequence[str]) -> str:
     """What stands in most lines, and of several what gives the most lines one number of fields."""
     found = [one for one in SEPARATORS if sum(one in line.strip() for line in lines) > len(lines) / 2]
     if not found:
@@ -208,6 +208,11 @@ def _format(path: Path, separator: str, cells: Sequence[Sequence[str]]) -> str:
     if separator == " " and usual > MAX_UNNAMED_WORDS and not _is_header(cells[0], cells):
         raise SourceError(f"{path}: {usual} fields in a line may be a table or adjacency lists: say --format")
     return "table"
+
+
+def header_of(first: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The names in the first line; empty where it is a row as all others are."""
+    return tuple(first) if _is_header(first, rows) else ()
 
 
 def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:

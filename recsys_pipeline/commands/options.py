@@ -1,6 +1,8 @@
 """Every verb with its arguments; nothing heavy is imported here, so that `--help` is quick."""
 
 import argparse
+import platform
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from recsys_pipeline.evaluate.arguments import add_evaluate
 def parser() -> argparse.ArgumentParser:
     """The command line; `verb` of what it parses names the module in `commands` that runs it."""
     found = argparse.ArgumentParser(prog="recsys", description="A recommender pipeline on Dagster and JAX.")
+    found.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     verbs = found.add_subparsers(dest="verb", required=True)
     _add_jobs(verbs)
     _add_served(verbs)
@@ -20,17 +23,41 @@ def parser() -> argparse.ArgumentParser:
     _add_ui(verbs)
     _add_reingest(verbs)
     verbs.add_parser("doctor", help="check settings, places, disk, versions, source and daemon")
+    _add_init_source(verbs)
     add_evaluate(verbs)
     _add_sweep(verbs)
     _add_release(verbs)
+    _add_compare(verbs)
     _add_gc(verbs)
+    verbs.add_parser("models", help="registered models: what each is, and which are daily, swept and continued")
+    fields = verbs.add_parser("fields", help="fields of an asset's form: type, default, range and meaning")
+    fields.add_argument("asset", nargs="?", help="such as models/als; default: list the assets that have fields")
+    for name, verb in verbs.choices.items():
+        _describe(verb, next(one.help or "" for one in verbs._choices_actions if one.dest == name))
     return found
+
+
+def _describe(verb: argparse.ArgumentParser, text: str) -> None:
+    """`recsys VERB --help` begins with what the list of verbs says; so do the forms of a verb."""
+    verb.description = f"{text[:1].upper()}{text[1:]}."
+    for action in verb._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for form in action._choices_actions:
+                _describe(action.choices[form.dest], form.help or "")
+
+
+class _Version(argparse.Action):
+    """Looked up only where it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"recsys {version('recsys_pipeline')}, Python {platform.python_version()}")
+        parser.exit()
 
 
 def _add_jobs(verbs: Any) -> None:
     verbs.add_parser("demo", help="run batch_daily for the last complete day and print what came out")
     run = verbs.add_parser("run", help="run a job for one day, or for each day of a range")
-    run.add_argument("job", choices=["batch_daily", "sweep_weekly", "speed_hourly"])
+    run.add_argument("job", choices=["batch_daily", "sweep_weekly", "speed_hourly"], help="which job")
     run.add_argument(
         "day",
         nargs="?",
@@ -83,7 +110,14 @@ def _add_lineage(verbs: Any) -> None:
 
 def _add_wandb(verbs: Any) -> None:
     wandb = verbs.add_parser("wandb", help="send what W&B has not acknowledged, or show what waits")
-    wandb.add_argument("what", choices=["push", "status"])
+    wandb.add_argument("what", choices=["push", "status"], help="send it, or show it")
+
+
+def _add_init_source(verbs: Any) -> None:
+    init = verbs.add_parser("init-source", help="write the TOML of a source from its files, with what was seen in them")
+    init.add_argument("files", nargs="+", type=Path, metavar="FILE", help="interactions with times; maybe items too")
+    init.add_argument("--name", help="of the source: lower case letters, digits, dashes (default: from the folder)")
+    init.add_argument("--to", type=Path, metavar="FILE.toml", help="a new file (default: print it)")
 
 
 def _add_ui(verbs: Any) -> None:
@@ -105,7 +139,7 @@ def _add_sweep(verbs: Any) -> None:
     kinds = sweep.add_subparsers(dest="kind", required=True)
     run = kinds.add_parser("run", help="tune a model on one day's fold; the daily models take the best")
     run.add_argument("file", help="a sweep YAML in W&B's format, e.g. conf/sweeps/als_ndcg.yaml")
-    run.add_argument("--model", choices=["als", "stl"], help="default: the one whose config has all the parameters")
+    run.add_argument("--model", help="default: the one that has all the parameters, or after which the file is named")
     run.add_argument("--day", help="YYYY-MM-DD; default: the last complete day of the source")
     run.add_argument("--method", choices=["grid", "random", "bayes"], help="in place of the file's")
     run.add_argument("--engine", choices=["auto", "offline", "wandb"], help="who proposes trials (default: auto)")
@@ -115,7 +149,7 @@ def _add_sweep(verbs: Any) -> None:
     for one in (run, agent):
         one.add_argument("--count", type=int, metavar="N", help="trials at most")
         one.add_argument("--parallel", type=int, metavar="N", help="trials that are trained together")
-        one.add_argument("--time-limit", type=float, metavar="SECONDS", help="no trial starts later")
+        one.add_argument("--max-minutes", type=float, metavar="N", help="no trial starts that is expected to end later")
         one.add_argument("--budget", type=int, metavar="EPOCHS", help="no trial starts after so many epochs of all")
 
 
@@ -135,6 +169,14 @@ def _add_release(verbs: Any) -> None:
     rollback.add_argument("--to", metavar="DAY", help="a promoted day; default: the newest before the one served")
     for form in (promote, rollback):
         form.add_argument("--why", default="", metavar="TEXT", help="a reason, which is kept in the history")
+
+
+def _add_compare(verbs: Any) -> None:
+    compare = verbs.add_parser("compare", help="an experiment beside the day's own release: settings, accuracy, lists")
+    compare.add_argument("day", nargs="?", help="YYYY-MM-DD; default: the newest day with an experiment")
+    compare.add_argument(
+        "--digest", default="", metavar="PREFIX", help="which of the day's experiments; default: the newest"
+    )
 
 
 def _add_gc(verbs: Any) -> None:

@@ -15,6 +15,7 @@ from recsys_pipeline.adapters.releases import decision_of
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.adapters.upstream import upstream_of_the_day
 from recsys_pipeline.core.models import discover
+from recsys_pipeline.defs import asset_modules
 from recsys_pipeline.defs.deployed_settings import FORM, FORMS
 from recsys_pipeline.defs.model_settings import deployed_settings
 
@@ -78,18 +79,23 @@ def departures(store: ArtifactStore, manifest: Manifest) -> list[Departure]:
     return found
 
 
-def departures_of_release(store: ArtifactStore, release: Artifact) -> list[Departure]:
-    """Those of a release and of the gate that decided on it."""
-    decided = decision_of(store, release.manifest.recipe.partition, release.manifest.digest)
-    return departures(store, decided.manifest if decided else release.manifest)
-
-
 def was_experiment(store: ArtifactStore, release: Artifact) -> bool:
-    """Whether a stored release has values of a run's own form that the deployment does not give.
+    """Whether a stored release is an experiment, by what its decision was made from."""
+    decided = decision_of(store, release.manifest.recipe.partition, release.manifest.digest)
+    return is_experiment(store, decided or release)
 
-    What was the deployment's when it was made, and is not any more, makes no experiment of it.
+
+def is_experiment(store: ArtifactStore, artifact: Artifact) -> bool:
+    """Whether there are values of a run's own form behind an artifact that the deployment does not give.
+
+    What was the deployment's when it was made, and is not any more, makes no experiment of it. Only where a run's own
+    form had a say are the forms of all assets loaded, which takes seconds.
     """
-    return any(one.made.origin == FORM for one in departures_of_release(store, release))
+    own = {name for name, one in settings_behind(store, artifact.manifest).items() if one.origin == FORM}
+    if not own:
+        return False
+    asset_modules()
+    return any(one.name in own for one in departures(store, artifact.manifest))
 
 
 def deployment_gives(store: ArtifactStore, key: str, day: str) -> Mapping[str, Setting]:

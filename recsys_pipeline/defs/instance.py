@@ -2,18 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import dagster as dg
 import yaml
+from alembic.util.exc import CommandError
 from dagster_shared.check import CheckError
 from sqlalchemy.exc import OperationalError
 
+from recsys_pipeline.adapters.locks import waiting
 from recsys_pipeline.adapters.machine_errors import is_of_the_machine
 from recsys_pipeline.adapters.processes import is_gone, process_name
 from recsys_pipeline.core.errors import RecsysError, SettingError
-from recsys_pipeline.defs.history import use_history
+from recsys_pipeline.defs.history import state_of, use_history
 
 PARTITION = "dagster/partition"
+RECORD_LOCK, RECORD_WAIT_S = ".dagster.lock", 60.0
 PROCESS, KILLED = "recsys/process", "recsys/killed"
 """Tags of a run that a command runs itself: its process; and that this was gone before the run ended."""
 GOING_ON = [
@@ -43,8 +47,17 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
 
 
 def _configured(home: str) -> dg.DagsterInstance:
+    """Opened by one process at a time: two that make the record at once can leave it with two heads, for good."""
     try:
-        return dg.DagsterInstance.get()
+        with waiting(state_of(Path(home)) / RECORD_LOCK, "opening Dagster's record of runs", RECORD_WAIT_S):
+            return dg.DagsterInstance.get()
+    except CommandError as error:
+        raise RecsysError(
+            f"Dagster's record of runs below {home} cannot be opened ({_in_a_line(error)}): two processes made it at "
+            "once. End what uses it, move schedules.db, runs.db or index.db away (below data/.dagster/storage, "
+            "whichever has two rows in its table alembic_version), and start again: artifacts and what is served are "
+            "not in it; switches of schedules are in schedules.db"
+        ) from error
     except (yaml.YAMLError, dg.DagsterError, CheckError, OSError) as error:
         if isinstance(error, OSError) and is_of_the_machine(error):
             raise

@@ -12,7 +12,8 @@ from recsys_pipeline.defs.releasing import release_by_hand
 
 STAGES = dg.AssetSelection.groups("dataset", "folds", "models", "neighbors", "reports", "serving")
 BATCH = STAGES - dg.AssetSelection.tag(ON_REQUEST, "true")
-SWEEP = dg.AssetSelection.groups("learning")
+ANY_SWEEP = dg.AssetSelection.groups("learning")
+SWEEP = ANY_SWEEP - dg.AssetSelection.tag(ON_REQUEST, "true")
 SPEED = dg.AssetSelection.groups("speed")
 IN_ORDER = "recsys/in_order"
 """Tag of runs of which `dagster.yaml` lets one at a time run, in the order in which they were asked for."""
@@ -21,7 +22,8 @@ SUNDAYS = "Sundays at 04:30 UTC: tunes the models on the fold of the last comple
 
 
 def build_jobs(sweeps: bool, speed: bool) -> list[Any]:
-    """`batch_daily` and `wandb_mirror`; where fed `sweep_weekly`, `speed_hourly`, `release_by_hand`."""
+    """`batch_daily` and `wandb_mirror`; where fed `sweep_weekly`, `sweep_by_hand`, `speed_hourly`,
+    `release_by_hand`."""
     batch = dg.define_asset_job(
         "batch_daily",
         BATCH,
@@ -31,13 +33,18 @@ def build_jobs(sweeps: bool, speed: bool) -> list[Any]:
     sweep = dg.define_asset_job(
         "sweep_weekly", SWEEP.upstream(), description="Tune models on the validation rows of one day's fold."
     )
+    by_hand = dg.define_asset_job(
+        "sweep_by_hand",
+        ANY_SWEEP.upstream(),
+        description="What `recsys sweep run` runs a part of, to tune one model; run whole, it tunes all that it can.",
+    )
     hourly = dg.define_asset_job(
         "speed_hourly",
         SPEED,
         description="What happened since the champion's snapshot, as an overlay over it.",
         tags={IN_ORDER: "speed_hourly"},
     )
-    return [batch, *([sweep] if sweeps else []), *([hourly, release_by_hand] if speed else []), wandb_mirror]
+    return [batch, *([sweep, by_hand] if sweeps else []), *([hourly, release_by_hand] if speed else []), wandb_mirror]
 
 
 def build_schedules(jobs: list[Any]) -> list[Any]:

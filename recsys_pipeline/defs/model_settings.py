@@ -7,12 +7,9 @@ from typing import Any
 import dagster as dg
 
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
-from recsys_pipeline.core.learning.sweeps.space import parse_sweep
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.defs.deployed_settings import DEFAULT, FORM, FORMS, origins_in_run
-from recsys_pipeline.defs.learning.in_use import TunedConfig, tuned_config
-
-USE_SWEEP = "use_sweep"
+from recsys_pipeline.defs.learning.in_use import USE_SWEEP, tuned_config
 
 
 @dataclass(frozen=True)
@@ -43,22 +40,9 @@ def _with_sweep(
     store: ArtifactStore, spec: ModelSpec, partition: str, values: Mapping[str, Any], origins: Mapping[str, str]
 ) -> ModelSettings:
     tuned = tuned_config(store, spec, partition) if values[USE_SWEEP] else None
-    found = {name: value for name, value in _found(spec, tuned).items() if origins.get(name) != FORM} if tuned else {}
+    found = {name: value for name, value in tuned.found.items() if origins.get(name) != FORM} if tuned else {}
     told = dict.fromkeys(found, tuned.origin if tuned else "")
     return ModelSettings({**values, **found}, {**origins, **told}, tuned.sweep if tuned else None)
-
-
-def _found(spec: ModelSpec, tuned: TunedConfig) -> dict[str, Any]:
-    """What a sweep found: its file's parameters; or, where it left in use what an earlier one had found, that.
-
-    Of other fields it has found nothing: they stay the deployment's, also where that changes after the sweep.
-    """
-    swept, coded = parse_sweep(tuned.sweep.manifest.recipe.config["definition"], spec.config).parameters, spec.config()
-    return {
-        name: value
-        for name, value in vars(tuned.config).items()
-        if name in swept or (tuned.trial == 0 and value != getattr(coded, name))
-    }
 
 
 def settings_table(values: Mapping[str, Any], origins: Mapping[str, str]) -> dg.TableMetadataValue:

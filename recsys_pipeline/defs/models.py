@@ -29,6 +29,7 @@ from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.item_images import PHOTOS, photo_vectors
+from recsys_pipeline.defs.learning.tuned import TRAINED_ON
 from recsys_pipeline.defs.model_settings import USE_SWEEP, settings_in_run, settings_table
 from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset, steps
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
@@ -37,7 +38,6 @@ from recsys_pipeline.settings import settings
 
 HISTORY = "history.json"
 ColdStartForm = config_form(ColdStartConfig, seed=(int, seed_field("Seed of what is held out and of the network.")))
-FOLDS = {"interactions": "folds/prequential", "looks": "folds/triplets"}
 
 
 def model_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -106,7 +106,7 @@ def fitted_config(artifact: Artifact) -> Any:
 
 def inputs_of(spec: ModelSpec) -> list[str]:
     """Keys of what a model is fitted on: its fold, and what that does not hold."""
-    return [FOLDS[spec.data], *(["dataset/looks"] if spec.data == "looks" else [])]
+    return list(TRAINED_ON[spec.data])
 
 
 def training_data(spec: ModelSpec, inputs: Sequence[Artifact]) -> Any:

@@ -16,6 +16,7 @@ from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.adapters.verification import verified
 from recsys_pipeline.adapters.versions import code_version, library_versions
 from recsys_pipeline.adapters.wandb_plan import figures
+from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.reports.page.pictures import png_markdown
 from recsys_pipeline.defs.deployed_settings import deployed_form, origins_in_run
 from recsys_pipeline.defs.partitions import DAILY
@@ -179,7 +180,7 @@ def report(
     )
     return dg.MaterializeResult(
         metadata={
-            **(describe(artifact) if describe else {}),
+            **(_described(describe, artifact) if describe else {}),
             **{name: dg.MetadataValue.url(link) for name, link in links.items()},
             **metadata_of(artifact),
             **table_metadata(artifact),
@@ -190,6 +191,18 @@ def report(
             *(_warning(finding, artifact) for finding in advisory),
         ],
     )
+
+
+def _described(describe: Describe, artifact: Artifact) -> Mapping[str, Any]:
+    """What people look at. A picture that cannot be drawn fails nothing: the artifact is made, and the run goes on."""
+    try:
+        return describe(artifact)
+    except ArtifactError:
+        raise  # what is stored cannot be read, which is more than a picture
+    except Exception as error:  # noqa: BLE001 - whatever a plotting library raises
+        ref = artifact.manifest.ref
+        steps.warning("  %s %s is made, and cannot be shown: %r", ref.key, ref.partition, error, exc_info=error)
+        return {"not shown": f"{type(error).__name__}: {error}"}
 
 
 def _blocking(fact: Fact | Finding, artifact: Artifact) -> dg.AssetCheckResult:

@@ -1,7 +1,7 @@
 """Releases as `recsys release list`, `show` and `diff` print them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_pipeline.adapters.releases import RELEASE, Standing, decision_of, history
+from recsys_pipeline.adapters.releases import RELEASE, Move, Standing, decision_of, history
+from recsys_pipeline.adapters.served_spans import Span, in_words, served_spans
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.serving.gate import Decision
-from recsys_pipeline.defs.experiments import settings_behind
+from recsys_pipeline.defs.experiments import is_experiment, settings_behind
 from recsys_pipeline.defs.releasing import named_day, told
 from recsys_pipeline.defs.resources import StoreResource
 
@@ -32,9 +33,9 @@ def print_releases(console: Console) -> int:
         moves = history(store)
     except ArtifactError as error:
         moves, problems = [], [str(error)]
-    lines = _lines(store, Standing.of(moves))
+    lines = _lines(store, moves)
     table = Table(box=None, padding=(0, 2), pad_edge=False)
-    for name in ("", "day", "digest", "gate", "NDCG@10", "interval", "why"):
+    for name in ("", "day", "digest", "gate", "served", "NDCG@10", "interval", "why"):
         table.add_column(name)
     for line in lines:
         table.add_row(*line.cells)
@@ -57,35 +58,42 @@ class Line:
     problem: str = ""
 
 
-def _lines(store: ArtifactStore, standing: Standing) -> list[Line]:
+def _lines(store: ArtifactStore, moves: Sequence[Move]) -> list[Line]:
     """The current release of every day, newest first; and the one that is served, where it is another of its day."""
     places = [(day, store.current_version(RELEASE, day) or "") for day in store.partitions(RELEASE)]
+    standing, spans = Standing.of(list(moves)), served_spans(moves)
     served = standing.current
     if served and (served.day, served.version) not in places:
         places.append((served.day, served.version))
-    return [_line(store, day, version, standing) for day, version in sorted(places, reverse=True)]
+    return [
+        _line(store, day, version, standing, spans.get((day, version), ()))
+        for day, version in sorted(places, reverse=True)
+    ]
 
 
-def _line(store: ArtifactStore, day: str, version: str, standing: Standing) -> Line:
+def _line(store: ArtifactStore, day: str, version: str, standing: Standing, spans: Sequence[Span]) -> Line:
     is_served = standing.current and (standing.current.day, standing.current.version) == (day, version)
     start = ["champion" if is_served else "", day]
     try:
-        digest = _release(store, day, version).manifest.digest
+        release = _release(store, day, version)
+        digest = release.manifest.digest
     except ArtifactError as error:
-        return Line([*start, "–", "damaged", "–", "–", ""], str(error))
+        return Line([*start, "–", "damaged", in_words(spans), "–", "–", ""], str(error))
     start.append(digest[:12])
     try:
         decided = decision_of(store, day, digest)
         made = Decision.load(decided.path) if decided else None
     except ArtifactError as error:
-        return Line([*start, "damaged", "–", "–", ""], str(error))
+        return Line([*start, "damaged", in_words(spans), "–", "–", ""], str(error))
+    odd = is_experiment(store, decided or release)
     if made is None:
-        return Line([*start, "undecided", "–", "–", ""])
+        return Line([*start, "undecided", in_words(spans), "–", "–", "experiment" if odd else ""])
     figures = made.figures
-    why = "withdrawn by hand" if digest in standing.withdrawn else made.why_not
+    notes = ["experiment" if odd else "", "withdrawn by hand" if digest in standing.withdrawn else made.why_not]
     interval = f"[{_figure(figures.ndcg_low)}, {_figure(figures.ndcg_high)}]"
     verdict = "passed" if made.promoted else "rejected"
-    return Line([*start, verdict, _figure(figures.ndcg), escape(interval), escape(why)])
+    why = "; ".join(note for note in notes if note)
+    return Line([*start, verdict, in_words(spans), _figure(figures.ndcg), escape(interval), escape(why)])
 
 
 def _release(store: ArtifactStore, day: str, version: str) -> Artifact:

@@ -9,30 +9,42 @@ from rich.console import Console
 from rich.markup import escape
 
 from recsys_pipeline.adapters import releases
-from recsys_pipeline.adapters.releases import Move
+from recsys_pipeline.adapters.releases import Move, Standing, history
 from recsys_pipeline.adapters.store import ArtifactStore
 from recsys_pipeline.adapters.tracker import Tracker
-from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.errors import RecsysError, SettingError
+from recsys_pipeline.defs.refusals import refusals_once
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource
 
 CHAMPION_ALIAS = "champion"
+TELL = "tell"
 
 
 class ByHandConfig(dg.Config):
     """What a person wants served."""
 
-    action: Literal["promote", "rollback"] = Field("rollback", description="Serve a day's release, or go back.")
+    action: Literal["tell", "promote", "rollback"] = Field(
+        description="tell: say what is served, and move nothing. promote: serve a day's release. rollback: go back."
+    )
     day: str = Field("", description="YYYY-MM-DD; empty, to go back: the newest promoted day before the one served.")
     why: str = Field("", description="A reason, which is kept in the history.")
     force: bool = Field(False, description="Promote what the gate rejected; takes a reason.")
 
 
-@dg.op(description="Move the pointer to what is served.")
 def move_champion(
     context: dg.OpExecutionContext, config: ByHandConfig, store: StoreResource, tracker: TrackerResource
 ) -> None:
-    """Verifies the release before anything points to it; raises `SettingError` where no day is named to promote."""
-    move = _moved(store.open(), tracker.open(), config.action, config.day, config.why, config.force)
+    """Verifies the release before anything points to it; raises `SettingError` where no day is named to promote.
+
+    Refusals, such as the gate's rejection, are told once: nobody is helped by a second try.
+    """
+    opened = store.open()
+    if config.action == TELL:
+        told_now = what_is_served(opened)
+        context.log.info(told_now)
+        context.add_output_metadata({"in words": told_now})
+        return
+    move = _moved(opened, tracker.open(), config.action, config.day, config.why, config.force)
     if move is None:
         context.log.info(_served_already(config.day))
         context.add_output_metadata({"served": config.day, "in words": _served_already(config.day)})
@@ -41,12 +53,27 @@ def move_champion(
     context.add_output_metadata({"served": move.day, "why": move.why or "-", "forced": move.forced})
 
 
+move_champion_op = dg.op(name="move_champion", description="Move the pointer to what is served, or tell what is.")(
+    refusals_once(move_champion, lasting=(RecsysError,))
+)
+
+
 @dg.job(
     executor_def=dg.in_process_executor, description="Promote a release or go back to one, because a person says so."
 )
 def release_by_hand() -> None:
-    """One op, whose form says what to do."""
-    move_champion()
+    """One op, whose form says what to do; it has no default, so that a careless click moves nothing."""
+    move_champion_op()
+
+
+def what_is_served(store: ArtifactStore) -> str:
+    """What is served, and what a rollback would serve."""
+    standing = Standing.of(history(store))
+    if standing.current is None:
+        return "nothing is served yet"
+    back = standing.way_back(standing.current.day)
+    then = f"a rollback would serve {back.day}" if back else "there is nothing to go back to"
+    return f"{standing.current.day} is served ({standing.current.digest[:12]}, since {standing.current.at}); {then}"
 
 
 def announce(store: ArtifactStore, tracker: Tracker, move: Move) -> None:

@@ -25,17 +25,18 @@ from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart
-from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.models.popularity import PopularityModel
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.printable import markdown_text
 from recsys_pipeline.core.reports.monitoring.priors import Profile
 from recsys_pipeline.core.reports.monitoring.profile_inputs import read_events
 from recsys_pipeline.core.serving.assemble import DayOfRelease, assemble
-from recsys_pipeline.core.serving.gate import CHECKS, LATENCY, Decision, GateCheck, judge, lists_are_fast
+from recsys_pipeline.core.serving.gate import LATENCY, Decision, judge
+from recsys_pipeline.core.serving.gate_checks import CHECKS, GateCheck, lists_are_fast
 from recsys_pipeline.core.serving.gate_figures import Trial, measure
 from recsys_pipeline.core.serving.gate_limits import GateLimits
-from recsys_pipeline.core.serving.release import Release, ReleaseConfig, write_release
+from recsys_pipeline.core.serving.release import Release, write_release
+from recsys_pipeline.core.serving.release_config import ReleaseConfig, released_model
 from recsys_pipeline.core.types import Window, microseconds
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.freshness import CHAMPION
@@ -51,7 +52,7 @@ from recsys_pipeline.defs.releasing import announce
 from recsys_pipeline.defs.reports.drift import KEY as DRIFT
 from recsys_pipeline.defs.reports.drift import PROFILE
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
-from recsys_pipeline.defs.warm_starts import remembered, unremembered
+from recsys_pipeline.defs.warm_starts import input_of, remembered, unremembered
 
 RELEASE_INPUTS = {
     "interactions": ["models/als", "folds/prequential", "dataset/snapshot", DRIFT],
@@ -85,7 +86,8 @@ def release(
     inputs = {key: store.input(context, key) for key in AVAILABLE}
 
     def build(directory: Path, _: TrackedRun) -> Built:
-        parts = assemble(_day(store.open(), inputs, day_of(context)), from_form(ReleaseConfig, config), config.seed)
+        settings = from_form(ReleaseConfig, config)
+        parts = assemble(_day(store.open(), inputs, day_of(context), settings.model), settings, config.seed)
         write_release(directory, parts)
         kinds = {row["values"]: row["counts"] for row in parts.catalogue["kind"].value_counts().to_pylist()}
         on_sale = {"items_on_sale": parts.index.report.n_vectors, "recall": parts.index.report.recall}
@@ -97,14 +99,14 @@ def release(
     return produce(context, store, tracker, inputs=list(inputs.values()), config=config, build=build)
 
 
-def _day(store: ArtifactStore, inputs: Mapping[str, Artifact], day: date) -> DayOfRelease:
+def _day(store: ArtifactStore, inputs: Mapping[str, Artifact], day: date, model: str) -> DayOfRelease:
     snapshot = open_snapshot(store, inputs["dataset/snapshot"], events=True)
     items, mappers, towers = (inputs.get(key) for key in ("dataset/items", "models/cold_start", "models/stl"))
     cold_start = ColdStart.load(mappers.path) if mappers else None
     return DayOfRelease(
         day=day.isoformat(),
         end_us=microseconds(Window.of_day(day).end),
-        model=AlsModel.load(inputs["models/als"].path),
+        model=released_model(model).load(inputs[f"models/{model}"].path),
         fold=Fold.load(inputs["folds/prequential"].path),
         user_ids=snapshot.user_ids,
         item_ids=snapshot.item_ids,
@@ -149,17 +151,20 @@ def decision(
     inputs = {key: store.input(context, key) for key in GATE_INPUTS}
     before = champion(opened, before=context.partition_key)
     earlier, best = _earlier_decisions(opened, before, context.partition_key, limits)
-    behind = remembered(opened, inputs["models/als"])
+    behind, best_release = remembered(opened, inputs["models/als"]), input_of(opened, best, RELEASE) if best else None
 
     def build(directory: Path, run: TrackedRun) -> Built:
-        figures = measure(_trial(opened, inputs, behind, before, best), limits, config.seed)
+        best_day = best.manifest.recipe.partition if best else ""
+        figures = measure(_trial(opened, inputs, behind, before, best_release, best_day), limits, config.seed)
         made = judge(figures, Decision.load(earlier.path).figures if earlier else None, limits)
         made.save(directory)
         if not made.promoted:
             run.alert(f"Release of {context.partition_key} rejected", made.why_not)
         return _decided(made, directory)
 
-    sources = {source.path: source for source in (*inputs.values(), before, earlier, best, *behind) if source}
+    sources = {
+        source.path: source for source in (*inputs.values(), before, earlier, best, best_release, *behind) if source
+    }
     result = produce(
         context,
         store,
@@ -198,6 +203,7 @@ def _trial(
     behind: list[Artifact],
     before: Artifact | None,
     best: Artifact | None,
+    best_day: str,
 ) -> Trial:
     snapshot = open_snapshot(store, inputs["dataset/snapshot"])
     day_file = inputs["dataset/interactions"].path / INTERACTIONS_FILE
@@ -208,7 +214,8 @@ def _trial(
         popularity=PopularityModel.load(inputs["models/popularity"].path),
         event_users=events.user[events.is_interaction],
         champion=Release.load(before.path) if before else None,
-        best=(best.manifest.recipe.partition, _ndcg(best)) if best else ("", math.nan),
+        best=Release.load(best.path) if best else None,
+        best_day=best_day,
         drifted=tuple(inputs[DRIFT].manifest.metrics["breached"]),
     )
 

@@ -44,7 +44,8 @@ def print_summary(console: Console, day: str, seconds: float, outcome: Outcome) 
         console.print(f"Report  {folder / f'{day}.html'}  (all days: {folder / 'index.html'})", soft_wrap=True)
     console.print(
         "Next    [bold]make ui[/bold]                      lineage, plots, Launchpad, schedules\n"
-        "        [bold].venv/bin/recsys run sweep_weekly[/bold]   tune; tomorrow's models take the winner\n"
+        "        [bold]. .venv/bin/activate[/bold]         once in this shell: it then finds `recsys`\n"
+        "        [bold]recsys run sweep_weekly[/bold]      tune; tomorrow's models take the winner\n"
         "        edit [bold].env[/bold]                    point it at your own data (conf/sources has examples)"
     )
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,16 @@ from recsys_pipeline.core.learning.sweeps.known_points import end_of_space
 from recsys_pipeline.core.learning.sweeps.space import parse_sweep
 from recsys_pipeline.core.learning.sweeps.sweep import Sweep
 from recsys_pipeline.core.learning.sweeps.trials import FINISHED, Trial
+from recsys_pipeline.core.reports.accuracy.against_baseline import verdict
 from recsys_pipeline.defs.launch import last_complete_day, run_job
 from recsys_pipeline.defs.learning.build import read_sweep_file, stored_result
 from recsys_pipeline.defs.learning.engines import SweepTask, facts_of, share_of
+from recsys_pipeline.defs.learning.in_use import BEST_CONFIG
 from recsys_pipeline.defs.learning.tuned import TUNED, Tuned
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
 from recsys_pipeline.settings import settings
 
-UNLIMITED = {"n_trials": 10**6, "time_limit_s": 0.0, "budget_epochs": 0}
+UNLIMITED = {"n_trials": 10**6, "max_minutes": 0.0, "budget_epochs": 0}
 """An agent goes on until the server has no more, unless its own command line says otherwise."""
 
 
@@ -38,11 +41,12 @@ def print_run(console: Console, defs: dg.Definitions, parsed: argparse.Namespace
     chosen = {"file": parsed.file, "method": parsed.method, "engine": parsed.engine, "wandb_sweep": parsed.join}
     form = {name: value for name, value in chosen.items() if value is not None} | _given(parsed, tuned)
     overrides = [f"{tuned.key}.{name}={json.dumps(value)}" for name, value in form.items()]
-    run_job(defs, "sweep_weekly", day, overrides, only=tuned.key)
+    run_job(defs, "sweep_by_hand", day, overrides, only=tuned.key)
     artifact = StoreResource().open().get(tuned.key, day)
     result = stored_result(tuned, artifact)
     print_trials(console, result.sweep, list(result.trials))
-    console.print(f"Best    {json.dumps(artifact.manifest.metrics['best_config'])}", soft_wrap=True)
+    console.print(f"Verdict {verdict(result)}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"In use  {json.dumps(artifact.manifest.metrics[BEST_CONFIG])}", soft_wrap=True)
     page = report_folder(settings(), configured_source().name) / f"{day}-{tuned.model}_sweep.html"
     console.print(f"Page    {page}", soft_wrap=True)
     if url := artifact.manifest.metrics.get("wandb_sweep"):
@@ -60,7 +64,8 @@ def print_agent(console: Console, parsed: argparse.Namespace) -> int:
     inputs = _same_inputs(StoreResource().open(), facts, at_server)
     ours = ("program", "command", "run_cap")
     definition = {key: value for key, value in at_server.definition.items() if key not in ours}
-    sweep = parse_sweep(yaml.safe_dump(definition, sort_keys=False), tuned.spec.config, at_server.path)
+    parsed_sweep = parse_sweep(yaml.safe_dump(definition, sort_keys=False), tuned.spec.config, at_server.path)
+    sweep = replace(parsed_sweep, base=facts["base"])
     task = SweepTask(tuned, facts["partition"], sweep, form, inputs, tracker)
     with WandbAgents(sweep, at_server, deadline_s=form.limits.seconds) as agents:
         trials = share_of(task, at_server, agents)
@@ -71,7 +76,7 @@ def print_agent(console: Console, parsed: argparse.Namespace) -> int:
 def tuned_by(file: str, model: str | None) -> Tuned:
     """The sweep asset whose model has all of the file's parameters, of those that the source can feed.
 
-    Raises `SettingError` where none has them, or several have.
+    Of several it is the one after which the file is named. Raises `SettingError` where none has them, or several have.
     """
     source = configured_source()
     fed = [tuned for tuned in TUNED.values() if tuned.needs in source.provides]
@@ -83,15 +88,21 @@ def tuned_by(file: str, model: str | None) -> Tuned:
     fitting, reasons = [], []
     for tuned in candidates:
         try:
-            parse_sweep(text, tuned.spec.config, Path(file).name)
+            tuned.parse(text, Path(file).name)
             fitting.append(tuned)
         except SettingError as error:
             reasons.append(f"for {tuned.model}, {error}")
-    if len(fitting) == 1:
-        return fitting[0]
+    named = [tuned for tuned in fitting if _is_named_after(file, tuned.model)]
+    if len(named or fitting) == 1:
+        return (named or fitting)[0]
     if fitting:
         raise SettingError(f"{file} fits {', '.join(tuned.model for tuned in fitting)}: choose with --model")
     raise SettingError("; ".join(reasons))
+
+
+def _is_named_after(file: str, model: str) -> bool:
+    """As `ease.yaml` and `ease_recall.yaml` are after `ease`."""
+    return f"{Path(file).stem}_".startswith(f"{model}_")
 
 
 def _given(parsed: argparse.Namespace, tuned: Tuned) -> dict[str, Any]:
@@ -99,7 +110,7 @@ def _given(parsed: argparse.Namespace, tuned: Tuned) -> dict[str, Any]:
     if parsed.parallel is not None and "trials_at_once" not in tuned.form.model_fields:
         raise SettingError(f"--parallel: trials of {tuned.model} train one by one; start more agents instead")
     fields = {
-        "n_trials": parsed.count, "time_limit_s": parsed.time_limit, "budget_epochs": parsed.budget,
+        "n_trials": parsed.count, "max_minutes": parsed.max_minutes, "budget_epochs": parsed.budget,
         "trials_at_once": parsed.parallel,
     }  # fmt: skip
     return {name: value for name, value in fields.items() if value is not None}
@@ -125,14 +136,16 @@ def print_trials(console: Console, sweep: Sweep, trials: list[Trial], most: int 
     finished = sorted(
         (trial for trial in trials if trial.state == FINISHED), key=lambda trial: sign * trial.metrics[sweep.metric]
     )
-    table = Table(title=f"{sweep.name}: {len(trials)} trials, {len(finished)} finished", title_justify="left")
+    n_own, n_finished = (sum(not trial.is_baseline for trial in some) for some in (trials, finished))
+    table = Table(title=f"{sweep.name}: {n_own} trials, {n_finished} finished", title_justify="left")
     names = [name for name, parameter in sweep.parameters.items() if len(parameter.choices) != 1]
     for heading in ("trial", sweep.metric, *names):
         table.add_column(heading, justify="right", overflow="fold")
     for trial in finished[:most]:
         values = [trial.params[name] for name in names]
         shown = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
-        table.add_row(str(trial.number), f"{trial.metrics[sweep.metric]:.4f}", *shown)
+        name = f"{trial.number}{' in use' if trial.is_baseline else ''}"
+        table.add_row(name, f"{trial.metrics[sweep.metric]:.4f}", *shown)
     console.print(table)
     if over := end_of_space(sweep, trials):
         console.print(f"{over[0].upper()}{over[1:]}: the sweep ended there.")

@@ -25,7 +25,8 @@ def add_evaluate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     given = parser.add_argument_group("a split that is given")
-    given.add_argument("--train", type=Path, metavar="FILE", help="what models learn from, and users have seen")
+    given.add_argument("--train", type=Path, action="append", metavar="FILE",
+                       help="what models learn from, and users have seen; may be repeated, and adds up")  # fmt: skip
     given.add_argument("--test", type=Path, metavar="FILE", help="what is to be found")
     given.add_argument("--negatives", type=Path, metavar="FILE", help="rank the test items among these only (sampled)")
     one = parser.add_argument_group("or one file, and how it is cut")
@@ -58,6 +59,9 @@ def add_evaluate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("--set", action="append", default=[], metavar="MODEL.FIELD=VALUE", dest="overrides",
                         help="a setting of a model, such as als.reg=0.01; may be repeated")  # fmt: skip
     parser.add_argument("--k", default="10,20", help="list lengths (default: 10,20)")
+    parser.add_argument("--metrics", default="ndcg,recall,hit_rate", metavar="NAMES",
+                        help="what tables show: ndcg, recall, precision, map, mrr, hit_rate, coverage "
+                             "(default: %(default)s)")  # fmt: skip
     parser.add_argument("--relevant-min-value", type=float, metavar="VALUE",
                         help="a test row counts from this value on (default: every row)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of cuts, fits and resampling (default: 0)")

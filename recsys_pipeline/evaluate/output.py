@@ -18,8 +18,8 @@ from recsys_pipeline.evaluate.request import CutFile, Request
 from recsys_pipeline.evaluate.run import PRIMARY, Evaluation
 from recsys_pipeline.evaluate.tie_orders import print_spread
 
-SHOWN = {"ndcg": "NDCG", "recall": "recall", "hit_rate": "hit rate"}
-"""What the table has room for at 80 columns; the JSON holds every metric."""
+LABELS = {"ndcg": "NDCG", "map": "MAP", "mrr": "MRR", "hit_rate": "hit rate"}
+"""Metrics whose name is not their label; the JSON holds every metric."""
 SAMPLED = (
     "Sampled: each user's test items are ranked among the given negatives only. Such figures compare with those of "
     "papers on the same negatives, and can reverse the order that a full ranking gives (Krichene and Rendle, KDD 2020)."
@@ -33,7 +33,8 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
         console.print()
         console.print(_table(evaluation, k))
     if evaluation.tie_spread:
-        print_spread(evaluation.tie_spread, SHOWN, evaluation.request.ks[0], console)
+        labels = {metric: _label(metric) for metric in evaluation.request.metrics}
+        print_spread(evaluation.tie_spread, labels, evaluation.request.ks[0], console)
     sampled = evaluation.task.negatives is not None
     console.print(f"[yellow]{SAMPLED}[/yellow]" if sampled else FULL)
     console.print(f"Split: {evaluation.task.protocol}. Intervals: 95%, bootstrap over users.")
@@ -53,17 +54,23 @@ def _table(evaluation: Evaluation, k: int) -> Table:
     sampled = ", SAMPLED" if evaluation.task.negatives is not None else ""
     table = Table(title=f"{users:,} users, first {k} places{sampled} [95% interval]", title_justify="left")
     table.add_column("model")
-    for label in SHOWN.values():
-        table.add_column(f"{label}@{k}", justify="right")
+    for metric in evaluation.request.metrics:
+        table.add_column(f"{_label(metric)}@{k}", justify="right")
     for judged in evaluation.judged:
         figures = {(row.metric, row.k): row for row in judged.estimates}
-        table.add_row(judged.result.model, *(_figure(figures[metric, k]) for metric in SHOWN))
+        table.add_row(judged.result.model, *(_figure(figures[metric, k]) for metric in evaluation.request.metrics))
     return table
+
+
+def _label(metric: str) -> str:
+    return LABELS.get(metric, metric.replace("_", " "))
 
 
 def _figure(row: Estimate) -> str:
     if math.isnan(row.value):
         return "undefined"
+    if math.isnan(row.low):  # of all users together: it has no interval over them
+        return _short(row.value, 4)
     return f"{_short(row.value, 4)} [dim]\\[{_short(row.low, 3)} {_short(row.high, 3)}][/dim]"
 
 
@@ -78,7 +85,7 @@ def _verdict(evaluation: Evaluation) -> str:
     names = [result.model for result in first]
     rows = [row for row in evaluation.differences if (row.metric, row.k) == (PRIMARY, k) and row.baseline not in names]
     close = [row.baseline for row in rows if not row.is_clear]
-    figure, equal = f"{SHOWN[PRIMARY]}@{k}", ", which are equal" if len(names) > 1 else ""
+    figure, equal = f"{_label(PRIMARY)}@{k}", ", which are equal" if len(names) > 1 else ""
     best = f"Best by {figure}: {' and '.join(names)}{equal}"
     if all(result.n_silent == result.n_users for result in first):
         best = f"No model is best by {figure}: {' and '.join(names)} at the top tell no item from another (chance)"

@@ -11,9 +11,11 @@ from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds.protocols import PROTOCOLS
 from recsys_pipeline.core.learning.configs import parse_config, read_value
 from recsys_pipeline.core.models import ModelSpec, discover
+from recsys_pipeline.core.reports.accuracy.metrics import RANKING_METRICS
 
 DAY_BY_DAY = "day_by_day"
 """The protocol that is a curve and not one cut."""
+COVERAGE = "coverage"
 SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "bar": "|", "space": " "}
 """For characters that a shell makes hard to say."""
 
@@ -30,7 +32,8 @@ class Contender:
 class GivenSplit:
     """Files that somebody else has split."""
 
-    train: Path
+    train: tuple[Path, ...]
+    """They add up."""
     test: Path
     negatives: Path | None
 
@@ -68,6 +71,8 @@ class Request:
     tie_seeds: int
     """How many orders of rows that tie in time are tried."""
     json: Path | None
+    metrics: tuple[str, ...]
+    """Which figures the tables show."""
 
 
 def parse_request(parsed: argparse.Namespace) -> Request:
@@ -86,6 +91,7 @@ def parse_request(parsed: argparse.Namespace) -> Request:
         seed=parsed.seed,
         tie_seeds=_tie_seeds(parsed, files),
         json=parsed.json,
+        metrics=_metrics(parsed.metrics),
     )
 
 
@@ -157,7 +163,7 @@ def _files(parsed: argparse.Namespace) -> GivenSplit | CutFile | CurveFile:
         raise SettingError("give --train and --test, or --data with --protocol")
     if parsed.protocol is not None or parsed.test_share is not None:
         raise SettingError("--protocol and --test-share cut --data; the split of --train and --test is given")
-    return GivenSplit(parsed.train, parsed.test, parsed.negatives)
+    return GivenSplit(tuple(parsed.train), parsed.test, parsed.negatives)
 
 
 def _curve_file(parsed: argparse.Namespace) -> CurveFile:
@@ -171,6 +177,16 @@ def _curve_file(parsed: argparse.Namespace) -> CurveFile:
         return CurveFile(parsed.data, days, tuple(int(part) for part in ages.split(",")))
     except ValueError as error:
         raise SettingError(f"--ages {ages}: give whole days, such as 0,1,7,14") from error
+
+
+def _metrics(text: str) -> tuple[str, ...]:
+    """Metrics that have a figure at each list length."""
+    known = [*(name for name, metric in RANKING_METRICS.items() if metric.has_cutoff), COVERAGE]
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in known:
+            raise SettingError(f"--metrics {text}: {name!r} is none that is shown; there are {', '.join(known)}")
+    return tuple(dict.fromkeys(names))
 
 
 def _list_lengths(text: str) -> tuple[int, ...]:

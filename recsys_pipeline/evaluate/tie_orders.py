@@ -50,14 +50,18 @@ def _spreads(runs: Sequence[Sequence[RankingResult]]) -> Iterator[TieSpread]:
 
 def print_spread(spreads: Sequence[TieSpread], metrics: dict[str, str], k: int, console: Console) -> None:
     """The spread of the figures that the main table shows, at its first list length."""
-    shown = [row for row in spreads if row.k == k and row.metric in metrics]
-    title = f"Over {shown[0].n_orders} orders of rows that tie in time: mean ± deviation \\[lowest highest]"
+    shown = {(row.model, row.metric): row for row in spreads if row.k == k and row.metric in metrics}
+    if not shown:
+        return
+    labels = {metric: label for metric, label in metrics.items() if any(metric == of for _, of in shown)}
+    n_orders = next(iter(shown.values())).n_orders
+    title = f"Over {n_orders} orders of rows that tie in time: mean ± deviation \\[lowest highest]"
     table = Table(title=title, title_justify="left")
     table.add_column("model")
-    for label in metrics.values():
+    for label in labels.values():
         table.add_column(f"{label}@{k}", justify="right")
-    for model in dict.fromkeys(row.model for row in shown):
-        table.add_row(model, *(_cell(row) for row in shown if row.model == model))
+    for model in dict.fromkeys(model for model, _ in shown):
+        table.add_row(model, *(_cell(shown[model, metric]) for metric in labels))
     console.print()
     console.print(table)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from recsys_pipeline.adapters.manifest import Recipe, content_digest, describe_files
 from recsys_pipeline.adapters.releases import DECISION, RELEASE
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
-from recsys_pipeline.core.serving.gate import LATENCY, Decision, Gap, GateFigures, judge
+from recsys_pipeline.core.serving.gate import LATENCY, Decision, judge
 from recsys_pipeline.core.serving.gate_limits import GateLimits
+from recsys_pipeline.core.serving.gate_record import Gap, GateFigures
 from recsys_pipeline.core.serving.release_document import DOCUMENT, FORMAT
 from recsys_pipeline.core.serving.sealed import seal
 from recsys_pipeline.core.types import ArtifactRef
@@ -16,7 +17,7 @@ FIGURES = GateFigures(
     day="", ndcg=0.2, ndcg_low=0.1, ndcg_high=0.3, n_users=10, coverage=0.5, recall=1.0, n_not_finite=0,
     item_norm_median=1.0, item_norm_max=1.0, user_norm_median=1.0, full_lists=1.0, empty_lists=0.0, events_share=0.0,
     events_of_user=0, test_share=0.0, test_rows_of_user=0, latency_p99_ms=1.0,
-    versus_popularity=Gap(0.1, 0.05, 0.15, 0.001, 10), one_list=0.01,
+    versus_popularity=Gap(0.1, 0.05, 0.15, 0.001, 10), one_list=0.01, unlike_judged=0.0,
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The TOML of a files source: where the root comes from, and what a wrong key is told."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.adapters.sources.files_config import load_files_config
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.types import Window
 
 TOML = """
 name = "test"
@@ -98,3 +100,68 @@ def test_a_toml_that_its_parser_gives_up_on_is_named(tmp_path: Path, content: by
 def test_missing_config_names_the_setting(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"cannot read .*none\.toml: No such file.*RECSYS_SOURCE_CONFIG"):
         FilesSource.from_toml(tmp_path / "none.toml")
+
+
+SEVERAL = """
+name = "test"
+root = "."
+[[interactions]]
+path = "views.csv"
+time_unit = "s"
+event = "view"
+columns = { user_id = 1, item_id = 2, timestamp = 3 }
+values = { view = 1.0 }
+[[interactions]]
+path = "orders.csv"
+time_unit = "iso"
+event = "purchase"
+columns = { user_id = 3, item_id = 1, timestamp = 2 }
+values = { purchase = 5.0 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("timestamp = 2", "time = 2", r"unknown key interactions\[2\]\.columns\.time; valid keys here are user_id"),
+        (", timestamp = 2", "", r"interactions\[2\]\.columns\.timestamp: Field required: days are told by times"),
+        ("purchase = 5.0", "purchase = 5.0, view = 2.0", "give event 'view' two values: 1.0 and 2.0"),
+        ('"iso"', '"iso"\nlayout = "days"', r"several .* need layout = \"file\""),
+        ("user_id = 3", "value = 4, user_id = 3", r"interactions\[2\]: give either columns.value or the table values"),
+        ("5.0 }", '5.0 }\n[events.meaning]\nbuy = "interest"', "events.meaning names 'buy'"),
+    ],
+)
+def test_of_several_tables_the_wrong_one_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    (tmp_path / "s.toml").write_text(SEVERAL.replace(old, new))
+    with pytest.raises(SettingError, match=message):
+        load_files_config(tmp_path / "s.toml", {})
+
+
+def test_several_tables_are_one_source(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(SEVERAL)
+    (tmp_path / "views.csv").write_text("u1,i1,1704067200\nu2,i1,1704153600\n")
+    (tmp_path / "orders.csv").write_text("i1,2024-01-03,u1\n")
+    source = FilesSource.from_toml(tmp_path / "s.toml")
+    days = source.days()
+    assert (str(days.first), str(days.last)) == ("2024-01-01", "2024-01-03")
+    assert source.meaning.events.kinds["purchase"] == "interest"
+    window = Window.of_days(days.first, date(2024, 1, 3))
+    found = source.interactions(window).read_all().to_pylist()
+    assert [(row["user_id"], row["item_id"], row["event"], row["value"]) for row in found] == [
+        ("u1", "i1", "view", 1.0), ("u2", "i1", "view", 1.0), ("u1", "i1", "purchase", 5.0)
+    ]  # fmt: skip
+    before, of_days = source.fingerprint(window), source.fingerprints(window)
+    assert len(of_days) == 3
+    (tmp_path / "orders.csv").write_text("i1,2024-01-03,u1\ni1,2024-01-03,u2\n")
+    assert FilesSource.from_toml(tmp_path / "s.toml").fingerprint(window) != before
+
+
+def test_one_table_in_an_array_is_as_one_table(tmp_path: Path) -> None:
+    """Also in what the source is known by: its days stay as they are."""
+    (tmp_path / "ratings.dat").write_text("1::2::3::1704067200\n")
+    found = []
+    for text in (TOML, TOML.replace("[interactions]", "[[interactions]]")):
+        (tmp_path / "s.toml").write_text(text.replace("${DATA_HOME:-fallback}/sub", "."))
+        source = FilesSource.from_toml(tmp_path / "s.toml")
+        found.append((source.fingerprint(Window.of_day(date(2024, 1, 1))), source.meaning))
+    assert found[0] == found[1]

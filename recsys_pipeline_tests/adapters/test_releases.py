@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from recsys_pipeline.adapters import releases
+from recsys_pipeline.adapters.locks import exclusive
 from recsys_pipeline.adapters.releases import (
     DECISION,
     POINTER,
@@ -277,7 +278,10 @@ def test_many_promotions_at_once_are_all_taken_in_some_order(local: ArtifactStor
 def test_who_waits_too_long_is_told_for_whom(local: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(releases, "LOCK_WAIT_S", 0.0)
     made = promotable(local, DAYS[0])
-    with releases._waiting_lock(local), pytest.raises(ArtifactError, match=r"held by moving the champion, process"):
+    with (
+        exclusive(local.local_root / releases.LOCK, "moving the champion"),
+        pytest.raises(ArtifactError, match=r"held by moving the champion: process"),
+    ):
         promote_if_newer(local, *made)
 
 

@@ -68,13 +68,13 @@ def test_seconds_among_milliseconds_are_told(tmp_path: Path) -> None:
 def test_a_test_file_may_hold_each_item_once(tmp_path: Path) -> None:
     train = written(tmp_path / "train.tsv", lambda at: f"u{at % 30}\t{at % 40}\t3", n=200)
     test = written(tmp_path / "test.tsv", lambda at: f"u{at}\t{at}\t3", n=30)
-    assert read_split(train, test).files["test"].signs == ()
+    assert read_split([train], test).files["test"].signs == ()
 
 
 def test_ids_that_do_not_join_are_said(tmp_path: Path) -> None:
     train = written(tmp_path / "train.tsv", lambda at: f"u{at % 30}\t{at % 40}.0\t3", n=200)
     test = written(tmp_path / "test.tsv", lambda at: f"u{at}\t{at}\t3", n=30)
-    found = read_split(train, test, reading=Reading(columns=("user", "item", "value")))
+    found = read_split([train], test, reading=Reading(columns=("user", "item", "value")))
     assert found.files["test"].signs == (
         "30 of 30 items of the test file are not in train (such as '0'; train has '0.0')",
     )

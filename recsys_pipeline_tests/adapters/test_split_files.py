@@ -58,7 +58,7 @@ def test_every_layout_gives_the_same_pairs_in_one_id_space(tmp_path: Path, layou
     train = write(tmp_path / f"train{suffix}", LAYOUTS[layout](TRAIN))
     test = write(tmp_path / f"test{suffix}", LAYOUTS[layout](TEST))
     format = "adjacency" if layout == "adjacency" else None  # its test file has one item per user
-    found = read_split(train, test, reading=Reading(format=format))
+    found = read_split([train], test, reading=Reading(format=format))
     assert are_the_same([found.train, found.test], [TRAIN, TEST])
     assert (found.train.n_users, found.train.n_items) == (found.test.n_users, found.test.n_items) == (2, 4)
     assert found.files["train"].digest == file_digest(train)
@@ -70,7 +70,7 @@ def test_values_and_times_are_read(tmp_path: Path) -> None:
     test = tmp_path / "test.parquet"
     columns = {"user": ["ann"], "item": ["c"], "score": np.array([3], np.int8), "ts": [1_700_000_000_000]}
     pq.write_table(pa.table(columns), test)
-    found = read_split(train, test)
+    found = read_split([train], test)
     assert found.train.value.tolist() == [1.0, 2.5], "in order of time"
     assert found.train.timestamp_us.tolist() == [0, 1_767_312_001_000_000]
     assert found.test.timestamp_us.tolist() == [1_700_000_000_000_000]
@@ -84,7 +84,7 @@ def test_given_negatives_in_three_layouts(tmp_path: Path) -> None:
     )
     texts = ["(10,11)\t100\t9\n(9,9)\t11\n", "10 100 9\n9 11\n3\n", "user,item\n10,100\n10,9\n9,11\n"]
     for text in (texts[0], texts[2], "10 100 9\n9 11\n9\n"):
-        found = read_split(train, test, write(tmp_path / "negatives.txt", text))
+        found = read_split([train], test, write(tmp_path / "negatives.txt", text))
         assert found.negatives is not None
         negatives = [("10", "100"), ("10", "9"), ("9", "11")]
         assert are_the_same([found.train, found.test, found.negatives], [TRAIN, TEST, negatives])
@@ -110,7 +110,7 @@ def test_a_bad_line_is_named(tmp_path: Path, name: str, suffix: str) -> None:
     text, reason = BAD[name]
     train, test = write(tmp_path / f"train{suffix}", text), write(tmp_path / "test.csv", "1,2,3\n")
     with pytest.raises(SourceError, match=reason) as caught:
-        read_split(train, test)
+        read_split([train], test)
     assert str(train) in str(caught.value)
 
 
@@ -136,16 +136,16 @@ def test_negatives_belong_to_the_split(tmp_path: Path, negatives: str, reason: s
     )
     path = write(tmp_path / "negatives.gz", negatives)
     if reason is None:
-        assert read_split(train, test, path).negatives is not None
+        assert read_split([train], test, path).negatives is not None
         return
     with pytest.raises(DataError, match=reason):
-        read_split(train, test, path)
+        read_split([train], test, path)
 
 
 def test_a_test_file_that_is_the_train_file_is_refused(tmp_path: Path) -> None:
     train, test = (write(tmp_path / f"{part}.tsv", LAYOUTS["tab"](TRAIN)) for part in ("train", "test"))
     with pytest.raises(DataError, match="the same bytes"):
-        read_split(train, test)
+        read_split([train], test)
 
 
 def test_one_file_keeps_the_latest_of_repeated_pairs(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_any_ids_survive(pairs: list[tuple[str, str]], tmp_path_factory: pytest.
         write(folder / "train.csv", "user,item\n" + rows),
         write(folder / "test.csv", "user,item\nsomebody,else\n"),
     )
-    found = read_split(train, test).train
+    found = read_split([train], test).train
     for side, numbers in ((0, found.user), (1, found.item)):
         rows = Counter(Counter(pair[side] for pair in pairs).values())
         assert Counter(Counter(numbers.tolist()).values()) == rows, "one number per id, and one id per number"
@@ -224,3 +224,22 @@ def test_lines_need_room_before_the_next_instant(tmp_path: Path) -> None:
         read_interactions(path, lines_are_in_order=True)
     with pytest.raises(SettingError, match="has no times"):
         read_interactions(write(tmp_path / "plain.csv", "user,item\na,x\nb,x\n"), lines_are_in_order=True)
+
+
+def test_sequences_of_several_files_go_on_in_the_order_given(tmp_path: Path) -> None:
+    """A user's last item of the first file comes before the first of the second."""
+    lines = {"a": ["1 10", "2 10", "1 11"], "b": ["1 12", "2 11"]}
+    a, b = (write(tmp_path / f"{name}.txt", "\n".join(rows) + "\n") for name, rows in lines.items())
+    test = write(tmp_path / "test.txt", "1 13\n2 12\n")
+    found = read_split([a, b], test).train
+    short, long = sorted((found.item[found.user == user].tolist() for user in range(2)), key=len)
+    assert long[:2] == short, "10, then 11"
+    assert all((np.diff(found.timestamp_us[found.user == user]) > 0).all() for user in range(2))
+
+
+def test_files_of_train_must_go_together(tmp_path: Path) -> None:
+    timed = write(tmp_path / "timed.csv", "user,item,timestamp\n1,10,2020-01-01\n2,11,2020-01-02\n")
+    plain = write(tmp_path / "plain.csv", "user,item\n1,11\n2,10\n")
+    test = write(tmp_path / "test.csv", "user,item\n1,12\n")
+    with pytest.raises(DataError, match=r"timed.csv has times, and .*plain.csv has none: --train files must agree"):
+        read_split([timed, plain], test)

@@ -17,7 +17,7 @@ def needed(folder: Path) -> Path:
 
 def test_adjacency_lists_of_gowalla(test_data: Path) -> None:
     folder = needed(test_data / "gowalla")
-    found = read_split(folder / "train.txt.gz", folder / "test.txt.gz")
+    found = read_split([folder / "train.txt.gz"], folder / "test.txt.gz")
     assert (len(found.train), len(found.test)) == (810_128, 217_242)
     assert (found.train.n_users, found.train.n_items) == (29_858, 40_981)
 

@@ -24,7 +24,8 @@ from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.monitoring.priors import Profile
 from recsys_pipeline.core.serving.assemble import served_catalogue, served_items
 from recsys_pipeline.core.serving.recommend import recommend
-from recsys_pipeline.core.serving.release import Release, ReleaseConfig, ReleaseParts, write_release
+from recsys_pipeline.core.serving.release import Release, ReleaseParts, write_release
+from recsys_pipeline.core.serving.release_config import ReleaseConfig
 from recsys_pipeline.core.types import Ratings
 
 K, BATCH = 10, 256

@@ -66,7 +66,7 @@ def read(data: str, folder: Path) -> Ratings:
     from recsys_pipeline_tests.benchmarks.ncf_ml1m import read_ncf
 
     if data == "gowalla":
-        return read_split(folder / "gowalla" / "train.txt.gz", folder / "gowalla" / "test.txt.gz").train
+        return read_split([folder / "gowalla" / "train.txt.gz"], folder / "gowalla" / "test.txt.gz").train
     return read_ncf(folder).train if data == "ncf-ml1m" else read_values(folder / "ml-1m" / "ratings_no_ts.csv.gz")
 
 

@@ -92,7 +92,7 @@ def tasks_of(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
     if options.split is None:
         train, test = random_folds(options.users, options.items, options.train, options.test, rng)
     else:
-        files = read_split(options.split / "train.txt.gz", options.split / "test.txt.gz")
+        files = read_split([options.split / "train.txt.gz"], options.split / "test.txt.gz")
         train, test = files.train, files.test
     factors = RandomFactors(train.n_users, train.n_items, options.embedding_size, rng)
     untied, tied = StoredScores(train.n_items, None, rng), StoredScores(train.n_items, 50, rng)

@@ -75,10 +75,10 @@ def release_parts(n_pairs: int) -> "ReleaseParts":
     from recsys_pipeline.core.reports.monitoring.priors import Profile
     from recsys_pipeline.core.serving.release import (
         CATALOGUE,
-        ReleaseConfig,
         ReleaseParts,
         decayed_popularity,
     )
+    from recsys_pipeline.core.serving.release_config import ReleaseConfig
     from recsys_pipeline.core.types import Ratings, microseconds
 
     rng, n_users, end_us = np.random.default_rng(0), n_pairs // PAIRS_PER_USER, microseconds(END)

@@ -42,7 +42,7 @@ def read_ncf(folder: Path) -> SplitFiles:
     """The three files; item numbers of train, test and negatives are the same (`item_map.csv` leads to MovieLens)."""
     files = folder / "ncf-ml1m"
     train, test = files / "ml-1m.train.rating.no_ts.tsv.gz", files / "ml-1m.test.rating"
-    return read_split(train, test, files / "ml-1m.test.negative.gz")
+    return read_split([train], test, files / "ml-1m.test.negative.gz")
 
 
 def draw_validation(train: Ratings, seed: int) -> tuple[Split, Ratings]:

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from recsys_pipeline.adapters.versions import STAGES
-from recsys_pipeline.core.serving.gate import CHECKS
+from recsys_pipeline.core.serving.gate_checks import CHECKS
 from recsys_pipeline.definitions import defs
 from recsys_pipeline_tests.deployment import failure
 
@@ -67,7 +67,7 @@ def test_every_field_of_a_form_is_described_and_has_a_default(key: str) -> None:
 def test_forms_are_found_where_people_look_for_them() -> None:
     assert {"embedding_size", "reg", "gravity", "seed", "use_sweep"} <= set(fields_of("models/als"))
     assert {"image_size", "max_quarantine_share", "max_defect_share"} == set(fields_of("dataset/looks"))
-    search = {"file", "method", "n_trials", "time_limit_s", "budget_epochs", "engine", "wandb_sweep", "seed"}
+    search = {"file", "method", "n_trials", "max_minutes", "budget_epochs", "engine", "wandb_sweep", "baseline", "seed"}
     assert search | {"trials_at_once", "validation", "n_folds"} == set(fields_of("learning/als_sweep"))
     assert search == set(fields_of("learning/stl_sweep"))
 
@@ -157,11 +157,13 @@ def test_jobs_hold_their_stages() -> None:
     assert {key.split("/")[0] for key in batch} == BATCH_GROUPS
     on_request = {f"models/{name}" for name in ("bayesian_mf", "ease", "sampled_mf", "svdpp")}
     sweeps = {"learning/als_sweep", "learning/stl_sweep"}
+    by_hand = {f"learning/{name}_sweep" for name in ("bayesian_mf", "cooccurrence", "ease", "sampled_mf", "svdpp")}
     hourly = {key.to_user_string() for key in _selected("speed_hourly")}
     assert hourly == {"speed/interactions", "speed/overlay", "speed/monitor"}
-    assert batch == set(SPECS) - {*sweeps, *on_request, *hourly}
+    assert batch == set(SPECS) - {*sweeps, *by_hand, *on_request, *hourly}
     of_interactions = {"dataset/interactions", "dataset/snapshot", "folds/prequential"}
     assert sweep == {*of_interactions, "dataset/items", "dataset/looks", "folds/triplets", *sweeps}
+    assert {key.to_user_string() for key in _selected("sweep_by_hand")} == sweep | by_hand
 
 
 def _selected(job: str) -> set[dg.AssetKey]:

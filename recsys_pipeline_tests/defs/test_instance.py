@@ -1,7 +1,12 @@
 """Dagster's record: a `dagster.yaml` that it does not take is named, and runs whose process is gone are told apart."""
 
+import os
 import socket
+import sqlite3
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -18,6 +23,8 @@ from recsys_pipeline.defs.instance import (
     was_killed,
 )
 from recsys_pipeline.defs.run_records import last_runs, open_failures
+from recsys_pipeline.settings import settings as cached_settings
+from recsys_pipeline_tests.processes import exit_code
 
 STARTED, SUCCESS, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
 NO_PROCESS = 2**22 + 1
@@ -96,3 +103,46 @@ def test_a_record_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: py
     said = r"cannot be read or written \(database or disk is full\): give its disk room"
     with pytest.raises(RecsysError, match=said), open_instance():
         raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+
+def open_at_once(home: Path, start: float) -> None:
+    """Open the record at a moment, as several first commands do."""
+    os.environ.update(DAGSTER_HOME=str(home), RECSYS_HOME=str(home / "data"))
+    cached_settings.cache_clear()
+    time.sleep(max(0.0, start - time.time()))
+    with open_instance() as instance:
+        instance.all_instigator_state()
+
+
+def heads(home: Path) -> list[int]:
+    """How many heads each database of the record has."""
+    found = []
+    for path in home.rglob("*.db"):
+        with closing(sqlite3.connect(path)) as record:
+            found.append(record.execute("select count(*) from alembic_version").fetchone()[0])
+    return found
+
+
+def test_first_commands_at_once_leave_a_record_that_opens(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    start = time.time() + 1.0
+    with ThreadPoolExecutor(4) as pool:
+        codes = list(pool.map(lambda _: exit_code(open_at_once, tmp_path, start), range(4)))
+    assert codes == [0] * 4
+    assert heads(tmp_path) == [1, 1, 1]
+
+
+def test_a_record_with_two_heads_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with open_instance():
+        pass
+    (path,) = tmp_path.rglob("schedules.db")
+    with closing(sqlite3.connect(path)) as record:
+        record.execute("insert into alembic_version values ('da7cd32b690d')")
+        record.commit()
+    with (
+        pytest.raises(RecsysError, match=r"more than one head .*two processes made it at once.*move schedules.db"),
+        open_instance(),
+    ):
+        pass

@@ -19,7 +19,7 @@ from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SettingError, SourceError
 from recsys_pipeline.defs.resources import stores
 from recsys_pipeline.settings import settings
-from recsys_pipeline_tests.adapters.release_artifacts import promotable
+from recsys_pipeline_tests.adapters.release_artifacts import promotable, released
 from recsys_pipeline_tests.deployment import DAGSTER_YAML, Deployment
 from recsys_pipeline_tests.misbehaving_sources import Misbehaving
 
@@ -157,9 +157,11 @@ def test_a_bug_keeps_its_traceback(deployment: Deployment, monkeypatch: pytest.M
 
 def test_what_cannot_be_deleted_stops_no_other(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     rename: Callable[..., Path] = Path.rename
+    stuck = deployment.store.get(RELEASE, DAYS[0]).path
+    released(deployment.store, DAYS[0], "made again")
 
     def refuse(path: Path, target: Path) -> Path:
-        if path.parent == Path(deployment.store.root) / DECISION / DAYS[0]:
+        if path == stuck:
             raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
         return rename(path, target)
 
@@ -167,10 +169,10 @@ def test_what_cannot_be_deleted_stops_no_other(deployment: Deployment, monkeypat
     monkeypatch.setattr(retention, "FRESH", timedelta(0))
     outcome = deployment.recsys("gc", "--keep-days", "1")
     assert outcome.code == 1
-    assert "1 versions deleted" in outcome.text, "the release of that day"
-    assert f"not deleted {DECISION}/{DAYS[0]}/" in outcome.text
+    assert "1 versions deleted" in outcome.text, "the other of that day"
+    assert f"not deleted {RELEASE}/{DAYS[0]}/{stuck.name}" in outcome.text
     assert "Operation not permitted" in outcome.text
-    assert RELEASE not in {key for key, day in deployment.everything() if day == DAYS[0]}
+    assert stuck.is_dir()
 
 
 def test_a_home_that_is_a_file_is_told(tmp_path: Path) -> None:

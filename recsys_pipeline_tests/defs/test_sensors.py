@@ -1,5 +1,6 @@
 """The drift sensor: one sweep per drift, none while the last one cools down, and off until somebody switches it on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +24,25 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
     return made
 
 
-def drifted(store: ArtifactStore, day: str, *breached: str) -> None:
-    """A drift report of the day that names these features."""
+def drifted(store: ArtifactStore, day: str, *breached: str, others: Sequence[str] = ()) -> None:
+    """A drift report of the day that names these features, and `others` of a model with other settings."""
 
     def build(directory: Path) -> Built:
         (directory / "drift.json").write_text(day)
-        return Built({"breached": list(breached), "breaches": len(breached)})
+        found = {"breached": list(breached), "breaches": len(breached)}
+        return Built(found | ({"of_other_settings": list(others)} if others else {}))
 
     store.build(Recipe("reports/drift", day, (), {}, "v1", {}), build)
 
 
-def tick(cursor: str | None = None) -> Any:
-    """What the sensor decides."""
-    return SENSOR(dg.build_sensor_context(cursor=cursor, resources={"store": StoreResource()}))
+def tick(cursor: str | None = None, swept: Sequence[str] = ()) -> Any:
+    """What the sensor decides; Dagster has recorded a run of the sweep job for each of these days."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        for day in swept:
+            instance.add_run(dg.DagsterRun("sweep_weekly", tags={"dagster/partition": day}))
+        instance.add_run(dg.DagsterRun("batch_daily", tags={"dagster/partition": "2026-01-20"}))
+        context = dg.build_sensor_context(instance, cursor=cursor, resources={"store": StoreResource()})
+        return SENSOR(context)
 
 
 def test_it_is_off_until_somebody_switches_it_on() -> None:
@@ -75,6 +82,23 @@ def test_the_next_request_waits_for_the_cooldown(store: ArtifactStore, cursor: s
     result = tick(cursor)
     assert isinstance(result, dg.SensorResult) == asks
     assert asks or cursor in result.skip_message
+
+
+@pytest.mark.parametrize(("swept", "asks"), [("2026-01-14", False), ("2026-01-13", True)])
+def test_any_sweep_starts_the_cooldown(store: ArtifactStore, swept: str, asks: bool) -> None:
+    """One by schedule, by hand or by another home: what counts is that it was made, or asked for."""
+    drifted(store, "2026-01-20", "catalogue_price")
+    assert isinstance(tick(swept=[swept]), dg.SensorResult) == asks, "a run that goes on, or ended in whatever way"
+    assert isinstance(tick("2026-01-02", swept=["2026-01-03", swept]), dg.SensorResult) == asks
+    store.build(Recipe("learning/als_sweep", swept, (), {}, "v1", {}), lambda _: Built({}))
+    result = tick("2026-01-02")
+    assert isinstance(result, dg.SensorResult) == asks
+    assert asks or f"the last sweep is of {swept}" in result.skip_message
+
+
+def test_figures_of_other_settings_are_named_and_start_nothing(store: ArtifactStore) -> None:
+    drifted(store, "2026-01-20", others=["score", "item_norm"])
+    assert tick().skip_message == "no drift on 2026-01-20; other settings, not compared: score, item_norm"
 
 
 def test_the_cooldown_is_a_setting(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,8 @@ OF_LOOKS = {
 OF_INTERACTIONS = {
     "dataset/interactions", "dataset/snapshot", "folds/prequential", "learning/als_sweep", "models/random",
     "models/popularity", "models/cooccurrence", "models/ease", "models/als", "models/bayesian_mf", "models/sampled_mf",
-    "models/svdpp", "neighbors/als_vectors",
+    "models/svdpp", "neighbors/als_vectors", "learning/bayesian_mf_sweep", "learning/cooccurrence_sweep",
+    "learning/ease_sweep", "learning/sampled_mf_sweep", "learning/svdpp_sweep",
     "neighbors/als_index", "reports/ranking", "reports/day_by_day", "reports/drift", "reports/off_policy",
     "serving/release", "serving/decision", "serving/champion", "speed/interactions", "speed/overlay", "speed/monitor",
 }  # fmt: skip

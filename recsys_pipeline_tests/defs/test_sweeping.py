@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,14 +13,16 @@ from recsys_pipeline.adapters.tracker import SilentRun
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.learning.sweeps.sweep import SweepResult, Trial, best_of, parse_sweep
 from recsys_pipeline.core.learning.sweeps.trials import FINISHED
+from recsys_pipeline.core.models import discover
 from recsys_pipeline.defs import sweeping
 from recsys_pipeline.defs.learning.build import _track
+from recsys_pipeline.defs.learning.tuned import TUNED
 from recsys_pipeline.defs.sweeping import print_trials, tuned_by
-from recsys_pipeline_tests.core.learning.sweeps.test_sweep import HEAD, Toy
+from recsys_pipeline_tests.core.learning.sweeps.test_sweep import CONF, HEAD, Toy
 
 BOTH = """
 method: grid
-metric: {name: loss, goal: minimize}
+metric: {name: ndcg@10, goal: maximize}
 parameters: {embedding_size: {values: [4, 8]}, reg: {value: 0.1}}
 """
 SPACE = "  size: {values: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]}\n"
@@ -27,7 +30,7 @@ SPACE = "  size: {values: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]}\n"
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    """A sweep of fields that both models have."""
+    """A sweep of fields that models of interactions and of looks have."""
     (tmp_path / "both.yaml").write_text(BOTH)
     return str(tmp_path / "both.yaml")
 
@@ -39,14 +42,34 @@ def feed(monkeypatch: pytest.MonkeyPatch, *kinds: str) -> None:
 
 def test_what_the_source_cannot_feed_is_not_offered(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     feed(monkeypatch, "interactions", "items")
-    assert tuned_by(file, None).model == "als"
-    with pytest.raises(SettingError, match=r"shop does not have what stl learns from; it feeds: als"):
+    assert tuned_by(file, "als").model == "als"
+    with pytest.raises(SettingError, match=r"shop does not have what stl learns from; it feeds: als, bayesian_mf, "):
         tuned_by(file, "stl")
-    feed(monkeypatch, "looks")
-    assert tuned_by(file, None).model == "stl"
-    feed(monkeypatch, "interactions", "looks")
-    with pytest.raises(SettingError, match="fits als, stl: choose with --model"):
+    with pytest.raises(SettingError, match="fits als, sampled_mf, svdpp: choose with --model"):
         tuned_by(file, None)
+    feed(monkeypatch, "looks")
+    looks = Path(file).with_name("looks.yaml")
+    looks.write_text(BOTH.replace("ndcg@10", "validation_accuracy"))
+    assert tuned_by(str(looks), None).model == "stl"
+    with pytest.raises(SettingError, match=r"metric\.name must be one of validation_accuracy, by which single scenes"):
+        tuned_by(file, None)
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_file_that_is_shipped_finds_its_model(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed(monkeypatch, "interactions", "looks")
+    tuned = tuned_by(str(path), None)
+    assert path.stem.startswith(tuned.model)
+    shipped = Path(str(tuned.form.model_fields["file"].default))
+    assert (CONF / shipped.name).exists(), "what the form runs by default is there"
+
+
+def test_a_file_named_after_one_of_several_models_is_its(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed(monkeypatch, "interactions")
+    named = Path(file).with_name("sampled_mf_small.yaml")
+    named.write_text(BOTH)
+    assert tuned_by(str(named), None).model == "sampled_mf"
+    assert set(TUNED) == {f"learning/{name}_sweep" for name, spec in discover().items() if fields(spec.config)}
 
 
 def result(*losses: float) -> SweepResult:

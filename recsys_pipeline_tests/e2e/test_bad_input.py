@@ -98,6 +98,7 @@ def test_a_source_that_breaks_off_changes_nothing_that_needs_its_events(first_da
     before = broken.everything()
     (tmp_path / "one.yaml").write_text(ONE_TRIAL)
     fields = {"dataset/looks.image_size": 16, "learning/stl_sweep.file": str(tmp_path / "one.yaml")}
+    fields |= {"learning/stl_sweep.baseline": {"embedding_size": 6, "epochs": 1}}
     outcome = broken.recsys("run", "sweep_weekly", NEXT_DAY, *as_flags(fields))
     assert outcome.code == 1
     assert "dataset/interactions failed: the source stopped after" in outcome.text

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pytest
 
 from recsys_pipeline.adapters.outbox import Outbox
+from recsys_pipeline.core.reports.monitoring.drift import OF_THE_MODEL
 from recsys_pipeline.core.types import Window
 from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, Deployment
 from recsys_pipeline_tests.misbehaving_sources import Misbehaving
@@ -75,3 +76,14 @@ def test_planted_prices_fail_the_check_and_not_the_run(later: Deployment) -> Non
     alerts = [event["alert"] for entry in entries for event in entry.events if "alert" in event]
     assert alerts[-1]["title"] == f"Drift on {NEXT_DAY}"
     assert "catalogue price: median" in alerts[-1]["text"]
+
+
+def test_a_model_of_other_settings_is_not_compared_and_data_are(later: Deployment) -> None:
+    """What a sweep's winner does: its scale is no drift; the prices of the test before are."""
+    model = {"embedding_size": 5, "epochs": 3}
+    dear = dataclasses.replace(later, wrap=Dear)
+    result = dear.materialize("models/als", "neighbors/als_vectors", "reports/drift", day=NEXT_DAY, models__als=model)
+    metrics = dear.artifacts(NEXT_DAY)["reports/drift"].manifest.metrics
+    assert set(metrics["of_other_settings"]) == set(OF_THE_MODEL)
+    assert set(metrics["breached"]) == {"catalogue_price", "interaction_price"}
+    assert "6 figures of the model: other settings, not compared" in str(check(result).metadata["headline"].value)

@@ -67,7 +67,7 @@ def release_again(
     deployment: Deployment, keys: tuple[str, ...] = RELEASED, **changes: dict[str, Any]
 ) -> dict[str, Any]:
     """Run the day from its model to the pointer; what the pointer says."""
-    result = deployment.materialize(*keys, **tiny_fields(keys, **changes))
+    result = deployment.materialize(*keys, day=DAY, **tiny_fields(keys, **changes))
     assert result.success
     (pointer,) = result.asset_materializations_for_node("serving__champion")
     return {name: entry.value for name, entry in pointer.metadata.items()}
@@ -104,10 +104,31 @@ def test_it_is_judged_told_and_not_served_and_the_days_own_is_found_again(
     assert deployment.digests(DAY) == own
 
 
+def test_it_stands_beside_the_days_own_in_the_shell_and_on_a_page(deployment: Deployment) -> None:
+    release_again(deployment, models__als=EXPERIMENT)
+    told = deployment.recsys("compare", DAY)
+    assert told.code == 0, told.text
+    assert "models/als.reg 0.1 (default) 0.11 (this run's form)" in told.text
+    for part in ("Experiment", "gate: passed", "NDCG@10", "users would see another list", "Page"):
+        assert part in told.text
+    (page,) = (deployment.home / "data" / "reports").rglob(f"{DAY}-experiment-*.html")
+    text = page.read_text()
+    assert "Lists side by side" in text
+    assert "models/als.reg" in text
+    assert deployment.recsys("compare").text == told.text, "the newest day with an experiment"
+
+
+def test_what_cannot_be_compared_is_said_with_the_way_out(deployment: Deployment) -> None:
+    unknown = deployment.recsys("compare", DAY, "--digest", "zz")
+    assert unknown.code == 1
+    assert f"there is no experiment of {DAY} whose digest begins with zz" in unknown.text
+
+
 def test_what_an_experiment_made_is_one_wherever_it_is_used(deployment: Deployment) -> None:
     """The run that moves the pointer need not be the one that had the form."""
     before = served(deployment)
-    assert deployment.materialize("models/als", **tiny_fields(("models/als",), models__als=EXPERIMENT)).success
+    fields = tiny_fields(("models/als",), models__als=EXPERIMENT)
+    assert deployment.materialize("models/als", day=DAY, **fields).success
     assert "models/als.reg is 0.11" in release_again(deployment, RELEASED[1:])["outcome"]
     assert served(deployment) == before
 

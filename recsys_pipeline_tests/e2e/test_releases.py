@@ -13,7 +13,6 @@ import pyarrow as pa
 import pytest
 
 from recsys_pipeline.adapters.releases import champion, history
-from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.serving import gate_figures
 from recsys_pipeline.core.serving.gate import Decision
 from recsys_pipeline.core.serving.recommend import recommend
@@ -114,7 +113,9 @@ def test_people_see_why_and_may_overrule_and_go_back(deployment: Deployment) -> 
     listed = deployment.recsys("release", "list")
     assert listed.code == 0, listed.text
     assert f"champion {DAY}" in listed.text
-    assert f"{NEXT_DAY} {deployment.digests(NEXT_DAY)['serving/release'][:12]} rejected" in listed.text
+    digest = deployment.digests(NEXT_DAY)["serving/release"][:12]
+    assert f"{NEXT_DAY} {digest} rejected never served" in listed.text
+    assert "experiment" in listed.text, "the tiny models are not what the deployment sets"
     shown = deployment.recsys("release", "show", NEXT_DAY)
     assert "✗ no user dominates: one user has" in shown.text
     refused = deployment.recsys("release", "promote", NEXT_DAY)
@@ -131,7 +132,10 @@ def test_people_see_why_and_may_overrule_and_go_back(deployment: Deployment) -> 
     assert [(move.action, move.day, move.forced) for move in history(deployment.store)] == [
         ("promote", DAY, False), ("promote", NEXT_DAY, True), ("rollback", DAY, False),
     ]  # fmt: skip
-    assert "withdrawn by hand" in deployment.recsys("release", "list").text
+    listed = deployment.recsys("release", "list").text
+    assert "withdrawn by hand" in listed
+    assert ", forced" in listed, "it was served against the gate"
+    assert "–now, 1 times before" in listed
 
 
 @pytest.mark.usefixtures("poisoned_day")
@@ -140,16 +144,6 @@ def test_two_releases_are_compared(deployment: Deployment) -> None:
     assert found.code == 0, found.text
     for shown in ("gate passed rejected", "users ", "lists: ", "sampled users see another list"):
         assert shown in found.text
-
-
-def test_the_job_asks_which_day_to_promote(tmp_path: Path) -> None:
-    from recsys_pipeline.defs.releasing import release_by_hand
-    from recsys_pipeline.defs.resources import RESOURCES
-
-    resources = {name: RESOURCES[name] for name in ("store", "tracker")}
-    form = {"ops": {"move_champion": {"config": {"action": "promote"}}}}
-    with Deployment(tmp_path).active(), pytest.raises(SettingError, match="promote which day"):
-        release_by_hand.execute_in_process(form, resources=resources)
 
 
 @pytest.mark.usefixtures("poisoned_day")

@@ -103,16 +103,16 @@ SWEEP = """
 method: grid
 metric: {name: ndcg@10, goal: maximize}
 parameters:
-  reg: {values: [0.05, 50.0]}
-  embedding_size: {value: 3}
-  epochs: {value: 1}
+  reg: {values: [0.1, 50.0]}
+  embedding_size: {value: 7}
+  epochs: {value: 2}
 """
 
 
 def test_a_sweep_and_the_model_of_its_winner_without_the_file_or_the_sweep(copied: Deployment, tmp_path: Path) -> None:
     file = tmp_path / "sweep.yaml"
     file.write_text(SWEEP)
-    form = {"file": str(file), "n_trials": 2}
+    form = {"file": str(file), "n_trials": 2, "baseline": {"reg": 50.0, "embedding_size": 2, "epochs": 1}}
     assert copied.materialize("learning/als_sweep", learning__als_sweep=form).success
     assert copied.materialize("models/als").success
     file.unlink()

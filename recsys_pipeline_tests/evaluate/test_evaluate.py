@@ -44,6 +44,22 @@ def figure(document: dict[str, Any], model: str, metric: str, k: int) -> dict[st
     return next(row for row in figures if (row["metric"], row["k"]) == (metric, k))
 
 
+def test_files_of_train_add_up_and_tables_show_what_is_asked_for(
+    split: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, _, options = split
+    whole, _ = evaluated([*options, "--models", "ease", "--k", "3"], tmp_path, capsys)
+    halves = [write(tmp_path / f"{at}.tsv", train.take(np.arange(len(train)) % 2 == at)) for at in range(2)]
+    parts = ["--train", str(halves[1]), "--train", str(halves[0]), "--test", options[4]]
+    asked = ["evaluate", *parts, "--models", "ease", "--k", "3", "--metrics", "coverage,recall"]
+    found, shown = evaluated(asked, tmp_path, capsys)
+    assert found["models"][0]["figures"] == whole["models"][0]["figures"]
+    assert set(found["files"]) == {"train_1", "train_2", "test"}
+    assert [name in shown for name in ("coverage@3", "recall@3", "hit rate@3")] == [True, True, False]
+    assert main([*options, "--train", options[2], "--models", "ease"]) == 1
+    assert "say each --train once" in capsys.readouterr().out
+
+
 def test_a_given_split(split: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train, test, options = split
     found, shown = evaluated([*options, "--models", "popularity,ease", "--k", "3,5"], tmp_path, capsys)

@@ -24,12 +24,18 @@ def test_a_given_split_with_settings() -> None:
         *GIVEN, "--models", "als,ease", "--k", "20,10", "--columns", "user,item,-",
         "--set", "als.reg=1e-2", "--set", "als.use_user_bias=true", "--set", "als.solver=optax", "--set", "ease.reg=7",
     )  # fmt: skip
-    assert request.files == GivenSplit(Path("a.tsv"), Path("b.tsv"), None)
+    assert request.files == GivenSplit((Path("a.tsv"),), Path("b.tsv"), None)
     assert request.ks == (10, 20)
     assert request.reading.columns == ("user", "item", "-")
     als, ease = request.contenders
     assert (als.spec.name, als.config.reg, als.config.use_user_bias, als.config.solver) == ("als", 0.01, True, "optax")
     assert (ease.spec.name, ease.config.reg) == ("ease", 7.0)
+
+
+def test_trains_are_collected_and_metrics_are_chosen() -> None:
+    request = asked("--train", "jan.tsv", *GIVEN, "--models", "random", "--metrics", "recall,coverage")
+    assert request.files == GivenSplit((Path("jan.tsv"), Path("a.tsv")), Path("b.tsv"), None)
+    assert request.metrics == ("recall", "coverage")
 
 
 def test_one_file_to_be_cut() -> None:
@@ -54,6 +60,7 @@ def test_what_is_said_of_the_files() -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
+        ([*GIVEN, "--models", "als", "--metrics", "ndgc"], "'ndgc' is none that is shown; there are ndcg, recall"),
         (["--models", "als"], "give --train and --test, or --data with --protocol"),
         (["--train", "a", "--models", "als"], "give --train and --test"),
         (["--data", "a", "--models", "als"], "--data needs --protocol"),

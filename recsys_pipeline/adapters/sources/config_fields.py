@@ -18,6 +18,9 @@ NO_TIMES = (
 KINDS = ("table", "images", "stl")
 """Names of the kinds of a section, which pydantic puts into the place of an error and the TOML does not have."""
 
+MORE = "more_interactions"
+"""Where the second and later tables of `[[interactions]]` stand."""
+
 Column = Annotated[int, Field(strict=True, ge=1)] | Annotated[str, Field(min_length=1)]
 """A header name, or a 1-based position where the file has no header."""
 
@@ -100,11 +103,14 @@ def validated(
 
 def _explain(found: ErrorDetails, sections: Mapping[tuple[str, ...], type[BaseModel]]) -> str:
     """One line for one of pydantic's errors: the key as it stands in the TOML, and the valid keys."""
-    place = tuple(str(part) for part in found["loc"])
+    told = tuple(str(part) for part in found["loc"])
+    place = tuple(part for part in told if not (told[:1] == (MORE,) and part.isdecimal()))
     # A kind is a part of the place only where it names a section: `table` may be a key too.
     key = ".".join(part for at, part in enumerate(place) if part not in KINDS or place[: at + 1] not in sections)
+    if told[:1] == (MORE,):  # as it stands in the TOML: the second table of an array is the first of the rest
+        key = key.replace(MORE, f"interactions[{int(told[1]) + 2}]" if told[1:] else "interactions")
     section = sections.get(place[:-1])
     if found["type"] == "extra_forbidden" and section is not None:
         return f"unknown key {key}; valid keys here are {', '.join(section.model_fields)}"
-    hint = NO_TIMES if found["type"] == "missing" and key == "interactions.columns.timestamp" else ""
+    hint = NO_TIMES if found["type"] == "missing" and place[1:] == ("columns", "timestamp") else ""
     return f"{key or 'the file'}: {found['msg'].removeprefix('Value error, ')}{hint}"

@@ -1,8 +1,9 @@
 """From a source's TOML to what its events mean; what it does not declare is assumed, and said in words."""
 
+import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recsys_pipeline.adapters.sources.described_tables import Events as Interactions
@@ -30,6 +31,17 @@ def declared_meaning(
         assumed=_assumed(interactions, section),
         declared=frozenset(section.meaning),
     )
+
+
+def together(parts: Sequence[SourceMeaning]) -> SourceMeaning:
+    """What several tables of one source say, each of its own rows; their events are judged by one rule."""
+    if len(parts) == 1:
+        return parts[0]
+    kinds = {event: kind for part in parts for event, kind in part.events.kinds.items()}
+    reading = {f"{number}.{key}": said for number, part in enumerate(parts, 1) for key, said in part.reading.items()}
+    origin = hashlib.sha256(" ".join(part.origin for part in parts).encode()).hexdigest()[:12]
+    events = dataclasses.replace(parts[0].events, kinds=kinds)
+    return dataclasses.replace(parts[0], events=events, reading=reading, origin=origin)
 
 
 def event_meaning(interactions: Interactions, section: EventsSection) -> EventMeaning:

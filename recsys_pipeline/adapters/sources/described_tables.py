@@ -139,10 +139,10 @@ class SourceConfig(Strict, Generic[Interactions, Items, Looks]):
 
     @model_validator(mode="after")
     def _meaning_is_of_its_events(self) -> "SourceConfig[Interactions, Items, Looks]":
-        found = self.interactions
-        if not isinstance(found, Events) or found.columns.value is not None:
+        valued = self._valued_events()
+        if valued is None or self.interactions is None:
             return self
-        strange = sorted(self.events.meaning.keys() - found.values.keys())
+        strange = sorted(self.events.meaning.keys() - valued)
         if strange:
             raise ValueError(f"events.meaning names {strange[0]!r}, which interactions.values gives no value")
         if self.events.scale is not None or self.events.likes_from is not None:
@@ -150,3 +150,8 @@ class SourceConfig(Strict, Generic[Interactions, Items, Looks]):
                 "events.scale and events.likes_from are of columns.value; of events with values say events.meaning"
             )
         return self
+
+    def _valued_events(self) -> set[str] | None:
+        """Events of `values`; None where a column says what an event is worth."""
+        found = self.interactions
+        return set(found.values) if isinstance(found, Events) and found.columns.value is None else None

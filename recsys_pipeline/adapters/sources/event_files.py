@@ -70,6 +70,10 @@ class EventFiles:
         counted = self._counted()
         return self._body(sum((rows for _, rows in counted), Counter()), counted[0][0])
 
+    def far_days(self) -> str:
+        """Lone far days, in words."""
+        return self.body().told() if self.config.layout == "file" else ""
+
     def read(self, window: Window) -> pa.RecordBatchReader:
         """Events of the window; rows that cannot be read carry a `defect` with the offending text.
 

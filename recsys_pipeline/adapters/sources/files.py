@@ -10,8 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from recsys_pipeline.adapters.sources.catalogue_files import image_items, table_items, table_looks
-from recsys_pipeline.adapters.sources.declared_meaning import declared_meaning
+from recsys_pipeline.adapters.sources.declared_meaning import declared_meaning, together
 from recsys_pipeline.adapters.sources.event_files import EventFiles
+from recsys_pipeline.adapters.sources.event_tables import EventTables
 from recsys_pipeline.adapters.sources.files_config import FilesConfig, ItemFiles, ItemImages, load_files_config
 from recsys_pipeline.adapters.sources.root_folder import files_below, read_image
 from recsys_pipeline.adapters.sources.stl_config import StlFiles, StlItems
@@ -39,8 +40,11 @@ class FilesSource:
     def meaning(self) -> SourceMeaning:
         """From `[events]` and `[interactions]`; another folder or path is another source."""
         config = self.config
-        origin = f"{config.root.absolute()}/{config.interactions.path}" if config.interactions else ""
-        return declared_meaning(config.interactions, config.events, os.path.normpath(origin), config.moved_from)
+        if config.interactions is None:
+            return declared_meaning(None, config.events, "", config.moved_from)
+        origins = [os.path.normpath(f"{config.root.absolute()}/{table.path}") for table in config.event_tables]
+        tables = zip(config.event_tables, origins, strict=True)
+        return together([declared_meaning(one, config.events, at, config.moved_from) for one, at in tables])
 
     @classmethod
     def from_toml(cls, path: Path) -> "FilesSource":
@@ -105,7 +109,7 @@ class FilesSource:
 
     def far_days(self) -> str:
         """Lone far days of events, in words."""
-        return self._events.body().told() if self._events.config.layout == "file" else ""
+        return self._events.far_days()
 
     def fingerprint(self, window: Window, table: str = "interactions") -> str:
         """Digest of the config and of name, size and modification time of the files that the table is read from.
@@ -133,7 +137,8 @@ class FilesSource:
         return [str(path.relative_to(self.config.root)), stat.st_size, stat.st_mtime_ns]
 
     def _told(self, files: list[list[str | int]]) -> str:
-        document = [self.config.model_dump(mode="json", exclude=_NO_ROWS), files]
+        left_out = _NO_ROWS if self.config.more_interactions else {**_NO_ROWS, "more_interactions": True}
+        document = [self.config.model_dump(mode="json", exclude=left_out), files]
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
     def _item_files(self) -> list[Path]:
@@ -154,10 +159,11 @@ class FilesSource:
         return stl_categories(self._paths(config.categories, "looks.categories"), config.category_levels)
 
     @cached_property
-    def _events(self) -> EventFiles:
+    def _events(self) -> EventTables:
         if self.config.interactions is None:
             raise SourceError(f"source {self.name} declares no [interactions]")
-        return EventFiles(self.config.root, self.config.interactions, self.name, self.config.first_day)
+        config = self.config
+        return EventTables([EventFiles(config.root, one, self.name, config.first_day) for one in config.event_tables])
 
     def _paths(self, pattern: str, setting: str) -> list[Path]:
         return files_below(self.config.root, pattern, f"{setting} of source {self.name}")

@@ -202,12 +202,23 @@ class FilesConfig(shared.SourceConfig[InteractionFiles, AnyItems, AnyLooks]):
     """Everything that a files source needs to know. Relative paths of `root` start at the TOML's own folder."""
 
     root: Path
+    more_interactions: tuple[InteractionFiles, ...] = Field(
+        default=(), description="The second [[interactions]] and those after it: files with columns of their own"
+    )
+
+    @property
+    def event_tables(self) -> tuple[InteractionFiles, ...]:
+        """Every `[[interactions]]`."""
+        return () if self.interactions is None else (self.interactions, *self.more_interactions)
 
     @model_validator(mode="before")
     @classmethod
     def _tables_by_default(cls, document: Any) -> Any:
         if not isinstance(document, dict):
             return document
+        if isinstance(document.get("interactions"), list):
+            first, *more = document["interactions"] or [{}]
+            document = {**document, "interactions": first, "more_interactions": more}
         sections = {name: document[name] for name in ("items", "looks") if isinstance(document.get(name), dict)}
         return {**document, **{name: {"kind": "table", **section} for name, section in sections.items()}}
 
@@ -216,6 +227,25 @@ class FilesConfig(shared.SourceConfig[InteractionFiles, AnyItems, AnyLooks]):
         if isinstance(self.items, StlItems) and not isinstance(self.looks, StlFiles):
             raise ValueError('items of kind "stl" need looks of kind "stl", whose categories name them')
         return self
+
+    @model_validator(mode="after")
+    def _tables_go_together(self) -> "FilesConfig":
+        tables = self.event_tables
+        if len(tables) > 1 and any(table.layout != "file" for table in tables):
+            raise ValueError('several [[interactions]] need layout = "file"; one of files per day stands alone')
+        if len({table.columns.value is None for table in tables}) > 1:
+            raise ValueError("either every [[interactions]] has columns.value, or every one values")
+        worths: dict[str, float] = {}
+        for name, worth in (pair for table in tables for pair in table.values.items()):
+            if worths.setdefault(name, worth) != worth:
+                raise ValueError(f"two [[interactions]] give event {name!r} two values: {worths[name]} and {worth}")
+        return self
+
+    def _valued_events(self) -> set[str] | None:
+        """Events of `values`; None where a column says what an event is worth."""
+        if any(table.columns.value is not None for table in self.event_tables):
+            return None
+        return {name for table in self.event_tables for name in table.values}
 
     @property
     def has_item_images(self) -> bool:
@@ -241,6 +271,8 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     (): FilesConfig,
     ("interactions",): InteractionFiles,
     ("interactions", "columns"): InteractionColumns,
+    ("more_interactions",): InteractionFiles,
+    ("more_interactions", "columns"): InteractionColumns,
     ("events",): shared.EventsSection,
     ("items", "table"): ItemFiles,
     ("items", "table", "columns"): ItemColumns,

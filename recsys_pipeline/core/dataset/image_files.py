@@ -25,6 +25,10 @@ MAX_PIXELS = 25_000_000
 """Pixels that may be held at once, as a 24-megapixel photograph has; measured peaks at that size: PNG 0.3 GB, with
 transparency 0.4 GB, WebP 0.5 GB."""
 
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""Kinds of images that are read, all inside this process: for others, such as PostScript, Pillow starts programs.
+Phones' photos of several pictures (MPO) are JPEGs to it."""
+
 DECODER = f"1, Pillow {PIL.__version__}"
 """Rises whenever the same bytes begin to give other frames."""
 
@@ -55,7 +59,7 @@ def decode_image(data: bytes, size: int) -> UInt8[np.ndarray, "size size 3"]:
     decoded at a fraction of its size. Raises `ValueError` with a reason for an image that does not decode, is too
     small, or has too many pixels to hold.
     """
-    with _reasons(data), _without_bomb_warnings(), Image.open(io.BytesIO(data)) as image:
+    with _reasons(data), _without_bomb_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
         width, height = image.size
         if min(width, height) < MIN_SIDE:
             raise _UnfitError(f"the image is {width}×{height}, smaller than {MIN_SIDE} pixels")
@@ -82,7 +86,7 @@ def _reasons(data: bytes) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise ValueError(f"does not decode: no known kind of image, it begins with {data[:16]!r}") from error
     # On broken files each decoder has its own habit: mutated files gave OSError, SyntaxError, ValueError, TypeError,
-    # RuntimeError (AVIF), NotImplementedError (DDS), struct.error, zlib.error, DecompressionBombError and more.
+    # RuntimeError (AVIF), struct.error, zlib.error, DecompressionBombError and more.
     except Exception as error:
         text = re.sub(r" at 0x[0-9a-f]+", "", str(error) or repr(error))
         raise ValueError(f"does not decode: {text}") from error

@@ -83,6 +83,8 @@ class ModelSpec:
     instead of fitting anew, on all of `train`. Dense ids of interactions never change their number, so that row i of
     the earlier model is row i of `train`, and further rows are new. None: always fitted in full, as what only counts
     is, because that is cheap."""
+    swept_weekly: bool = False
+    """Whether `sweep_weekly` tunes it; the others are tuned where somebody asks for it."""
 
 
 def discover() -> dict[str, ModelSpec]:

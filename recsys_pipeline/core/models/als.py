@@ -286,4 +286,4 @@ def _weights(train: Ratings, config: AlsConfig) -> tuple[Weight, Float32[np.ndar
     return weight, item_weight, end_us, scale
 
 
-SPEC = ModelSpec("als", AlsConfig, fit, AlsModel.load, continue_fit=continue_fit)
+SPEC = ModelSpec("als", AlsConfig, fit, AlsModel.load, continue_fit=continue_fit, swept_weekly=True)

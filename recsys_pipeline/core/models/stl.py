@@ -164,4 +164,4 @@ def _unflatten(flat: Mapping[str, np.ndarray]) -> dict[Any, Any]:
     return tree
 
 
-SPEC = ModelSpec("stl", StlConfig, fit, StlModel.load, data="looks", continue_fit=continue_fit)
+SPEC = ModelSpec("stl", StlConfig, fit, StlModel.load, data="looks", continue_fit=continue_fit, swept_weekly=True)

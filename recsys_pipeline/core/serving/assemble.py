@@ -23,7 +23,7 @@ from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.neighbors.index import IndexConfig, SearchIndex, build_index
 from recsys_pipeline.core.neighbors.vectors import VectorTable
-from recsys_pipeline.core.reports.monitoring.priors import Profile, ProfileConfig
+from recsys_pipeline.core.reports.monitoring.priors import Profile, ProfileConfig, model_settings
 from recsys_pipeline.core.reports.monitoring.profiles import DAY_US, CatalogueState, retrieval_profile
 from recsys_pipeline.core.reports.monitoring.retrieval_sample import Retrieval
 from recsys_pipeline.core.serving.rejection import rejected_items
@@ -32,10 +32,10 @@ from recsys_pipeline.core.serving.release import (
     FOLDED_IN,
     LEARNED,
     MAPPED,
-    ReleaseConfig,
     ReleaseParts,
     decayed_popularity,
 )
+from recsys_pipeline.core.serving.release_config import ReleaseConfig
 from recsys_pipeline.core.types import Ratings
 
 MapItems = Callable[[list[str]], Float32[np.ndarray, "items dim"]]
@@ -133,7 +133,8 @@ def _priors(
         age_days=(day.end_us - created) / DAY_US,
         available=table["available"].to_numpy().astype(bool),
     )
-    return retrieval_profile(retrieval, state, ProfileConfig(), seed)
+    profile = retrieval_profile(retrieval, state, ProfileConfig(), seed)
+    return dataclasses.replace(profile, settings=model_settings(day.model.config))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32, Int64, Integer
+from jaxtyping import Float32, Int32, Int64, Integer
 
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.models import Scorer
@@ -17,18 +17,14 @@ from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_report import PRIMARY_K, PRIMARY_METRIC
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
 from recsys_pipeline.core.reports.accuracy.resampling import paired_differences, ranking_estimates
-from recsys_pipeline.core.reports.monitoring.drift import DriftLimits, drift_report
-from recsys_pipeline.core.reports.monitoring.priors import Profile
 from recsys_pipeline.core.serving.calibration import REFERENCE_MS, calibration_work
-from recsys_pipeline.core.serving.gate import Gap, GateFigures, Shift
+from recsys_pipeline.core.serving.gate_likeness import lengths, likeness
 from recsys_pipeline.core.serving.gate_limits import GateLimits
-from recsys_pipeline.core.serving.recommend import recommend
+from recsys_pipeline.core.serving.gate_record import Gap, GateFigures
+from recsys_pipeline.core.serving.recommend import Recommendations, recommend
 from recsys_pipeline.core.serving.release import Release
 from recsys_pipeline.core.types import Ratings
 
-LIST_FEATURES = ("score", "user_norm", "item_norm", "neighbor_distance", "recommended_category", "recommended_price")
-"""What a profile says of a release's own lists and vectors. These can stop a release, because people would see it; what
-people did and what the catalogue holds only warns: holidays and campaigns move it, and the test rows judge it."""
 QUANTILE = 0.99
 TIMED_AGAIN = 3
 """Times that each list is timed; the quickest counts."""
@@ -46,8 +42,10 @@ class Trial:
     event_users: Integer[np.ndarray, " events"]
     """Who made each of the day's events, impressions left out; −1 for users that the release does not know."""
     champion: Release | None = None
-    best: tuple[str, float] = ("", math.nan)
-    """Day and NDCG@10 of the best that was promoted within the days that count."""
+    best: Release | None = None
+    """The best that was promoted within the days that count."""
+    best_day: str = ""
+    """Its day, also where its files are gone."""
     drifted: tuple[str, ...] = ()
 
 
@@ -56,7 +54,9 @@ def measure(trial: Trial, limits: GateLimits, seed: int, clock: Clock = time.per
     release, known, test = trial.release, trial.fold.train_and_validation, trial.fold.test
     candidate = _ranked(release.model, known, test)
     ndcg = next(row for row in ranking_estimates(candidate, seed) if (row.metric, row.k) == (PRIMARY_METRIC, PRIMARY_K))
-    versus_champion, left_out = _against(trial, candidate, seed)
+    versus_champion, left_out, _ = _against(trial.champion, trial, seed)
+    versus_best, _, best_ndcg = _against(trial.best, trial, seed)
+    lists = _lists(release, limits, seed)
     shares = [largest_share(users[users >= 0]) for users in (trial.event_users, trial.fold.test.user)]
     return GateFigures(
         day=release.day,
@@ -67,17 +67,19 @@ def measure(trial: Trial, limits: GateLimits, seed: int, clock: Clock = time.per
         versus_popularity=_gap(candidate, _ranked(trial.popularity, known, test), seed),
         versus_champion=versus_champion,
         rows_left_out=left_out,
-        best_day=trial.best[0],
-        best_ndcg=trial.best[1],
-        shifts=shifts(trial.champion.priors, release.priors) if trial.champion else (),
+        versus_best=versus_best,
+        best_day=trial.best_day,
+        best_ndcg=best_ndcg,
+        likeness=likeness(trial.champion, release, lists, seed) if trial.champion else None,
         drifted=trial.drifted,
         recall=release.index.report.recall,
         events_share=shares[0][0],
         events_of_user=shares[0][1],
         test_share=shares[1][0],
         test_rows_of_user=shares[1][1],
-        **_list_figures(release, limits, seed),
+        **_list_figures(release, lists),
         **_vector_figures(release),
+        unlike_judged=unlike_judged(release, lists.user_ids),
         latency_p99_ms=latency_p99_ms(release, limits.timed_users, seed, clock),
     )
 
@@ -85,14 +87,19 @@ def measure(trial: Trial, limits: GateLimits, seed: int, clock: Clock = time.per
 # -- accuracy ---------------------------------------------------------------------------------------------------------
 
 
-def _against(trial: Trial, candidate: RankingResult, seed: int) -> tuple[Gap | None, int]:
-    """The gap to the champion on the rows that neither model was fitted on, and how many that leaves out."""
-    if trial.champion is None:
-        return None, 0
-    known, numbers = trial.fold.train_and_validation, Numbers.of(trial.champion, trial.release)
-    test, left_out = without_fitted(trial.fold.test, trial.champion, numbers)
-    own = _ranked(trial.release.model, known, test) if left_out else candidate
-    return _gap(own, _ranked(as_it_would_serve(trial.champion, known, numbers), known, test), seed), left_out
+def _against(other: Release | None, trial: Trial, seed: int) -> tuple[Gap | None, int, float]:
+    """The gap to an earlier release on the rows that neither model was fitted on, how many that leaves out, and the
+    other's NDCG@10 on those rows.
+
+    Both play as they would serve: users folded in on what is known, against the vectors of items that were judged.
+    """
+    if other is None:
+        return None, 0, math.nan
+    known, numbers = trial.fold.train_and_validation, Numbers.of(other, trial.release)
+    test, left_out = without_fitted(trial.fold.test, other, numbers)
+    own = _ranked(trial.release.model.for_users(known), known, test)
+    its = _ranked(as_it_would_serve(other, known, numbers), known, test)
+    return _gap(own, its, seed), left_out, its.mean(PRIMARY_METRIC, PRIMARY_K)
 
 
 @dataclass(frozen=True)
@@ -171,17 +178,28 @@ def _sample(release: Release, n: int, seed: int) -> list[str]:
     return release.users.ids(np.sort(rows)).to_pylist()
 
 
-def _list_figures(release: Release, limits: GateLimits, seed: int) -> dict[str, Any]:
-    k, users = release.config.k, _sample(release, limits.sampled_users, seed)
-    lists = recommend(release, None, users, k).item_ids
-    filled = lists != ""
-    could_show = min(len(release.on_sale_rows), k * len(users))
+def _lists(release: Release, limits: GateLimits, seed: int) -> Recommendations:
+    return recommend(release, None, _sample(release, limits.sampled_users, seed), release.config.k)
+
+
+def _list_figures(release: Release, lists: Recommendations) -> dict[str, Any]:
+    k, users, filled = release.config.k, len(lists.user_ids), lists.item_ids != ""
+    could_show = min(len(release.on_sale_rows), k * users)
+    complete = filled.sum(axis=1) >= _could_hold(release, lists.user_ids, k)
     return {
-        "coverage": len(np.unique(lists[filled].astype(str))) / could_show if could_show else math.nan,
+        "sampled_users": users,
+        "coverage": len(np.unique(lists.item_ids[filled].astype(str))) / could_show if could_show else math.nan,
         "one_list": min(k / could_show, 1.0) if could_show else math.nan,
-        "full_lists": float(filled.all(axis=1).mean()) if len(users) else math.nan,
-        "empty_lists": float((~filled.any(axis=1)).mean()) if len(users) else math.nan,
+        "full_lists": float(complete.mean()) if users else math.nan,
+        "empty_lists": float((~filled.any(axis=1)).mean()) if users else math.nan,
     }
+
+
+def _could_hold(release: Release, users: list[str], k: int) -> Int64[np.ndarray, " users"]:
+    """Places that each user's list could fill: not more than what is on sale, less what the user is not shown."""
+    user, item = release.withheld(release.user_rows(users))
+    hidden = np.bincount(user[release.on_sale[item]], minlength=len(users))
+    return np.minimum(k, len(release.on_sale_rows) - hidden)
 
 
 def _vector_figures(release: Release) -> dict[str, Any]:
@@ -198,14 +216,19 @@ def _vector_figures(release: Release) -> dict[str, Any]:
     }
 
 
-def lengths(vectors: Float32[np.ndarray, "n dim"]) -> Float64[np.ndarray, " n"]:
-    """Norms over the dimensions that differ between rows: the constant one that carries biases would hide the others.
+def unlike_judged(release: Release, users: list[str]) -> float:
+    """By how much of its length a served vector differs from what the judged model gives: its own of the items that it
+    learned, and of users what folding in makes of everything that is known of them. NaN where one is not finite."""
+    rows, learned = release.user_rows(users), np.flatnonzero(release.learned[: release.n_items])
+    folded = release.model.fold_in(release.history(rows))
+    pairs = ((release.user_vectors[rows], folded),)
+    pairs += ((release.item_vectors[learned], release.model.item_vectors()[learned]),)
+    return max((_difference(*pair) for pair in pairs), key=lambda found: (math.isnan(found), found))
 
-    >>> lengths(np.array([[3, 1], [0, 1]], np.float32)).tolist()
-    [3.0, 0.0]
-    """
-    varied = vectors[:, (vectors != vectors[:1]).any(axis=0)]
-    return np.sqrt(np.einsum("nd,nd->n", varied, varied, dtype=np.float64))
+
+def _difference(served: Float32[np.ndarray, "n dim"], judged: Float32[np.ndarray, "n dim"]) -> float:
+    length = np.maximum(np.linalg.norm(judged, axis=1), np.finfo(np.float32).tiny)
+    return float((np.linalg.norm(served - judged, axis=1) / length).max(initial=0.0))
 
 
 def latency_p99_ms(release: Release, n_users: int, seed: int, clock: Clock) -> float:
@@ -230,23 +253,6 @@ def latency_p99_ms(release: Release, n_users: int, seed: int, clock: Clock) -> f
             lists[again, at], works[again, at] = between - start, clock() - between
     slowest, work = np.quantile(lists.min(axis=0), QUANTILE), works.min(axis=0).mean()
     return REFERENCE_MS * float(slowest / work)
-
-
-def shifts(champion: Profile, candidate: Profile) -> tuple[Shift, ...]:
-    """PSI of every feature of lists and vectors that both profiles have; one that vanished is infinitely far."""
-    report = drift_report(_of_lists(champion), _of_lists(candidate), DriftLimits())
-    found = {row.feature: row for row in report.rows}
-    return tuple(
-        Shift(
-            name, math.inf if math.isnan(row.value) else row.value, 0.0 if math.isnan(row.threshold) else row.threshold
-        )
-        for name in LIST_FEATURES
-        if (row := found.get(name)) is not None and (row.breached or not math.isnan(row.value))
-    )
-
-
-def _of_lists(profile: Profile) -> Profile:
-    return Profile({name: found for name, found in profile.distributions.items() if name in LIST_FEATURES})
 
 
 # -- the day ----------------------------------------------------------------------------------------------------------

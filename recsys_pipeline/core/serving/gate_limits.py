@@ -12,10 +12,17 @@ class GateLimits:
     tolerance: float = setting(
         0.0, "Passes unless the whole interval of NDCG@10 minus the champion's lies below minus this.", ge=0.0, le=1.0
     )
+    max_p_value: float = setting(
+        0.005,
+        "A loss counts where its p-value is below this: the test is made each day, and at .05 shops in which nothing "
+        "changes lost five days of 270.",
+        gt=0.0,
+        le=0.05,
+    )
     min_share_of_best: float = setting(
         0.7,
-        "The interval of NDCG@10 must reach this share of the best that was promoted within `decay_days`: each of many "
-        "small losses may be within chance, and all together are not. Other days have other test rows, hence the room.",
+        "On the same test rows, the interval of NDCG@10 must reach this share of what the best release has that was "
+        "promoted within `decay_days`: each of many small losses may be within chance, and all together are not.",
         ge=0.0,
         le=1.0,
     )
@@ -26,23 +33,65 @@ class GateLimits:
         "Everyone's same list is 1; what is popular, less what each has seen, gave 3 to 4.",
         ge=1.0,
     )
+    min_users_clear: int = setting(
+        30,
+        "A better model is clearly better from so many compared users on: its lists may differ from the champion's.",
+        ge=1,
+    )
     min_coverage_of_champion: float = setting(
-        0.5, "Coverage must reach this share of the champion's, which halves only where lists collapse.", ge=0.0, le=1.0
+        0.5,
+        "Coverage must reach this share of the champion's, which halves only where lists collapse; a model that is "
+        "clearly better may show less, down to `min_lists_shown`.",
+        ge=0.0,
+        le=1.0,
     )
     max_list_psi: float = setting(
         2.0,
-        "PSI between the champion's lists and vectors and the candidate's. Ordinary days gave up to .61, and a "
-        "champion may be days old; two distributions that hardly overlap give more than 2.",
+        "PSI between the categories, and the prices, of the champion's lists and the candidate's. Ordinary days gave "
+        "up to .42, other settings up to 1.24; two distributions that hardly overlap give more than 2.",
         gt=0.0,
+    )
+    min_overlap: float = setting(
+        0.5,
+        "Share of the champion's list that users keep; below it, `min_nearer` is asked for.",
+        ge=0.0,
+        le=1.0,
+    )
+    min_nearer: float = setting(
+        0.1,
+        "Where users keep less than `min_overlap`: by how much more they keep of their own list than of another "
+        "user's, times the share in which the champion's lists of two users differ. Sound models of 18 other settings "
+        "had .08 to .55, users with each other's vectors up to .05.",
+        ge=0.0,
+        le=1.0,
+    )
+    max_scale_change: float = setting(
+        1.4,
+        "Factor by which the median of scores, norms and distances of items may differ from those of a champion of "
+        "equal settings, up or down, times the square root of how much larger one fit is than the other.",
+        gt=1.0,
+    )
+    min_spread_of_champion: float = setting(
+        0.1,
+        "Of other settings, the median cosine distance of two items must reach this share of the champion's: below it "
+        "vectors point in one direction.",
+        ge=0.0,
+        le=1.0,
+    )
+    min_on_sale_of_champion: float = setting(
+        0.7, "Items on sale must reach this share of those on sale in the champion's release.", ge=0.0, le=1.0
     )
     min_recall: float = setting(
         0.95, "Share of the true nearest items that the index finds, on held-out users.", gt=0.0, le=1.0
     )
+    max_unlike_judged: float = setting(
+        0.01,
+        "Relative difference of a served vector from the one that the judged model gives: of an item its own, of a "
+        "user that of folding in what is known.",
+        gt=0.0,
+    )
     max_norm_ratio: float = setting(
         100.0, "Largest norm of an item's vector over the median: above it one item tops every list.", gt=1.0
-    )
-    max_norm_change: float = setting(
-        10.0, "Factor by which the median norm may differ from the champion's, up or down.", gt=1.0
     )
     max_latency_ms: float = setting(
         100.0,
@@ -52,13 +101,17 @@ class GateLimits:
     )
     min_full_lists: float = setting(
         0.99,
-        "Share of sampled users with a full list; users who have seen nearly everything have shorter ones.",
+        "Share of sampled users whose list is as long as what is on sale, less what the user knows, allows.",
         ge=0.0,
     )
     max_empty_lists: float = setting(
         0.01,
-        "Share of sampled users with an empty list, as the drift report allows: those who have seen it all.",
+        "Share of sampled users with an empty list, as the drift report allows, or the champion's share if that is "
+        "more; and what chance adds to it: those who have seen it all.",
         ge=0.0,
+    )
+    min_filled_of_champion: float = setting(
+        0.8, "Places of lists that hold an item must reach this share of the champion's for the same users.", ge=0, le=1
     )
     max_user_share: float = setting(
         0.2, "Largest share that one user may have of the day's events, or of the test rows.", gt=0.0, le=1.0

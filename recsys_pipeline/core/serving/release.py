@@ -36,9 +36,10 @@ from recsys_pipeline.core.neighbors.index import SearchIndex
 from recsys_pipeline.core.reports.monitoring.priors import Profile
 from recsys_pipeline.core.serving.histories import Histories
 from recsys_pipeline.core.serving.id_table import IdTable
+from recsys_pipeline.core.serving.release_config import ReleaseConfig
 from recsys_pipeline.core.serving.release_document import DOCUMENT, FORMAT, read_release_document
 from recsys_pipeline.core.serving.sealed import seal
-from recsys_pipeline.core.types import Ratings, check_settings, setting
+from recsys_pipeline.core.types import Ratings
 
 CATALOGUE_FILE, VECTORS = "catalogue.parquet", "vectors.safetensors"
 LEARNED, FOLDED_IN, MAPPED = "learned", "folded_in", "mapped"
@@ -60,18 +61,6 @@ CATALOGUE = pa.schema(
 )
 """One row is an item vector. `kind` says where it is from: `learned` in the fit, `folded_in` from users who took
 the item after the fit's last rows, `mapped` from its photo or categories. An item that is not on sale keeps its row."""
-
-
-@dataclass(frozen=True)
-class ReleaseConfig:
-    """How lists are made of a release."""
-
-    k: int = setting(10, "Places of a list.", ge=1)
-    popularity_half_life_hours: float = setting(
-        168.0, "Popularity counts an interaction half after so many hours: a week, over which habits repeat.", gt=0
-    )
-
-    __post_init__ = check_settings
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
-"""Learning: sweeps that find the configs which the daily models take."""
+"""Learning: sweeps that find the settings which the daily models take."""
 
-from recsys_pipeline.defs.learning.assets import als_sweep, stl_sweep
+from recsys_pipeline.defs.learning.assets import SWEEP_ASSETS
 
-__all__ = ["als_sweep", "stl_sweep"]
+__all__ = ["SWEEP_ASSETS"]
+"""The sweep assets: one row is a trial."""

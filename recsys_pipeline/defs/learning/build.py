@@ -15,9 +15,11 @@ from recsys_pipeline.adapters.report_folder import publish_beside
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.learning.sweeps.baseline import Comparison
 from recsys_pipeline.core.learning.sweeps.known_points import end_of_space
 from recsys_pipeline.core.learning.sweeps.sweep import SweepResult, best_of, parse_sweep
 from recsys_pipeline.core.learning.sweeps.trials import FAILED, FINISHED, STOPPED, load_trials, save_trial
+from recsys_pipeline.core.reports.accuracy.against_baseline import verdict
 from recsys_pipeline.core.reports.page import plots, sweep_plots
 from recsys_pipeline.core.reports.page.sweep_page import (
     best_value,
@@ -30,12 +32,23 @@ from recsys_pipeline.core.reports.page.sweep_page import (
 )
 from recsys_pipeline.defs.learning.engines import SweepTask, Swept, run_engine
 from recsys_pipeline.defs.learning.forms import SearchConfig
+from recsys_pipeline.defs.learning.in_use import (
+    BASELINE,
+    BEST_CONFIG,
+    FOUND,
+    IN_USE,
+    TAKEN_TRIAL,
+    InUse,
+    found_by,
+    given_baseline,
+    in_use_before,
+)
 from recsys_pipeline.defs.learning.tuned import Tuned
 from recsys_pipeline.defs.production import page_link, picture, produce, steps
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
 from recsys_pipeline.settings import settings
 
-PAGE, TRIALS, YAML = "sweep.html", "trials.jsonl", "sweep.yaml"
+PAGE, TRIALS, YAML, COMPARISON = "sweep.html", "trials.jsonl", "sweep.yaml", "comparison.json"
 
 
 def sweep_result(
@@ -48,13 +61,17 @@ def sweep_result(
     """Run the sweep that the file defines over the config of the model, or find that it is up to date."""
     inputs = [store.input(context, key) for key in tuned.inputs]
     text = read_sweep_file(config.file, tuned.key)
-    sweep = parse_sweep(text, tuned.spec.config, config.file, config.chosen_method)
-    form = {**config.model_dump(), "definition": text}
+    parsed = tuned.parse(text, config.file, config.chosen_method)
     day = context.partition_key
+    form = {**config.model_dump(exclude={BASELINE}), "definition": text}
+    in_use = _in_use(tuned, config, store, day, form)
+    form[BASELINE] = dataclasses.asdict(in_use.config)
+    sweep = dataclasses.replace(parsed, base=form[BASELINE])
 
     def build(directory: Path, run: TrackedRun) -> Built:
         kept = progress_file(tuned, day, inputs, form)
-        swept = run_engine(SweepTask(tuned, day, sweep, config, inputs, tracker.open(), kept))
+        swept = run_engine(SweepTask(tuned, day, sweep, config, inputs, tracker.open(), kept, in_use.config))
+        steps.info("  %s", verdict(swept.result))
         if over := end_of_space(sweep, swept.result.trials):
             steps.info("  %s", over)
         (directory / YAML).write_text(text)
@@ -62,12 +79,19 @@ def sweep_result(
         _track(run, swept.result)
         for left in (kept, kept.with_suffix(".sweep")):
             left.unlink(missing_ok=True)
-        return Built(_headline(swept), digest)
+        return Built({**_headline(swept, in_use), IN_USE: in_use.facts()}, digest)
 
     def describe(artifact: Artifact) -> dict[str, Any]:
         return _describe(tuned, artifact)
 
     return produce(context, store, tracker, inputs=inputs, config=form, build=build, describe=describe)
+
+
+def _in_use(tuned: Tuned, config: SearchConfig, store: StoreResource, day: str, form: dict[str, Any]) -> InUse:
+    """What the best trial is compared with: the field's settings where it has any, else those in use."""
+    if not config.baseline:
+        return in_use_before(store.open(), tuned.spec, day, form)
+    return given_baseline(tuned.spec, config.baseline)
 
 
 def read_sweep_file(file: str, key: str) -> str:
@@ -96,7 +120,10 @@ def _data_digest(inputs: Sequence[Artifact]) -> str:
 
 
 def _write(directory: Path, swept: Swept, day: str, data: str) -> str:
-    """Table, records and page; the digest is that of the table and the definition, since times differ every time."""
+    """Table, comparison, records and page; the digest is that of the first two, since times differ every time."""
+    if swept.result.comparison is not None:
+        document = json.dumps(swept.result.comparison.document(), indent=1) + "\n"
+        (directory / COMPARISON).write_text(document, encoding="utf-8")
     timeless = [{key: row[key] for key in row if key not in ("seconds", "run_id")} for row in trial_rows(swept.result)]
     table = pd.DataFrame(timeless).astype({"stopped_at": "Int64"})
     table.to_parquet(directory / "trials.parquet")
@@ -108,7 +135,7 @@ def _write(directory: Path, swept: Swept, day: str, data: str) -> str:
 
 
 def _track(run: TrackedRun, result: SweepResult) -> None:
-    """The summary run: best so far as a curve, importance, the trials as a table, and the plots."""
+    """The summary run: best so far as a curve, the gain, importance, the trials as a table, and the plots."""
     better = min if result.sweep.minimise else max
     best: float | None = None
     for trial in result.trials:
@@ -116,6 +143,8 @@ def _track(run: TrackedRun, result: SweepResult) -> None:
             value = trial.metrics[result.sweep.metric]
             best = value if best is None else better(best, value)
             run.log({"trial": trial.number, result.sweep.metric: value, f"best {result.sweep.metric} so far": best})
+    if result.comparison and (gain := result.comparison.gain):
+        run.log({"gain over what is in use": gain.best - gain.baseline, "p_value of the gain": gain.p_value})
     if shares := importance_of(result):
         run.log({f"importance of {name}": share for name, share in shares.items()})
     run.log({f"trials with the best {result.sweep.metric}": n_best_of(result)})
@@ -128,7 +157,7 @@ def _track(run: TrackedRun, result: SweepResult) -> None:
 
 def _pictures(result: SweepResult) -> dict[str, tuple[bytes, str]]:
     name, minimise = result.sweep.metric, result.sweep.minimise
-    params = [{key: trial.params[key] for key in result.sweep.parameters} for trial in result.trials]
+    params = [result.searched(trial) for trial in result.trials]
     progress = plots.sweep_progress(scores_of(result, finished=True), name, minimise)
     lines = sweep_plots.parallel_coordinates(params, scores_of(result), name, minimise)
     unknown = why_unknown_of(result)
@@ -140,15 +169,18 @@ def _pictures(result: SweepResult) -> dict[str, tuple[bytes, str]]:
     }
 
 
-def _headline(swept: Swept) -> dict[str, Any]:
-    result, states = swept.result, [trial.state for trial in swept.result.trials]
+def _headline(swept: Swept, in_use: InUse) -> dict[str, Any]:
+    result, states = swept.result, [trial.state for trial in swept.result.tried]
     facts: dict[str, Any] = {
         "trials": len(states),
         "stopped": states.count(STOPPED),
         "failed": states.count(FAILED),
         f"best_{result.sweep.metric}": best_value(result),
         "trials_with_the_best": n_best_of(result),
-        "best_config": dataclasses.asdict(result.best_config),
+        "verdict": verdict(result),
+        TAKEN_TRIAL: result.chosen.number,
+        BEST_CONFIG: dataclasses.asdict(result.chosen_config),
+        FOUND: found_by(in_use, result.searched(result.chosen), result.chosen is not result.baseline),
         "engine": "wandb" if swept.url else "offline",
     }
     return {**facts, "wandb_sweep": swept.url} if swept.url else facts
@@ -156,10 +188,13 @@ def _headline(swept: Swept) -> dict[str, Any]:
 
 def stored_result(tuned: Tuned, artifact: Artifact) -> SweepResult:
     """The trials and the best config of a stored sweep."""
-    method = artifact.manifest.recipe.config["method"]
+    form = artifact.manifest.recipe.config
     text = (artifact.path / YAML).read_text()
-    sweep = parse_sweep(text, tuned.spec.config, method=None if method == "file" else method)
-    return best_of(sweep, load_trials(artifact.path / TRIALS))
+    parsed = parse_sweep(text, tuned.spec.config, method=None if form["method"] == "file" else form["method"])
+    sweep = dataclasses.replace(parsed, base=form.get(BASELINE, {}))
+    compared = artifact.path / COMPARISON
+    comparison = Comparison.of(json.loads(compared.read_text(encoding="utf-8"))) if compared.exists() else None
+    return best_of(sweep, load_trials(artifact.path / TRIALS), comparison)
 
 
 def _describe(tuned: Tuned, artifact: Artifact) -> dict[str, Any]:

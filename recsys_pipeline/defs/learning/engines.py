@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from recsys_pipeline.adapters.tracker import Tracker
 from recsys_pipeline.adapters.wandb_server import ServerAwayError, WandbServer, is_online
 from recsys_pipeline.adapters.wandb_sweeps import WandbSweep
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.learning.sweeps.baseline import Comparison
 from recsys_pipeline.core.learning.sweeps.space import for_server
 from recsys_pipeline.core.learning.sweeps.sweep import Sweep, SweepResult, best_of, run_batches, try_batches
 from recsys_pipeline.core.learning.sweeps.trials import Trial, load_trials
+from recsys_pipeline.core.reports.accuracy.against_baseline import compare, why_nothing_to_compare
 from recsys_pipeline.defs.learning.trial_runs import TrialRuns
 from recsys_pipeline.defs.learning.tuned import Tuned
 
@@ -36,6 +38,8 @@ class SweepTask:
     tracker: Tracker
     kept: Path | None = None
     """Where finished trials are kept until the sweep ends."""
+    baseline: Any = None
+    """The settings in use; None where another process tries them."""
 
     @property
     def group(self) -> str:
@@ -45,7 +49,8 @@ class SweepTask:
     def facts(self) -> dict[str, Any]:
         """What an agent on another machine must know besides the sweep itself."""
         refs = [vars(artifact.manifest.ref) for artifact in self.inputs]
-        return {"asset": self.tuned.key, "partition": self.partition, "form": self.form.model_dump(), "inputs": refs}
+        return {"asset": self.tuned.key, "partition": self.partition, "form": self.form.model_dump(), "inputs": refs,
+                "base": dict(self.sweep.base)}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,23 @@ class Swept:
 
 
 def run_engine(task: SweepTask) -> Swept:
-    """Run the sweep by the engine that the form asks for.
+    """Run the sweep by the engine that the form asks for, and compare its best trial with the settings in use.
 
     Raises `SettingError` where it asks for W&B and W&B is not online, `ModelError` where no trial finished.
     """
     at_server = _at_server(task)
-    return _offline(task) if at_server is None else _online(task, at_server)
+    swept = _offline(task) if at_server is None else _online(task, at_server)
+    return replace(swept, result=replace(swept.result, comparison=_comparison(task, swept.result)))
+
+
+def _comparison(task: SweepTask, result: SweepResult) -> Comparison:
+    """Both are fitted anew: figures of single users are kept of no trial, and some ran on other machines."""
+    if why := why_nothing_to_compare(result):
+        return Comparison(result.best.number, why_not=why)
+    tuned, trials = task.tuned, [trial for trial in (result.baseline, result.best) if trial]
+    logger.info("  trial %d and the settings in use are compared on %s that steered none", trials[1].number, tuned.unit)
+    units = [tuned.units(task.inputs, task.form, task.sweep.metric, result.config_of(trial)) for trial in trials]
+    return compare(result, *units, unit=tuned.unit, seed=task.form.seed)
 
 
 def _at_server(task: SweepTask) -> WandbSweep | None:
@@ -114,8 +130,10 @@ def _offline(task: SweepTask) -> Swept:
     form, sweep = task.form, task.sweep
     known = load_trials(task.kept) if task.kept else []
     run = task.tuned.trials(task.inputs, form, sweep.metric)
-    with TrialRuns(task.tracker, sweep, task.group, task.inputs, task.kept) as watch:
-        result = run_batches(sweep, run, form.n_trials, form.seed, form.at_once, known, watch, form.limits)
+    with TrialRuns(task.tracker, sweep, task.group, task.inputs, task.kept, n_trials=form.n_trials) as watch:
+        result = run_batches(
+            sweep, run, form.n_trials, form.seed, form.at_once, known, watch, form.limits, baseline=task.baseline
+        )
     return Swept(result, "Optuna, in one process")
 
 
@@ -134,10 +152,12 @@ def share_of(task: SweepTask, at_server: WandbSweep, agents: WandbAgents, earlie
     """This process's share of the trials of a sweep at a server."""
     form, sweep = task.form, task.sweep
     run = task.tuned.trials(task.inputs, form, sweep.metric)
-    with TrialRuns(task.tracker, sweep, task.group, task.inputs, task.kept, at_server.name, agents.is_stopped) as watch:
+    about = {"sweep_id": at_server.name, "is_stopped": agents.is_stopped}
+    with TrialRuns(task.tracker, sweep, task.group, task.inputs, task.kept, **about) as watch:
         return try_batches(
-            sweep, run, form.n_trials, form.seed, form.at_once, earlier, watch, form.limits, search=agents
-        )
+            sweep, run, form.n_trials, form.seed, form.at_once, earlier, watch, form.limits, agents,
+            baseline=task.baseline,
+        )  # fmt: skip
 
 
 def facts_of(at_server: WandbSweep) -> Mapping[str, Any]:

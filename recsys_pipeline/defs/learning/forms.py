@@ -1,21 +1,29 @@
 """The Launchpad forms of sweeps."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, create_model
 
-from recsys_pipeline.core.learning.sweeps.sweep import Limits
+from recsys_pipeline.core.learning.sweeps.fused import FactorizationConfig
+from recsys_pipeline.core.learning.sweeps.protocol import Limits
+from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.defs.production import seed_field
+
+FILE = "A sweep YAML in W&B's format; its metric decides."
+DEFAULT_FILES = {"als": "als_ndcg", "sampled_mf": "sampled_mf_ndcg"}
+"""Names of files that are not called as their model; whoever adds a model writes `conf/sweeps/<model>.yaml`."""
 
 
 class SearchConfig(dg.Config):
     """Which sweep to run, by whom, and how long."""
 
-    file: str = Field(description="A sweep YAML in W&B's format; its metric decides.")
+    file: str = Field(description=FILE)
     method: Literal["file", "grid", "random", "bayes"] = Field("file", description="In place of the file's method.")
-    n_trials: int = Field(20, ge=1, description="Trials at most, of all processes together.")
-    time_limit_s: float = Field(0.0, ge=0, description="No trial starts after so many seconds; 0: no limit.")
+    n_trials: int = Field(20, ge=1, description="Trials at most, of all processes together, besides trial 0.")
+    max_minutes: float = Field(
+        0.0, ge=0, description="At most so many minutes: no trial starts that is expected to end later; 0: no limit."
+    )
     budget_epochs: int = Field(0, ge=0, description="No trial starts after so many epochs of all trials; 0: no limit.")
     engine: Literal["auto", "offline", "wandb"] = Field(
         "auto",
@@ -23,6 +31,9 @@ class SearchConfig(dg.Config):
         "Optuna in this process. auto: W&B where it is online, and Optuna where it is not.",
     )
     wandb_sweep: str = Field("", description="Id of a W&B sweep of the same file to join; empty: make one.")
+    baseline: dict[str, Any] = Field(
+        {}, description="Settings to try first and to compare the best trial with, in place of those in use."
+    )
     seed: int = seed_field("Seed of the search, of the validation and of every fit.")
 
     @property
@@ -38,19 +49,20 @@ class SearchConfig(dg.Config):
     @property
     def limits(self) -> Limits:
         """Where the sweep ends besides its number of trials."""
-        return Limits(self.time_limit_s or float("inf"), float(self.budget_epochs or "inf"))
+        return Limits(60 * self.max_minutes or float("inf"), float(self.budget_epochs or "inf"))
 
 
-class SweepConfig(SearchConfig):
-    """Which sweep of matrix factorisation to run, by whom, and how long."""
+class LooksSearchConfig(SearchConfig):
+    """Which sweep of a model of looks to run, by whom, and how long."""
 
-    file: str = Field("conf/sweeps/als_ndcg.yaml", description="A sweep YAML in W&B's format; its metric decides.")
-    trials_at_once: int = Field(
-        8,
-        ge=1,
-        description="Trials that are drawn together and trained as one program. More is faster and needs more memory; "
-        "fewer lets Bayesian search learn more often.",
+    n_trials: int = Field(
+        8, ge=1, description="Trials at most, of all processes together, besides trial 0; each is a whole training."
     )
+
+
+class InteractionsSearchConfig(SearchConfig):
+    """Which sweep of a model of interactions to run, by whom, and how long."""
+
     validation: Literal["prequential", "cross_validation"] = Field(
         "prequential",
         description="What decides: the validation rows of the fold (each user's latest before the test rows), or "
@@ -58,14 +70,32 @@ class SweepConfig(SearchConfig):
     )
     n_folds: int = Field(5, ge=2, description="Folds of the cross-validation; the mean over them decides.")
 
+
+class FusedSearchConfig(InteractionsSearchConfig):
+    """Which sweep of matrix factorisation to run, by whom, and how long."""
+
+    trials_at_once: int = Field(
+        8,
+        ge=1,
+        description="Trials that are drawn together and trained as one program. More is faster and needs more memory; "
+        "fewer lets Bayesian search learn more often.",
+    )
+
     @property
     def at_once(self) -> int:
         """Trials that are proposed together."""
         return self.trials_at_once
 
 
-class StlSweepConfig(SearchConfig):
-    """Which sweep of shop the look to run, by whom, and how long."""
-
-    file: str = Field("conf/sweeps/stl.yaml", description="A sweep YAML in W&B's format; its metric decides.")
-    n_trials: int = Field(8, ge=1, description="Trials at most, of all processes together; each is a whole training.")
+def sweep_form(spec: ModelSpec) -> type[SearchConfig]:
+    """The form of a registered model's sweep."""
+    base: type[SearchConfig] = LooksSearchConfig if spec.data == "looks" else InteractionsSearchConfig
+    if isinstance(spec.config(), FactorizationConfig):
+        base = FusedSearchConfig
+    file = f"conf/sweeps/{DEFAULT_FILES.get(spec.name, spec.name)}.yaml"
+    return create_model(
+        f"{spec.config.__name__.removesuffix('Config')}SweepForm",
+        __base__=base,
+        __doc__=base.__doc__,
+        file=(str, Field(file, description=FILE)),
+    )

@@ -12,9 +12,11 @@ from recsys_pipeline.adapters.store import Artifact
 from recsys_pipeline.adapters.sweep_agents import SECONDS, STOPPED_AT
 from recsys_pipeline.adapters.tracker import TrackedRun, Tracker
 from recsys_pipeline.core.errors import ModelError
-from recsys_pipeline.core.learning.sweeps.sweep import Proposal, Sweep, Trial, Watch
-from recsys_pipeline.core.learning.sweeps.trials import STOPPED, save_trial
-from recsys_pipeline.defs.production import log_progress
+from recsys_pipeline.core.learning.sweeps.forecast import duration_words, expected_seconds, planned_trials
+from recsys_pipeline.core.learning.sweeps.protocol import Proposal, Watch
+from recsys_pipeline.core.learning.sweeps.space import Sweep
+from recsys_pipeline.core.learning.sweeps.trials import FINISHED, STOPPED, Trial, save_trial
+from recsys_pipeline.defs.production import steps
 
 
 class TrialRuns(Watch):
@@ -29,9 +31,13 @@ class TrialRuns(Watch):
         kept: Path | None = None,
         sweep_id: str | None = None,
         is_stopped: Callable[[str], bool] = lambda _: False,
+        n_trials: int = 0,
     ) -> None:
+        """`n_trials` is how many this process asks for, where nobody else runs any: then it says how long they take."""
         self._tracker, self._sweep, self._group, self._inputs = tracker, sweep, group, inputs
         self._kept, self._sweep_id, self._is_stopped = kept, sweep_id, is_stopped
+        self._planned = planned_trials(sweep, n_trials)
+        self._ended: list[Trial] = []
         self._open: dict[int, tuple[AbstractContextManager[TrackedRun], TrackedRun]] = {}
         self._told: dict[int, Mapping[str, float | int]] = {}
 
@@ -58,9 +64,10 @@ class TrialRuns(Watch):
         """Keep it, say so, and close its run."""
         if self._kept is not None:
             save_trial(self._kept, trial)
-        value = trial.metrics.get(self._sweep.metric, math.nan)
-        figures = {self._sweep.metric: value, "seconds": trial.seconds}
-        log_progress(f"trial {trial.number} {trial.state} {trial.error}".rstrip(), figures)
+        self._ended.append(trial)
+        steps.info("  %s", self._told_of(trial))
+        if trial.is_baseline and trial.state != FINISHED:
+            steps.warning("  nothing can be compared with the settings in use, so no trial of this sweep will be taken")
         if trial.number not in self._open:
             self._begin(trial.number, dict(trial.params), trial.run_id)
         known = self._told.pop(trial.number, {})
@@ -71,13 +78,31 @@ class TrialRuns(Watch):
         self._open[trial.number][1].log(told)
         self._close(trial.number, ModelError(trial.error) if trial.error else None)
 
+    def _told_of(self, trial: Trial) -> str:
+        """Number, value, the best so far, and how long the rest will take."""
+        name, metric = f"trial {trial.number}", self._sweep.metric
+        if trial.is_baseline:
+            name += ", the settings in use,"
+        value = f"{metric} {trial.metrics.get(metric, math.nan):.4f}"
+        finished = [one.metrics[metric] for one in self._ended if one.state == FINISHED]
+        best = f"best {min(finished) if self._sweep.minimise else max(finished):.4f}" if finished else ""
+        words = [f"{name} {trial.state}", trial.error or value, best, f"{trial.seconds:.1f} s", self._forecast()]
+        return "  ".join(word for word in words if word)
+
+    def _forecast(self) -> str:
+        n_left = self._planned - sum(not one.is_baseline for one in self._ended)
+        seconds = expected_seconds(self._sweep, self._ended, n_left)
+        if n_left <= 0 or math.isnan(seconds):
+            return ""
+        return f"about {duration_words(seconds)} for {n_left} {'trial' if n_left == 1 else 'trials'}"
+
     def _begin(self, number: int, config: dict[str, Any], run_id: str) -> None:
         refs = [ref for one in self._inputs for ref in (one.manifest.ref, *one.manifest.recipe.inputs)]
         data = {f"{ref.key}@{ref.partition}": ref.digest for ref in refs}
         about = {"trial": number, "sweep": self._sweep_id or self._group, "data": data}
         opening = self._tracker.run(
             f"{self._group}-{run_id or number}", "learning", {**config, **about}, self._group,
-            inputs=self._inputs, tags=("trial",), run_id=run_id or None, sweep=self._sweep_id,
+            inputs=self._inputs, tags=("trial",), run_id=run_id or None, sweep=self._sweep_id if run_id else None,
         )  # fmt: skip
         self._open[number] = opening, opening.__enter__()
 

@@ -19,13 +19,14 @@ from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.monitoring.drift import Drift, DriftLimits, DriftReport, breach_summary, drift_report
 from recsys_pipeline.core.reports.monitoring.drift_section import drift_headline, worst_plot
-from recsys_pipeline.core.reports.monitoring.priors import Profile, ProfileConfig
+from recsys_pipeline.core.reports.monitoring.priors import Profile, ProfileConfig, model_settings
 from recsys_pipeline.core.reports.monitoring.profile_inputs import first_timers, positions, read_catalogue, read_events
 from recsys_pipeline.core.reports.monitoring.profiles import activity_profile, catalogue_profile, retrieval_profile
 from recsys_pipeline.core.reports.monitoring.retrieval_sample import Retrieval
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.core.types import Window, microseconds
 from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.models import fitted_config
 from recsys_pipeline.defs.partitions import day_of
 from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
@@ -34,7 +35,13 @@ KEY = "reports/drift"
 PROFILE = "profile"
 """Folder of the artifact that holds the day's profile: what later days are compared with."""
 DRIFT_INPUTS = {
-    "interactions": ["dataset/interactions", "dataset/snapshot", "folds/prequential", "neighbors/als_vectors"],
+    "interactions": [
+        "dataset/interactions",
+        "dataset/snapshot",
+        "folds/prequential",
+        "models/als",
+        "neighbors/als_vectors",
+    ],
     "items": ["dataset/items"],
 }
 AVAILABLE = [key for need, keys in DRIFT_INPUTS.items() if need in configured_source().provides for key in keys]
@@ -67,7 +74,8 @@ def drift(
         today = _profile(store.open(), inputs, Window.of_day(day_of(context)), config)
         today.save(directory / PROFILE)
         earlier, name = _read(reference)
-        report = drift_report(earlier, today, from_form(DriftLimits, config), name)
+        same = earlier is not None and today.has_settings_of(earlier)
+        report = drift_report(earlier, today, from_form(DriftLimits, config), name, same_settings=same)
         report.save(directory)
         if report.breaches:
             run.alert(f"Drift on {context.partition_key}", breach_summary(report.breaches))
@@ -121,16 +129,19 @@ def _profile(store: ArtifactStore, inputs: Mapping[str, Artifact], window: Windo
     active, tie_key = np.unique(events.user), text_hashes(items.ids)
     retrieval = Retrieval(users.vectors, items.vectors, seen_user, seen_item, rows, active, tie_key)
     offer = catalogue_profile(catalogue, config, seed) if catalogue else Profile()
-    return activity | offer | retrieval_profile(retrieval, catalogue, config, seed)
+    given = Profile(settings=model_settings(fitted_config(inputs["models/als"])))
+    return activity | offer | retrieval_profile(retrieval, catalogue, config, seed) | given
 
 
 def _metrics(report: DriftReport) -> dict[str, Any]:
-    judged: list[Drift] = [row for row in report.rows if row.statistic == "psi" and not math.isnan(row.value)]
+    compared = [row for row in report.rows if row.compared and row.statistic == "psi"]
+    judged: list[Drift] = [row for row in compared if not math.isnan(row.value)]
     worst = max(judged, key=lambda row: row.value, default=None)
     return {
         "breaches": len(report.breaches),
         "breached": [row.feature for row in report.breaches],
         "features": len(report.rows),
+        "of_other_settings": [row.feature for row in report.not_compared],
         "reference": report.reference or "none",
         **({"largest_psi": worst.value, "largest_psi_of": worst.feature} if worst else {}),
     }

@@ -196,3 +196,19 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < n * 64 * 64 * 3 / 2
+
+
+def test_no_image_starts_a_program() -> None:
+    """Pillow hands PostScript to Ghostscript."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 20), "red").save(buffer, "EPS")
+    with pytest.raises(ValueError, match="no known kind of image"):
+        decode_image(buffer.getvalue(), 16)
+
+
+def test_a_phones_photo_of_several_pictures_gives_its_first() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 40), "red").save(
+        buffer, "MPO", save_all=True, append_images=[Image.new("RGB", (20, 20), "blue")]
+    )
+    assert decode_image(buffer.getvalue(), 16)[8, 8].tolist() == pytest.approx([254, 0, 0], abs=3)

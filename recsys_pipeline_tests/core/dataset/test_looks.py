@@ -178,13 +178,12 @@ def test_exif_orientation_is_applied() -> None:
     assert decode_image(buffer.getvalue(), 8)[7, 4].tolist() == list(BLUE)
 
 
-@pytest.mark.parametrize(("kind", "at", "raises"), [("DDS", 80, "NotImplementedError"), ("AVIF", 81, "RuntimeError")])
-def test_a_broken_byte_in_a_rare_kind_of_image_is_no_crash(kind: str, at: int, raises: str) -> None:
-    data = bytearray(encoded(Image.new("RGB", (24, 24), RED), kind))
-    data[at] = 0x10
+def test_a_broken_byte_in_a_rare_kind_of_image_is_no_crash() -> None:
+    data = bytearray(encoded(Image.new("RGB", (24, 24), RED), "AVIF"))
+    data[81] = 0x10
     with pytest.raises(ValueError, match="does not decode") as error:
         decode_image(bytes(data), 8)
-    assert type(error.value.__cause__).__name__ == raises, "what Pillow raises here has changed: find another byte"
+    assert isinstance(error.value.__cause__, RuntimeError), "what Pillow raises here has changed: find another byte"
 
 
 @given(data=st.binary(max_size=64))

@@ -24,10 +24,10 @@ from recsys_pipeline.core.serving.release import (
     LEARNED,
     MAPPED,
     Release,
-    ReleaseConfig,
     decayed_popularity,
     write_release,
 )
+from recsys_pipeline.core.serving.release_config import ReleaseConfig
 from recsys_pipeline.core.serving.release_document import DOCUMENT
 from recsys_pipeline.core.serving.sealed import seal, unseal
 from recsys_pipeline.core.types import Ratings

@@ -36,6 +36,10 @@ class LookTrials:
         for proposal in proposals:
             yield {proposal.number: self._run(proposal, halving)}
 
+    def fit_again(self, config: Any) -> Any:
+        """The model of one config, trained to its end."""
+        return self.fit(self.train, config, self.seed, lambda *_: None)
+
     def _run(self, proposal: Proposal, halving: Halving | None) -> Outcome:
         told: dict[str, float] = {}
         rungs: dict[int, float] = {}

@@ -1,14 +1,15 @@
-"""Sweeps as one program: the trials of a sweep of regularised matrix factorisation, and their folds, trained together.
+"""Trials of models of interactions; those of regularised matrix factorisation, and their folds, as one program.
 
 Trials of one embedding size are lanes of the same batches, whatever else differs between them (regularisation,
 gravity, biases, half-life, target, epochs), and so are the folds of each. Batches are trained up to the next rung or
 last epoch of any trial, judged, and repacked without the trials that ended. Trials that cannot be lanes (another
-solver) are fitted alone.
+solver, another model) are fitted alone.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -139,9 +140,14 @@ class _Folds:
 
     def __init__(self, trials: FusedTrials) -> None:
         self.splits = trials.splits
-        self.data = LaneData(trials.ratings)
+        self._ratings = trials.ratings
         self.parts = [(trials.ratings.take(split.train), trials.ratings.take(split.test)) for split in trials.splits]
         self._weights: dict[tuple[int, float, float], np.ndarray] = {}
+
+    @cached_property
+    def data(self) -> LaneData:
+        """What lanes share, where there are any."""
+        return LaneData(self._ratings)
 
     def lane(self, config: Any, fold: int) -> Lane:
         """The lane of a config on a fold; lanes share the weights that they have in common."""

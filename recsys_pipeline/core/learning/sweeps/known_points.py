@@ -27,9 +27,9 @@ class KnownPoints:
         """Of these proposals those whose point is known, as trials that took no time."""
         found = {number: self._trials.get(self._sweep.point(one.params)) for number, one in asked.items()}
         return [
-            replace(trial, number=number, run_id=asked[number].run_id, seconds=0.0)
-            for number, trial in found.items()
-            if trial is not None
+            replace(trial, number=number, params=one.params, run_id=one.run_id, seconds=0.0, is_baseline=False)
+            for number, one in asked.items()
+            if (trial := found[number]) is not None
         ]
 
     def first_of_each(self, asked: Mapping[int, Asked]) -> dict[int, Asked]:
@@ -42,7 +42,7 @@ class KnownPoints:
 
 def end_of_space(sweep: Sweep, trials: Sequence[Trial]) -> str:
     """In words that a sweep ended because it had tried every point; empty where others are left."""
-    tried = {sweep.point(trial.params) for trial in trials}
-    if not trials or len(tried) < sweep.size:
+    tried = {sweep.point(trial.params) for trial in trials if not trial.is_baseline}
+    if not tried or len(tried) < sweep.size:
         return ""
     return f"all {len(tried)} points of the space were tried" if len(tried) > 1 else "the space is one point"

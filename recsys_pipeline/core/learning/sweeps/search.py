@@ -1,6 +1,7 @@
 """How a sweep proposes params: over a grid, at random, or by Bayesian search; or as somebody else's server says."""
 
 import itertools
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -42,7 +43,7 @@ class Search(Protocol):
         ...
 
     def tell(self, trial: Trial) -> None:
-        """What came out of a trial that was asked for."""
+        """What came out of a trial that was asked for; trials are told in the order in which they were asked for."""
         ...
 
 
@@ -137,7 +138,7 @@ class Bayes:
         sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=at_once > 1)
         self._sweep = sweep
         self._study = optuna.create_study(direction=sweep.goal, sampler=sampler)
-        self._asked: list[optuna.Trial] = []
+        self._asked: deque[optuna.Trial] = deque()
         self._tried = _Tried(sweep)
         self._generator = np.random.default_rng(seed)
 
@@ -166,7 +167,7 @@ class Bayes:
 
     def tell(self, trial: Trial) -> None:
         """Learn from a trial's value, from where it stood when it was stopped, or from the fact that it failed."""
-        asked = self._asked[trial.number]
+        asked = self._asked.popleft()
         if trial.state == FINISHED:
             self._study.tell(asked, trial.metrics[self._sweep.metric])
         elif trial.state == STOPPED:

@@ -8,12 +8,13 @@ is refused with that reason.
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import yaml
 
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.learning.sweeps.distributions import Parameter, default_distribution, parse_parameter
 from recsys_pipeline.core.learning.sweeps.successive_halving import EarlyTermination, parse_early_termination
 from recsys_pipeline.core.learning.sweeps.yaml_fields import (
@@ -57,6 +58,8 @@ class Sweep:
     config: type
     definition: Mapping[str, Any]
     """The mapping as it was written, for W&B, which reads the same schema."""
+    base: Mapping[str, Any] = field(default_factory=dict)
+    """Values of the fields that are not searched, where they are not the config's defaults."""
 
     @property
     def minimise(self) -> bool:
@@ -73,6 +76,10 @@ class Sweep:
     def point(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
         """Params as the config takes them: what is equal here gives the same trial."""
         return tuple(self._taken(name, params[name]) for name in self.parameters)
+
+    def configure(self, params: Mapping[str, Any]) -> Any:
+        """The config of a trial; raises `SettingError` for values that exclude one another."""
+        return parse_config(self.config, {**self.base, **params}, "parameters")
 
     def _taken(self, name: str, value: Any) -> Any:
         try:

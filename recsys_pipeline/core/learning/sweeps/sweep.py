@@ -1,14 +1,17 @@
 """Runs a sweep: asks a search for trials, runs them alone or many at once, and keeps a record of every one."""
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from recsys_pipeline.core.errors import ModelError
-from recsys_pipeline.core.learning.configs import parse_config
+from recsys_pipeline.core.learning.sweeps.baseline import BASELINE, Comparison
+from recsys_pipeline.core.learning.sweeps.forecast import epochs_of
 from recsys_pipeline.core.learning.sweeps.known_points import KnownPoints
+from recsys_pipeline.core.learning.sweeps.protocol import UNLIMITED, Limits, Outcome, Proposal, RunTrials, Watch
 from recsys_pipeline.core.learning.sweeps.search import Asked, Search, open_search
 from recsys_pipeline.core.learning.sweeps.space import Sweep, parse_sweep
 from recsys_pipeline.core.learning.sweeps.successive_halving import Halving
@@ -19,72 +22,54 @@ __all__ = [
     "run_sweep", "try_batches",
 ]  # fmt: skip
 
+COMPARISON_FITS = 2
+"""Fits that the comparison at the end takes, each about as long as the settings in use took."""
+
 Objective = Callable[[Any, int], Mapping[str, float]]
 """`objective(config, trial_number) -> metrics`, among them the sweep's metric."""
-
-Report = Callable[[Mapping[str, float | int]], bool]
-"""Told a step's metrics with their `epoch`; False where the trial is to stop."""
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A trial to run; `report` may be told of every step that has metrics."""
-
-    number: int
-    params: Mapping[str, Any]
-    config: Any
-    run_id: str = ""
-    report: Report = field(default=lambda _: True, compare=False)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came out of a trial: metrics, whether it was stopped early, the sweep's metric at each rung, or an error."""
-
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    stopped: bool = False
-    rungs: Mapping[int, float] = field(default_factory=dict)
-    error: str = ""
-
-
-class Watch:
-    """Hears of every trial as it runs; this one keeps silent."""
-
-    def started(self, proposal: Proposal) -> None:
-        """A trial begins; those that run together begin together."""
-
-    def step(self, proposal: Proposal, metrics: Mapping[str, float | int]) -> bool:  # noqa: ARG002 - for those that listen
-        """Metrics after an epoch; whether the trial is to go on."""
-        return True
-
-    def ended(self, trial: Trial) -> None:
-        """A trial that has run is over; it may never have started, where its params exclude one another."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Where a sweep ends besides its number of trials: after a time, or after so many epochs of all trials together.
-
-    Both are looked at between trials: those that run are finished. Trials whose config has no `epochs` count one.
-    """
-
-    seconds: float = math.inf
-    epochs: float = math.inf
-
-
-RunTrials = Callable[[Sequence[Proposal], Halving | None], Iterator[Mapping[int, Outcome]]]
-"""Runs proposals and yields outcomes by number, those together that ran together. Where there is a `Halving`, it is to
-be asked at its rungs; values of what ran together are recorded together. A trial whose `report` says so is stopped."""
 
 
 @dataclass(frozen=True)
 class SweepResult:
-    """All trials in order, and the config of the best one."""
+    """All trials in order, and the best of them, by what steered the search.
+
+    Where the settings in use are among them, as trial 0, `comparison` says whether the best takes their place.
+    """
 
     sweep: Sweep
     trials: tuple[Trial, ...]
     best: Trial
     best_config: Any
+    comparison: Comparison | None = None
+
+    @property
+    def baseline(self) -> Trial | None:
+        """The trial that is the settings in use; None of a sweep without."""
+        return next((trial for trial in self.trials if trial.is_baseline), None)
+
+    @property
+    def tried(self) -> list[Trial]:
+        """The trials of the search itself."""
+        return [trial for trial in self.trials if not trial.is_baseline]
+
+    @property
+    def chosen(self) -> Trial:
+        """The trial whose settings are to be used: the best, or the one in use where that is not clearly worse."""
+        kept = self.baseline if self.comparison and not self.comparison.is_taken else None
+        return kept or self.best
+
+    @property
+    def chosen_config(self) -> Any:
+        """The settings of `chosen`."""
+        return self.config_of(self.chosen)
+
+    def searched(self, trial: Trial) -> dict[str, Any]:
+        """What a trial has of the fields that the sweep searches."""
+        return {name: trial.params[name] for name in self.sweep.parameters}
+
+    def config_of(self, trial: Trial) -> Any:
+        """The settings of a trial, those that the sweep does not search included."""
+        return self.sweep.configure(trial.params)
 
 
 def run_sweep(
@@ -117,19 +102,23 @@ def run_batches(
     at_once: int,
     earlier: Sequence[Trial] = (),
     watch: Watch | None = None,
-    limits: Limits = Limits(),
+    limits: Limits = UNLIMITED,
     search: Search | None = None,
     timer: Callable[[], float] = time.perf_counter,
+    baseline: Any = None,
 ) -> SweepResult:
     """As `run_sweep`, with `at_once` trials proposed together and run by `run`, and `early_terminate` acted on.
 
     `earlier` are trials of the same sweep that was interrupted: those that would be tried again, with the same number
     and params, are taken as they are and not run. The result is the same as that of a sweep without interruption.
     A `search` that does not repeat itself goes on after them; a point that it proposes again gets the same result.
+    `baseline` is the config in use: it is tried first, as trial 0, whether or not it lies in the space, and counts
+    besides `n_trials`. What the sweep does not search has its values in every trial.
     Raises `ModelError` where no trial finishes, and after the first trial where the sweep's metric is none of those
     that it has.
     """
-    trials = try_batches(sweep, run, n_trials, seed, at_once, earlier, watch, limits, search, timer)
+    sweep = _over(sweep, baseline)
+    trials = try_batches(sweep, run, n_trials, seed, at_once, earlier, watch, limits, search, timer, baseline)
     return best_of(sweep, trials)
 
 
@@ -141,18 +130,22 @@ def try_batches(
     at_once: int,
     earlier: Sequence[Trial] = (),
     watch: Watch | None = None,
-    limits: Limits = Limits(),
+    limits: Limits = UNLIMITED,
     search: Search | None = None,
     timer: Callable[[], float] = time.perf_counter,
+    baseline: Any = None,
 ) -> list[Trial]:
     """The trials of `run_batches`, whether any finished or not: one process's share of a sweep."""
+    sweep = _over(sweep, baseline)
     search = search or open_search(sweep, seed, at_once)
     watch, begin = watch or Watch(), timer()
     halving = Halving(sweep.early_terminate, sweep.minimise) if sweep.early_terminate else None
-    trials: list[Trial] = [] if search.repeats else list(earlier)
+    trials = [] if baseline is None else [_try_baseline(sweep, run, baseline, earlier, watch, timer)]
+    trials += [] if search.repeats else [trial for trial in earlier if not trial.is_baseline]
     _record_rungs(halving, trials)
     limit, known = min(n_trials, sweep.run_cap or n_trials), KnownPoints(sweep, trials)
-    while len(trials) < limit and not _is_over(sweep, trials, limits, timer() - begin):
+    limit, pace = limit + (baseline is not None), 0.0
+    while len(trials) < limit and not _is_over(sweep, trials, limits, started := timer() - begin, pace):
         asked = _ask(search, len(trials), min(at_once, limit - len(trials)))
         if not asked:
             break
@@ -172,27 +165,43 @@ def try_batches(
         for number in asked:
             trials.append(done[number])
             search.tell(done[number])
+        pace = max(pace, timer() - begin - started)
     return trials
 
 
-def best_of(sweep: Sweep, trials: Sequence[Trial]) -> SweepResult:
-    """The result of these trials; raises `ModelError` where none finished."""
+def best_of(sweep: Sweep, trials: Sequence[Trial], comparison: Comparison | None = None) -> SweepResult:
+    """The result of these trials; raises `ModelError` where none of the search finished."""
     best = _best(sweep, trials)
-    return SweepResult(sweep, tuple(trials), best, _configure(sweep, best.params))
+    return SweepResult(sweep, tuple(trials), best, sweep.configure(best.params), comparison)
 
 
-def _is_over(sweep: Sweep, trials: Sequence[Trial], limits: Limits, seconds: float) -> bool:
-    if seconds >= limits.seconds or sum(_epochs(sweep, trial) for trial in trials) >= limits.epochs:
+def _over(sweep: Sweep, baseline: Any) -> Sweep:
+    """The sweep whose trials differ from what is in use by nothing but what it searches."""
+    return sweep if baseline is None else replace(sweep, base=dataclasses.asdict(baseline))
+
+
+def _try_baseline(
+    sweep: Sweep, run: RunTrials, config: Any, earlier: Sequence[Trial], watch: Watch, timer: Callable[[], float]
+) -> Trial:
+    """The settings in use, which are never stopped early."""
+    params = {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()}
+    if (known := reusable(earlier, BASELINE, params)) is not None:
+        return known
+    (found,) = _run(sweep, run, {BASELINE: Asked(params)}, None, watch, timer)
+    trial = replace(found, is_baseline=True)
+    watch.ended(trial)
+    return trial
+
+
+def _is_over(sweep: Sweep, trials: Sequence[Trial], limits: Limits, seconds: float, pace: float) -> bool:
+    """Whether no trial starts any more; `pace` is how long the next ones are expected to take."""
+    tried = [trial for trial in trials if not trial.is_baseline]
+    comparison = COMPARISON_FITS * sum(trial.seconds for trial in trials if trial.is_baseline)
+    is_late = seconds >= limits.seconds or (tried and seconds + pace + comparison > limits.seconds)
+    if is_late or sum(epochs_of(sweep, trial) for trial in tried) >= limits.epochs:
         return True
-    finished = [trial for trial in trials if trial.state == FINISHED]
+    finished = [trial for trial in tried if trial.state == FINISHED]
     return any(sweep.reaches_target(trial.metrics[sweep.metric]) for trial in finished)
-
-
-def _epochs(sweep: Sweep, trial: Trial) -> int:
-    """Epochs that a trial trained; a failed one may have trained fewer than are counted."""
-    if trial.state == STOPPED and trial.rungs:
-        return max(trial.rungs)
-    return int(trial.params.get("epochs", getattr(sweep.config(), "epochs", 1)))
 
 
 def _check_logged(sweep: Sweep, trial: Trial) -> None:
@@ -259,7 +268,7 @@ def _run(
 
 
 def _proposal(sweep: Sweep, number: int, asked: Asked, watch: Watch) -> Proposal:
-    silent = Proposal(number, asked.params, _configure(sweep, asked.params), asked.run_id)
+    silent = Proposal(number, asked.params, sweep.configure(asked.params), asked.run_id)
     return replace(silent, report=lambda metrics: watch.step(silent, metrics))
 
 
@@ -274,14 +283,11 @@ def _record(sweep: Sweep, number: int, asked: Asked, outcome: Outcome, seconds: 
     return Trial(number, asked.params, outcome.metrics, state, seconds, error, outcome.rungs, asked.run_id)
 
 
-def _configure(sweep: Sweep, params: Mapping[str, Any]) -> Any:
-    return parse_config(sweep.config, params, "parameters")
-
-
 def _best(sweep: Sweep, trials: Sequence[Trial]) -> Trial:
+    tried = [trial for trial in trials if not trial.is_baseline]
     finished = [trial for trial in trials if trial.state == FINISHED]
-    if not finished:
-        reason = trials[0].error or f"was {trials[0].state}" if trials else "none was tried"
+    if not any(trial.state == FINISHED for trial in tried):
+        reason = tried[0].error or f"was {tried[0].state}" if tried else "none was tried"
         raise ModelError(f"no trial of sweep {sweep.name!r} finished; the first: {reason}")
     sign = 1 if sweep.minimise else -1
     return min(finished, key=lambda trial: (sign * trial.metrics[sweep.metric], trial.number))

@@ -30,6 +30,8 @@ class Trial:
     """The sweep's metric at each epoch at which the trial was compared with others."""
     run_id: str = ""
     """The W&B run that the sweep's server had made for it; empty offline."""
+    is_baseline: bool = False
+    """Whether it is the settings in use, which nobody proposed; its `params` are all fields of the config then."""
 
 
 def save_trial(path: Path, trial: Trial) -> None:

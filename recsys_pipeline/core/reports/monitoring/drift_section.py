@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from recsys_pipeline.core.reports.monitoring.drift import Bin, Drift, DriftReport, figures, spoken
+from recsys_pipeline.core.reports.monitoring.drift import NOT_COMPARED, Bin, Drift, DriftReport, figures, spoken
 from recsys_pipeline.core.reports.page.page import Block, Cell, Plot, Plots, Section, Table, Text
 from recsys_pipeline.core.reports.page.plots import GRID, INK, MUTED, SERIES
 
@@ -14,7 +14,8 @@ PLOTTED = 4
 EXPLAINED = (
     "PSI compares the shares of the bins of two distributions: 0 is equal, and above 0.25 is usually read as a real "
     "change. Small samples differ by chance: the column says how much on average, and a threshold is above what chance "
-    "gives. n in brackets is what a sample is worth where values come in groups, as the events of one user do."
+    "gives. Scores, norms and distances must also have moved by a share of their size, as they lie close together. "
+    "n in brackets is what a sample is worth where values come in groups, as the events of one user do."
 )
 
 
@@ -37,11 +38,13 @@ def drift_headline(report: DriftReport) -> str:
     if not report.reference and not breaches:
         return "Drift is not judged yet: there is no earlier profile to compare with."
     against = f" against {report.reference}" if report.reference else ""
+    n, left = len(report.rows) - len(report.not_compared), len(report.not_compared)
+    rest = f" {left} figures of the model: {NOT_COMPARED}." if left else ""
     if not breaches:
-        return f"No drift{against}: all {len(report.rows)} compared features are within their thresholds."
+        return f"No drift{against}: all {n} compared features are within their thresholds.{rest}"
     first = ", ".join(f"{spoken(row.feature)} ({row.change})" for row in breaches[:3])
     more = f" and {len(breaches) - 3} more" if len(breaches) > 3 else ""
-    return f"Drift{against} in {len(breaches)} of {len(report.rows)} compared features: {first}{more}."
+    return f"Drift{against} in {len(breaches)} of {n} compared features: {first}{more}.{rest}"
 
 
 def drift_plot(bins: Sequence[Bin], reference: str, now: str) -> Figure:
@@ -81,7 +84,7 @@ def worst_plot(report: DriftReport, day: str) -> Figure | None:
 
 def _worst(report: DriftReport) -> list[Drift]:
     plotted = {row.feature for row in report.bins}
-    rows = [row for row in report.rows if row.feature in plotted]
+    rows = [row for row in report.rows if row.feature in plotted and row.compared]
     breached = [row for row in rows if row.breached]
     return (breached or rows[:1])[:PLOTTED]
 
@@ -114,8 +117,9 @@ def _table(rows: Sequence[Drift]) -> Table:
 
 
 def _row(row: Drift) -> tuple[Cell, ...]:
+    note = NOT_COMPARED if not row.compared else "" if row.statistic == "psi" else row.statistic
     return (
-        Cell(spoken(row.feature), "" if row.statistic == "psi" else row.statistic),
+        Cell(spoken(row.feature), note),
         Cell(row.change),
         Cell(_number(row.value), tone="bad" if row.breached else ""),
         Cell(_number(row.by_chance)),

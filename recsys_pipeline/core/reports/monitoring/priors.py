@@ -6,11 +6,13 @@ profiles are compared, however coarse the later one is, and because the values o
 is what tells how much a sample is worth (`drift.effective_size`).
 """
 
+import dataclasses
 import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -82,11 +84,13 @@ class Share:
 
 @dataclass(frozen=True)
 class Profile:
-    """Everything that is compared, by name; `absent` says why a distribution could not be taken."""
+    """Everything that is compared, by name; `absent` says why a distribution could not be taken, and `settings` what
+    identifies the model behind its figures: empty where none is, or where that was not written down."""
 
     distributions: Mapping[str, Distribution] = field(default_factory=dict)
     shares: Mapping[str, Share] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __or__(self, other: "Profile") -> "Profile":
         """Both together; of an equal name, the other's."""
@@ -94,7 +98,12 @@ class Profile:
             {**self.distributions, **other.distributions},
             {**self.shares, **other.shares},
             {**self.absent, **other.absent},
+            {**self.settings, **other.settings},
         )
+
+    def has_settings_of(self, other: "Profile") -> bool:
+        """Whether both are of models with the same settings, as far as both say so."""
+        return bool(self.settings) and self.settings == other.settings
 
     def save(self, directory: Path) -> None:
         """Write `samples.parquet` (name, number or label, unit) and `profile.json`."""
@@ -108,6 +117,7 @@ class Profile:
             },
             "shares": {name: vars(found) for name, found in self.shares.items()},
             "absent": dict(self.absent),
+            "settings": dict(self.settings),
         }
         (directory / _DOCUMENT).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
@@ -123,7 +133,7 @@ class Profile:
                 for name, facts in document["distributions"].items()
             }
             shares = {name: Share(**found) for name, found in document["shares"].items()}
-            return cls(distributions, shares, document["absent"])
+            return cls(distributions, shares, document["absent"], document.get("settings", {}))
         except (OSError, KeyError, TypeError, pa.ArrowInvalid) as error:
             raise ArtifactError(f"no readable profile in {directory} ({error}): materialize it again") from error
 
@@ -131,6 +141,11 @@ class Profile:
 _SCHEMA = pa.schema(
     [("name", pa.string()), ("number", pa.float64()), ("label", pa.string()), ("unit", pa.int64())]
 )  # fmt: skip
+
+
+def model_settings(config: Any) -> dict[str, Any]:
+    """What a profile keeps of a model's config: its kind and every setting, as JSON gives them back."""
+    return json.loads(json.dumps({"kind": type(config).__name__, **dataclasses.asdict(config)}))
 
 
 def draw(

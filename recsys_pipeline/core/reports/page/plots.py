@@ -9,7 +9,8 @@ defaults, so a page can turn a plot dark.
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import matplotlib as mpl
 import numpy as np
@@ -17,7 +18,8 @@ from jaxtyping import Num
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 
 from recsys_pipeline.core.neighbors.index import Candidate, IndexReport
 from recsys_pipeline.core.reports.accuracy.resampling import Estimate
@@ -93,6 +95,7 @@ def recall_against_speed(report: IndexReport) -> Figure:
     axes.plot(chosen.recall, chosen.queries_per_second, "o", markersize=15, fillstyle="none", color=INK, label="chosen")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(_thousands))
+    axes.yaxis.set_minor_formatter(LogFormatter())
     axes.set_xlim(right=1.02)
     axes.set_xlabel(f"recall@{report.k} against exact search")
     axes.set_ylabel("queries per second, one thread")
@@ -173,7 +176,7 @@ def to_svg(figure: Figure, name: str) -> str:
     """
     buffer = io.StringIO()
     # rc_context is the only way to these two switches; it is left again at once.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), _text_is_text(figure):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -192,8 +195,23 @@ def to_png(figure: Figure, dpi: int = 110) -> bytes:
     """The figure on white, for places that show no SVG."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+    with _text_is_text(figure):
+        figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
+
+
+@contextmanager
+def _text_is_text(figure: Figure) -> Iterator[None]:
+    """Names of categories, items and users are no mathematics, whatever dollars they hold.
+
+    Matplotlib would typeset what stands between two dollars, and raise where it cannot. Ticks are made as the figure is
+    drawn, so the switch holds until then; a logarithmic axis needs a formatter of its own, since the usual one speaks
+    mathematics.
+    """
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # pyright: ignore[reportAttributeAccessIssue]  # findobj gives Artists to type checkers
+    with mpl.rc_context({"text.parse_math": False}):
+        yield
 
 
 def model_styles(models: Sequence[str]) -> dict[str, tuple[str, str]]:

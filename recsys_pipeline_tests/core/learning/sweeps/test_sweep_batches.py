@@ -149,10 +149,17 @@ def test_importance_finds_what_decides() -> None:
 
 @pytest.mark.parametrize(
     ("limits", "n_trials"),
-    [(Limits(seconds=2.5), 3), (Limits(epochs=4.0), 4), (Limits(seconds=2.5, epochs=1.0), 1), (Limits(), 12)],
+    [
+        (Limits(seconds=2.5), 2),
+        (Limits(seconds=3.0), 3),
+        (Limits(seconds=0.5), 1),
+        (Limits(epochs=4.0), 4),
+        (Limits(seconds=2.5, epochs=1.0), 1),
+        (Limits(), 12),
+    ],
 )
 def test_time_and_budget_end_a_sweep_between_trials(limits: Limits, n_trials: int) -> None:
-    """Each trial of one epoch takes a second: the clock moves while it runs."""
+    """Each trial of one epoch takes a second: none starts that would end too late, but for the first."""
     now = [0.0]
 
     def run(proposals: Sequence[Proposal], _: Halving | None) -> Iterator[Mapping[int, Outcome]]:

@@ -187,3 +187,50 @@ def test_absent_distributions_are_shown() -> None:
 def test_values_need_units() -> None:
     with pytest.raises(Exception, match="unit"):
         Distribution(np.zeros(3), np.zeros(2, np.int64), 3)
+
+
+def model(score: float, settings: dict[str, int] | None = None, spread: float = 1.0) -> Profile:
+    """What a model gives 300 users, and prices that do not hang on it."""
+    rng = np.random.default_rng(0)
+    scores = score + spread * rng.normal(size=300)
+    return Profile({"score": sample(scores), "price": sample(rng.lognormal(4, 0.5, 300))}, settings=settings or {})
+
+
+def test_figures_of_a_model_with_other_settings_are_shown_and_never_a_breach(tmp_path: Path) -> None:
+    before, now = model(10.0), model(30.0)
+    assert {row.feature for row in drift_report(before, now, LIMITS).breaches} == {"score"}
+    report = drift_report(before, now, LIMITS, "Monday", same_settings=False)
+    assert report.breaches == []
+    (row,) = report.not_compared
+    assert (row.feature, row.change) == ("score", "median 9.923 → 29.92")
+    assert report.rows[-1] == row, "what was compared comes first"
+    assert "1 figures of the model: other settings, not compared" in drift_headline(report)
+    table = next(block for block in drift_section(report, "today").blocks if isinstance(block, Table))
+    assert table.rows[-1][0].detail == "other settings, not compared"
+    report.save(tmp_path)
+    assert DriftReport.load(tmp_path).not_compared == [row]
+
+
+def test_data_count_whatever_the_settings() -> None:
+    dear = {"price": sample(3 * model(1.0).distributions["price"].values)}
+    report = drift_report(model(1.0), Profile({**model(9.0).distributions, **dear}), LIMITS, same_settings=False)
+    assert [row.feature for row in report.breaches] == ["price"]
+
+
+def test_a_profile_says_whose_figures_it_has(tmp_path: Path) -> None:
+    one, same, other = model(1.0, {"size": 8}), model(2.0, {"size": 8}), model(1.0, {"size": 9})
+    assert one.has_settings_of(same)
+    assert not one.has_settings_of(other)
+    assert not model(1.0).has_settings_of(model(1.0)), "an earlier version did not write them down"
+    (one | Profile()).save(tmp_path)
+    assert Profile.load(tmp_path).has_settings_of(one)
+
+
+@pytest.mark.parametrize(("now", "breached"), [(10.05, False), (14.0, True)])
+def test_scores_that_lie_close_together_must_have_moved_by_a_share_of_their_size(now: float, breached: bool) -> None:
+    row = next(
+        row for row in drift_report(model(10.0, spread=0.01), model(now, spread=0.01), LIMITS).rows if row.kl > 0
+    )
+    assert row.feature == "score"
+    assert row.value > row.threshold
+    assert row.breached == breached

@@ -1,9 +1,11 @@
 """Plots and pictures: what they show, that they repeat to the byte, and that they fit where they go."""
 
+import html
 import io
 import math
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from recsys_pipeline.core.reports.page.pictures import (
     LookMatch,
     data_uri,
     encode_image,
+    image_grid,
     look_grid,
     png_markdown,
 )
@@ -115,3 +118,27 @@ def test_look_grid_stays_under_the_metadata_limit() -> None:
     matches = tuple(LookMatch(f"p{i}", picture(), 0.9 - i / 10, i == 1) for i in range(5))
     examples = [LookExample("s", picture(), (0.1, 0.2, 0.5, 0.9), "p1", picture(), matches[: 5 - i]) for i in range(5)]
     assert len(look_grid(examples)) < 200_000
+
+
+NAMES = ["a_b^c", "$a_b$", "$\\frac{$", "5$ and 6$", r"\alpha", "100% $"]
+"""As categories, items and users may be called."""
+
+
+@pytest.mark.parametrize("write", [plots.to_png, lambda figure: plots.to_svg(figure, "names").encode()])
+def test_names_are_text_and_no_mathematics(write: Callable[[Figure], bytes]) -> None:
+    estimates = [Estimate(name, "ndcg", k, 0.1, 0.05, 0.2, 10) for name in NAMES for k in (10, 100)]
+    for figure in (plots.leaderboard(estimates, "ndcg", 10), plots.metric_curve(estimates, "ndcg")):
+        figure.axes[0].set_title(NAMES[1])
+        written = write(figure)
+        if written.startswith(b"<svg"):
+            assert all(html.escape(name, quote=False) in written.decode() for name in NAMES)
+
+
+def test_the_ticks_of_a_logarithmic_axis_are_plain_numbers() -> None:
+    svg = plots.to_svg(plots.recall_against_speed(INDEX), "speed")
+    assert "mathdefault" not in svg
+
+
+def test_a_grid_takes_any_title() -> None:
+    picture = np.zeros((8, 8, 3), np.uint8)
+    assert image_grid([picture] * len(NAMES), NAMES).startswith(b"\x89PNG")

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from recsys_pipeline.core.learning.sweeps.baseline import Comparison, Gain
 from recsys_pipeline.core.learning.sweeps.sweep import SweepResult, Trial, best_of, parse_sweep
 from recsys_pipeline.core.learning.sweeps.trials import FAILED, FINISHED, STOPPED
-from recsys_pipeline.core.reports.page.sweep_page import importance_of, render_sweep, scores_of, trial_rows
+from recsys_pipeline.core.reports.page.sweep_page import _known, importance_of, render_sweep, scores_of, trial_rows
 from recsys_pipeline_tests.core.learning.sweeps.test_sweep import HEAD, Toy
 from recsys_pipeline_tests.core.reports.page.test_page import EVIL, Outline
 
@@ -102,3 +103,50 @@ def test_a_space_that_was_tried_is_told() -> None:
     trials = [Trial(number, {"size": number + 1}, {"loss": 0.5}, FINISHED, 1.0) for number in range(2)]
     assert "all 2 points of the space were tried" in render_sweep(best_of(sweep, trials), "2026-01-05", "a", "Optuna")
     assert "of the space" not in render_sweep(best_of(sweep, trials[:1]), "2026-01-05", "a", "Optuna")
+
+
+IN_USE = Trial(0, {**vars(Toy()), "reg": 9.0}, {"loss": 0.6, "auc": 0.5}, FINISHED, 1.5, is_baseline=True)
+CLEAR = Gain(0.61, 0.32, -0.4, -0.2, 0.0004, 57, "users")
+
+
+def with_in_use(comparison: Comparison, *, best: int = 3) -> SweepResult:
+    found = [trial(number, loss=0.2 if number == best else 0.7) for number in range(1, 13)]
+    sweep = parse_sweep(HEAD.format(method="random") + SPACE, Toy)
+    return best_of(sweep, [IN_USE, *found], comparison)
+
+
+def test_the_page_says_first_which_settings_are_taken_and_why() -> None:
+    taken = render_sweep(with_in_use(Comparison(3, CLEAR)), "2026-01-05", "abc", "Optuna")
+    assert taken.index("Trial 3 takes the place of the settings in use: on 57 users") < taken.index(
+        "Trial 3 is the best"
+    )
+    assert "0.3200 against 0.6100, -0.2900 [-0.4000, -0.2000], p = 0.000." in taken
+    verdict = taken[taken.index('id="verdict"') : taken.index('id="search"')]
+    cells = re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", verdict)
+    assert cells[:3] == ["", "in use", "trial 3"]
+    assert cells[3:9] == ["loss, search", "0.6", "0.2", "loss, apart", "0.61", "0.32"]
+    assert cells[9:] == ["reg", "9", "0.004"], "what the two have in common is left out"
+    stays = render_sweep(with_in_use(Comparison(3, CLEAR, "it may be chance")), "2026-01-05", "abc", "Optuna")
+    assert "The settings in use stay: trial 3 came out best, but it may be chance." in stays
+    assert "Verdict" not in render_sweep(result_of(*TRIALS), "2026-01-05", "abc", "Optuna")
+
+
+def test_what_is_in_use_is_a_line_and_a_row_and_no_trial_of_the_search() -> None:
+    result = with_in_use(Comparison(3, CLEAR))
+    page = render_sweep(result, "2026-01-05", "abc", "Optuna")
+    assert "Trial 3 is the best of 12: loss 0.2 with reg 0.004, size 4." in page
+    lines = re.findall(r'<g class="line ([^"]*)" data-trial="(\d+)"', page)
+    assert lines[-1] == ("in-use finished", "0"), "drawn over the others"
+    assert page.count("in use</small>") == 1
+    assert 9.0 not in [params["reg"] for params in _known(result)[0]], "it may lie outside of the space"
+
+
+def test_a_search_that_found_nothing_better_says_so() -> None:
+    worse = [trial(number, loss=0.7) for number in range(1, 4)]
+    sweep = parse_sweep(HEAD.format(method="random") + SPACE, Toy)
+    result = best_of(
+        sweep, [IN_USE, *worse], Comparison(0, why_not="no trial came out better than the settings in use")
+    )
+    page = render_sweep(result, "2026-01-05", "abc", "Optuna")
+    assert "The settings in use are better than each of 3 trials: loss 0.6" in page
+    assert re.findall(r'<g class="line (in-use best) finished" data-trial="0"', page)

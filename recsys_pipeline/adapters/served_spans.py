@@ -1,0 +1,48 @@
+"""When each release was served, from the moves of the pointer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from recsys_pipeline.adapters.releases import Move, Standing
+
+
+@dataclass(frozen=True)
+class Span:
+    """From one move to the next that served another release."""
+
+    start: str
+    """ISO times, UTC."""
+    end: str = ""
+    """Empty while it is served."""
+    forced: bool = False
+    """Whether the gate had rejected it."""
+
+
+def served_spans(moves: Sequence[Move]) -> Mapping[tuple[str, str], Sequence[Span]]:
+    """By day and version, when it was served, in the order of the moves, whatever clocks said."""
+    found: dict[tuple[str, str], list[Span]] = {}
+    before: Move | None = None
+    for n, move in enumerate(moves, 1):
+        current = Standing.of(list(moves[:n])).current
+        if current is None or (before and (before.day, before.version) == (current.day, current.version)):
+            continue
+        if before is not None:
+            last = found[before.day, before.version].pop()
+            found[before.day, before.version].append(Span(last.start, move.at, last.forced))
+        found.setdefault((current.day, current.version), []).append(Span(move.at, forced=move.forced))
+        before = current
+    return found
+
+
+def in_words(spans: Sequence[Span]) -> str:
+    """The newest of them as a list shows it, to the minute, and how many there were before."""
+    if not spans:
+        return "never served"
+    last = spans[-1]
+    words = f"served {_minute(last.start)}–{_minute(last.end) if last.end else 'now'}"
+    earlier = f", {len(spans) - 1} times before" if len(spans) > 1 else ""
+    return words + (", forced" if last.forced else "") + earlier
+
+
+def _minute(at: str) -> str:
+    return at[:16].replace("T", " ")
