@@ -24,7 +24,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 .env:
-	@$(BIN)/python -m recsys_pipeline.first_settings > $@.new && mv $@.new $@
+	@(umask 077 && $(BIN)/python -m recsys_pipeline.first_settings > $@.new) && mv $@.new $@
 
 install: $(STAMP) .env ## Create .venv with the pinned dependencies, and .env with first settings
 

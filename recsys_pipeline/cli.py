@@ -8,6 +8,7 @@ import sys
 from dotenv import load_dotenv
 from rich.markup import escape
 
+from recsys_pipeline.adapters.at_a_shell import typed
 from recsys_pipeline.adapters.machine_errors import is_of_the_machine, told
 from recsys_pipeline.adapters.terminal import fall_silent, is_unread
 from recsys_pipeline.adapters.waiting import told_while_silent
@@ -39,7 +40,8 @@ def _outcome(parsed: argparse.Namespace) -> int:
     """
     try:
         load_dotenv(".env")  # all of it, as Dagster does for its processes; what the shell has set wins here
-        return _run(parsed)
+        with typed(parsed.verb):
+            return _run(parsed)
     except RecsysError as error:
         kind = "" if type(error) is RecsysError else f"[red]{type(error).__name__}[/red]: "
         console.print(f"{kind}{escape(str(error))}")

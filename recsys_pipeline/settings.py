@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     )
     size: Literal["tiny", "demo", "large"] = Field("demo", description="Size of the simulated marketplace.")
     hourly_days: int = Field(60, ge=0, description="Newest days that have hourly partitions; 0 for all days.")
+    unsent_days: int = Field(90, ge=1, description="Days after which `recsys gc` lets go of what W&B was never sent.")
     overlay_hours: int = Field(168, ge=1, description="Hours after the champion's day that an overlay may hold.")
     drift_cooldown_days: int = Field(7, ge=0, description="Days after any sweep in which drift asks for none.")
     alert_webhook: SecretStr | None = Field(None, description="Where alerts of failed runs are posted as JSON.")

@@ -15,7 +15,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -243,6 +243,12 @@ class Outbox:
         temporary.replace(self.sent_folder / f"{entry.facts.id}.json")
         if entry.folder is not None:
             shutil.rmtree(entry.folder, ignore_errors=True)
+
+    def let_go(self, entries: Iterable[Entry]) -> None:
+        """Forget runs that wait; manifests still tell what they made."""
+        for entry in entries:
+            if entry.folder is not None:
+                shutil.rmtree(entry.folder, ignore_errors=True)
 
     def acknowledged(self, target: str) -> set[Stored]:
         """The artifacts that a server has."""

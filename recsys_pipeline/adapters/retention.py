@@ -6,6 +6,7 @@
     models that kept ones went on from, and their folds    what a model was trained on is no test of it
     decisions of the last four weeks                       the gate compares with the best of them
     current artifacts of the last days, the newest of all  later days are made from them
+    of each sweep the last before them that found anything models take what it found
     every day of events, and every kept snapshot's files   the data; a snapshot is a list of files of other days
     hours since the champion's day                         the next overlay is made from all of them
     reports of days whose page stands in the folder        the page links to them
@@ -36,7 +37,9 @@ KEEP_DAYS = 28
 MOST_DAYS = 100_000
 FRESH = timedelta(days=1)
 SNAPSHOT, REPORTS, SPEED = "dataset/snapshot", "reports/", "speed/"
-MODELS, FOLDS = "models/", "folds/"
+MODELS, FOLDS, SWEEPS = "models/", "folds/", "learning/"
+FOUND = "found"
+"""Metric of a sweep: the settings that models take of it; empty where it found none."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ def collect(
             kept.current(node, "since the champion")
         if node.is_current and ref.key.startswith(REPORTS) and ref.partition in shown_days:
             kept.current(node, "a report page")
+    _keep_sweeps(kept, graph, first)
     for ref in unsent:
         kept.all_of(ref, "not sent to W&B")
     _keep_decisions(kept, standing, days[-1] if days else "")
@@ -103,6 +107,17 @@ def collect(
     kept.chains()
     kept.read_by_snapshots()
     return Retention(kept.reasons, (*_doomed(graph, kept.reasons), *left_over(store, before)))
+
+
+def _keep_sweeps(kept: "_Kept", graph: LineageGraph, first: str) -> None:
+    """Of each model the last sweep before the kept days that found anything: models of those days take it."""
+    giving: dict[str, Node] = {}
+    for ref, node in sorted(graph.nodes.items(), key=lambda item: item[0].partition):
+        metrics = [version.manifest.metrics for version in node.versions if version.is_current]
+        if ref.key.startswith(SWEEPS) and ref.partition < first and metrics and metrics[0].get(FOUND, True):
+            giving[ref.key] = node
+    for node in giving.values():
+        kept.current(node, "models take what it found")
 
 
 class _Kept:

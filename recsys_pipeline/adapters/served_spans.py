@@ -35,14 +35,14 @@ def served_spans(moves: Sequence[Move]) -> Mapping[tuple[str, str], Sequence[Spa
 
 
 def in_words(spans: Sequence[Span]) -> str:
-    """The newest of them as a list shows it, to the minute, and how many there were before."""
+    """The newest of them as a list shows it, to the minute, and how often it was served if more than once."""
     if not spans:
         return "never served"
-    last = spans[-1]
-    words = f"served {_minute(last.start)}–{_minute(last.end) if last.end else 'now'}"
-    earlier = f", {len(spans) - 1} times before" if len(spans) > 1 else ""
-    return words + (", forced" if last.forced else "") + earlier
+    last, often = spans[-1], f"{len(spans)}×, last " if len(spans) > 1 else ""
+    words = f"{often}{_minute(last.start)}–{_minute(last.end) if last.end else 'now'}"
+    return words + (", forced" if last.forced else "")
 
 
 def _minute(at: str) -> str:
-    return at[:16].replace("T", " ")
+    """Without the year, which the day beside it has."""
+    return at[5:16].replace("T", " ")

@@ -59,6 +59,10 @@ class Artifact:
     path: Path
     manifest: Manifest
     reused: bool = False
+    seconds: float = 0.0
+    """What it took now: nothing where it was up to date. The manifest has what its first making took."""
+    was_there: bool = False
+    """Whether it was made now and came to a version that was there before: it was put back."""
 
     def has_all_files(self) -> bool:
         """Whether every file is there in its recorded size: finds what is missing or cut, without reading it."""
@@ -260,12 +264,14 @@ class ArtifactStore:
         path = self.local_root / relative
         if path.exists() and not _is_intact(path):  # a damaged copy of the same content from the same recipe
             path.rename(self.staging / f"{process_name()}-damaged")
+        was_there = path.exists()
         self._move(staged, path)
         if not self.is_local:
             for name in [*files, MANIFEST_NAME]:
                 self.fs.put_file(str(path / name), f"{self.root}/{relative}/{name}")
         self._point(recipe, manifest.version)
-        return Artifact(path, Manifest.read(path / MANIFEST_NAME))  # a version that was there before stays as it was
+        kept = Manifest.read(path / MANIFEST_NAME)  # a version that was there before stays as it was
+        return Artifact(path, kept, seconds=manifest.seconds, was_there=was_there)
 
     @contextmanager
     def staged(self) -> Iterator[Path]:

@@ -122,8 +122,8 @@ def _add_init_source(verbs: Any) -> None:
 
 def _add_ui(verbs: Any) -> None:
     ui = verbs.add_parser("ui", help="start the Dagster UI over this source's own history, and serve its reports")
-    ui.add_argument("--host", default="127.0.0.1")
-    ui.add_argument("--port", type=int, default=3000)
+    ui.add_argument("--host", default="127.0.0.1", help="where it listens (default: this machine alone)")
+    ui.add_argument("--port", type=int, default=3000, help="of the UI (default: 3000)")
     ui.add_argument("--end-runs", action="store_true", help="end what an earlier UI that was killed still runs")
 
 

@@ -126,7 +126,7 @@ def compared(store: ArtifactStore, pair: Pair) -> tuple[Comparison, ComparedRele
     return found, ComparedReleases(
         dataset=configured_source().name,
         day=pair.day,
-        digest=pair.other.manifest.digest,
+        digest=_input(store, pair.other, "dataset/snapshot").manifest.digest,
         settings=tuple(_settings(store, pair)),
         gate=(_gate(store, pair.own), _gate(store, pair.other)),
         titles={item: title for item, title in named_items if title},

@@ -47,10 +47,15 @@ def state_of(home: Path) -> Path:
 def _prepared(deployment: Settings, source_name: str) -> Path:
     """The source's folder, with the checkout's `dagster.yaml` of today in it."""
     home, own = history_of(deployment, source_name), Path.cwd() / CONFIG
+    if not own.is_file():
+        checkout = next((folder for folder in Path.cwd().parents if (folder / CONFIG).is_file()), None)
+        where = f"cd {checkout}" if checkout else "start it in the checkout"
+        raise SettingError(
+            f"{own.parent} has no {CONFIG}, and Dagster would keep its state there, with telemetry on: {where}, or set "
+            "DAGSTER_HOME to a folder with one"
+        )
     if home == Path.cwd():
         return home
-    if not own.is_file():
-        raise SettingError(f"{own.parent} has no {CONFIG}: start commands in the checkout, or set DAGSTER_HOME")
     text = yaml.safe_dump(_moved(_config(own), home), sort_keys=False)
     target = home / CONFIG
     if not target.is_file() or target.read_text(encoding="utf-8") != text:

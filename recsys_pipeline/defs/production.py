@@ -170,13 +170,16 @@ def report(
     links: Mapping[str, str] = MappingProxyType({}),
 ) -> dg.MaterializeResult:
     """What Dagster shows of an artifact, whether its facts hold, and a line in the step log."""
+    is_older = artifact.reused or artifact.was_there
+    first_made = f"  made {artifact.manifest.created_at[:16].replace('T', ' ')}" if is_older else ""
     steps.info(
-        "%-24s %-10s %s  %7.1f s  %s",
+        "%-24s %-10s %s  %7.1f s  %s%s",
         artifact.manifest.recipe.key,
         artifact.manifest.recipe.partition,
-        "up to date" if artifact.reused else "made      ",
-        0.0 if artifact.reused else artifact.manifest.seconds,
+        "up to date" if artifact.reused else "put back  " if artifact.was_there else "made      ",
+        artifact.seconds,
         artifact.manifest.digest[:12],
+        first_made,
     )
     return dg.MaterializeResult(
         metadata={
@@ -225,11 +228,16 @@ def _of_partition(artifact: Artifact, metadata: Mapping[str, Any]) -> dict[str, 
 
 
 def metadata_of(artifact: Artifact) -> dict[str, Any]:
-    """Metrics, time, size, place and digest of any artifact: the UI keeps this order, what people read first."""
+    """Metrics, time, size, place and digest of any artifact: the UI keeps this order, what people read first.
+
+    `seconds` is what this run took for it, and `made_in_seconds` what making it took at first.
+    """
     return {
         **{name: _metadata_value(value) for name, value in artifact.manifest.metrics.items()},
-        "seconds": artifact.manifest.seconds,
+        "seconds": artifact.seconds,
         "up_to_date": artifact.reused,
+        "made_at": artifact.manifest.created_at,
+        "made_in_seconds": artifact.manifest.seconds,
         "bytes": sum(file["bytes"] for file in artifact.manifest.files.values()),
         "path": dg.MetadataValue.path(str(artifact.path.absolute())),
         "digest": artifact.manifest.digest,

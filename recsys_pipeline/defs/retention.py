@@ -1,7 +1,8 @@
 """What `recsys gc` prints and does."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -10,12 +11,12 @@ from rich.table import Table
 
 from recsys_pipeline.adapters.deletion import Doomed, Place, delete
 from recsys_pipeline.adapters.machine_errors import told
-from recsys_pipeline.adapters.outbox import Outbox
+from recsys_pipeline.adapters.outbox import Entry, Outbox
 from recsys_pipeline.adapters.retention import KEEP_DAYS, collect
 from recsys_pipeline.adapters.store import ArtifactStore
 from recsys_pipeline.core.types import ArtifactRef
 from recsys_pipeline.defs.resources import configured_source, open_store, report_folder
-from recsys_pipeline.settings import Settings, settings
+from recsys_pipeline.settings import settings
 
 MEBIBYTE = 2**20
 
@@ -26,7 +27,10 @@ def print_collection(console: Console, dry_run: bool, keep_days: int | None, eve
     store = open_store(deployment, source)
     shown = shown_days(report_folder(deployment, source))
     days = KEEP_DAYS if keep_days is None else keep_days
-    found = collect(store, days, shown, () if even_unsent else unsent(deployment, source))
+    outbox = Outbox(deployment.home / "wandb" / "outbox")
+    expired = never_sent(outbox, deployment.unsent_days)
+    waiting = unsent(outbox, source, {entry.facts.id for entry in expired})
+    found = collect(store, days, shown, () if even_unsent else waiting)
     if found.doomed:
         console.print(_table(found.doomed))
     stuck = {} if dry_run else _delete(store, found.doomed)
@@ -35,6 +39,10 @@ def print_collection(console: Console, dry_run: bool, keep_days: int | None, eve
     console.print(f"{len(gone):,} versions {'would go' if dry_run else 'deleted'}: {size:,.1f} MiB")
     for reason, count in Counter(found.kept.values()).most_common():
         console.print(f"  {count:,} stay: {reason}")
+    if expired:
+        _tell_expired(console, expired, deployment.unsent_days, dry_run)
+    if not dry_run:
+        outbox.let_go(expired)
     for place, reason in stuck.items():
         console.print(f"[red]not deleted[/red] {place}: {escape(reason)}", soft_wrap=True)
     if stuck:
@@ -71,10 +79,26 @@ def shown_days(folder: Path) -> frozenset[str]:
     return frozenset(path.stem for path in folder.glob("????-??-??.html"))
 
 
-def unsent(deployment: Settings, source: str) -> list[ArtifactRef]:
-    """What runs made and used that wait in the outbox, or go on."""
-    outbox = Outbox(deployment.home / "wandb" / "outbox")
+def unsent(outbox: Outbox, source: str, expired: Collection[str]) -> list[ArtifactRef]:
+    """What runs made and used that wait in the outbox, or go on; not those of these ids."""
     named = [
-        stored for entry in (*outbox.ready(), *outbox.running()) for stored in (*entry.outputs, *entry.facts.inputs)
+        stored
+        for entry in (*outbox.ready(skip=expired), *outbox.running())
+        for stored in (*entry.outputs, *entry.facts.inputs)
     ]
     return [stored.ref for stored in named if stored.source == source]
+
+
+def never_sent(outbox: Outbox, days: int, now: datetime | None = None) -> list[Entry]:
+    """Runs that ended and have waited longer than so many days: where nobody has an account, all do for ever."""
+    first = ((now or datetime.now(UTC)) - timedelta(days=days)).isoformat()
+    return [entry for entry in outbox.ready() if entry.facts.opened_at and entry.facts.opened_at < first]
+
+
+def _tell_expired(console: Console, expired: Sequence[Entry], days: int, dry_run: bool) -> None:
+    console.print(
+        f"{len(expired):,} runs of {expired[0].facts.opened_at[:10]} to {expired[-1].facts.opened_at[:10]} were never "
+        f"sent to W&B in {days} days (RECSYS_UNSENT_DAYS): they {'would go' if dry_run else 'are let go'}"
+        + ("; `recsys wandb push` sends them before" if dry_run else ""),
+        soft_wrap=True,
+    )

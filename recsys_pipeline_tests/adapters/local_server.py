@@ -60,6 +60,12 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()
             end = start + (len(content) - start) // 2 if fault == "drop" else len(content)
+            if fault == "drip":
+                for at in range(start, end):
+                    self.wfile.write(content[at : at + 1])
+                    if release.wait(0.05):
+                        return
+                return
             self.wfile.write(content[start:end])
 
     release = threading.Event()

@@ -15,7 +15,7 @@ from recsys_pipeline.core.types import ArtifactRef
 
 FIGURES = GateFigures(
     day="", ndcg=0.2, ndcg_low=0.1, ndcg_high=0.3, n_users=10, coverage=0.5, recall=1.0, n_not_finite=0,
-    item_norm_median=1.0, item_norm_max=1.0, user_norm_median=1.0, full_lists=1.0, empty_lists=0.0, events_share=0.0,
+    item_norm_median=1.0, item_norm_max=1.0, full_lists=1.0, empty_lists=0.0, events_share=0.0,
     events_of_user=0, test_share=0.0, test_rows_of_user=0, latency_p99_ms=1.0,
     versus_popularity=Gap(0.1, 0.05, 0.15, 0.001, 10), one_list=0.01, unlike_judged=0.0,
 )  # fmt: skip

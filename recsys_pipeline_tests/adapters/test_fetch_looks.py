@@ -1,5 +1,6 @@
 """Fetching images from a local server that has dead links, errors and drops, and being killed meanwhile."""
 
+import errno
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from recsys_pipeline import cli
+from recsys_pipeline.adapters.sources import download_file
 from recsys_pipeline.adapters.sources.fetch_looks import DEAD_LINKS, FetchSummary, fetch_looks
 from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.commands import fetch_looks as verb
@@ -198,3 +200,30 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(server: Server, tmp_path: 
     assert names(tmp_path) == sorted(server.files)
     for name, content in server.files.items():
         assert (tmp_path / "images" / name).read_bytes() == content
+
+
+def test_an_image_that_is_too_large_or_drips_is_left_and_nothing_of_it_stays(server: Server, tmp_path: Path) -> None:
+    server.files["ab/ab01.png"] = IMAGES["ab/ab01.png"] + bytes(60_000)
+    server.faults = ["", "", "drip"]
+    started = time.monotonic()
+    assert fetch_looks(source(tmp_path, server, image_mb=0.05, image_s=0.4)) == FetchSummary(0, 0, 3, 2, 0)
+    assert time.monotonic() - started < 3
+    assert names(tmp_path) == ["5c01.png", "5c02.png", "ef03.png"]
+
+
+def test_a_call_brings_no_more_than_it_may_and_the_next_goes_on(server: Server, tmp_path: Path) -> None:
+    two = (len(IMAGES["5c/5c01.png"]) + len(IMAGES["ab/ab01.png"])) / 1e6
+    assert fetch_looks(source(tmp_path, server, run_mb=two)) == FetchSummary(0, 0, 2, 0, 3)
+    assert fetch_looks(source(tmp_path, server, run_s=1e-9)) == FetchSummary(2, 0, 1, 0, 2)
+    assert fetch_looks(source(tmp_path, server)) == FetchSummary(3, 0, 2, 0, 0)
+
+
+def test_a_full_disk_is_named_and_not_the_server(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: str, part: Path, *__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(part))
+
+    monkeypatch.setattr(download_file, "_continue", refuse)
+    with pytest.raises(OSError, match="No space left on device"):
+        fetch_looks(source(tmp_path, server))

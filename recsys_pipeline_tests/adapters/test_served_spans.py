@@ -29,7 +29,7 @@ def test_a_clock_that_was_set_back_changes_no_order() -> None:
 def test_in_words() -> None:
     assert in_words([]) == "never served"
     now = Span("2026-01-06T03:17:00+00:00")
-    assert in_words([now]) == "served 2026-01-06 03:17–now"
+    assert in_words([now]) == "01-06 03:17–now"
     past = Span("2026-01-05T03:17:00+00:00", "2026-01-06T03:17:00+00:00", forced=True)
-    assert in_words([past]) == "served 2026-01-05 03:17–2026-01-06 03:17, forced"
-    assert in_words([past, now]) == "served 2026-01-06 03:17–now, 1 times before"
+    assert in_words([past]) == "01-05 03:17–01-06 03:17, forced"
+    assert in_words([past, now]) == "2×, last 01-06 03:17–now"

@@ -288,6 +288,24 @@ def test_manifests_hold_plain_values_only() -> None:
         to_json({"users": {"b", "a"}})
 
 
+def test_what_is_put_back_says_so_and_keeps_when_it_was_made(tmp_path: Path) -> None:
+    """Made again, it took what it took now; its first making stays on record."""
+    store = ArtifactStore(str(tmp_path / "store"), tmp_path / "cache")
+    recipes = [Recipe("models/als", "2026-01-05", (), {"reg": reg}, "v1", {}) for reg in (1, 2)]
+
+    def commit(recipe: Recipe, seconds: float) -> Artifact:
+        with store.staged() as staged:
+            (staged / "data.txt").write_text(str(recipe.config))
+            return store.commit(staged, recipe, Built({}), seconds=seconds)
+
+    first, _, again = commit(recipes[0], 40.7), commit(recipes[1], 1.0), commit(recipes[0], 3.0)
+    assert (first.seconds, first.was_there) == (40.7, False)
+    assert (again.seconds, again.was_there, again.manifest.seconds) == (3, True, 40.7)
+    reused = store.reusable(recipes[0])
+    assert reused is not None
+    assert (reused.reused, reused.seconds, reused.manifest.seconds) == (True, 0.0, 40.7)
+
+
 def test_what_an_experiment_took_the_place_of_is_found_again(store: ArtifactStore) -> None:
     own = store.build(recipe(reg=0.1), write("the day's own"))
     store.build(recipe(reg=0.2), write("an experiment"))

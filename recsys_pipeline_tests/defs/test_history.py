@@ -85,8 +85,17 @@ def test_the_environment_says_where(checkout: Path, monkeypatch: pytest.MonkeyPa
     assert use_history() == checkout / "mine"
 
 
-def test_without_a_configuration_nothing_is_written(checkout: Path) -> None:
+@pytest.mark.parametrize("size", ["tiny", "demo"])
+def test_without_a_configuration_nothing_is_written(checkout: Path, monkeypatch: pytest.MonkeyPatch, size: str) -> None:
     (checkout / "dagster.yaml").unlink()
-    with pytest.raises(SettingError, match=r"has no dagster\.yaml: start commands in the checkout"):
+    choose(size, monkeypatch)
+    with pytest.raises(SettingError, match=r"has no dagster\.yaml, and Dagster would keep its state there"):
         use_history()
     assert list(checkout.iterdir()) == []
+
+
+def test_from_a_folder_of_the_checkout_the_way_back_is_named(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (checkout / "docs").mkdir()
+    monkeypatch.chdir(checkout / "docs")
+    with pytest.raises(SettingError, match=f"with telemetry on: cd {checkout}, or set DAGSTER_HOME"):
+        use_history()

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recsys_pipeline.adapters.deletion import delete
 from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.retention import FOUND, collect
 from recsys_pipeline.adapters.store import ArtifactStore, Built
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.defs.deployed_settings import FORMS
@@ -16,7 +19,6 @@ from recsys_pipeline.defs.learning.in_use import (
     BEST_CONFIG,
     DEPLOYED,
     FIELD,
-    FOUND,
     IN_USE,
     TAKEN_TRIAL,
     InUse,
@@ -124,3 +126,16 @@ def test_settings_that_were_given_by_hand_are_handed_on_by_a_winner_only(store: 
     assert settings_in_use(store, SPEC, DAYS[4]).config == SPEC.config(reg=30.0, max_items=50)
     assert in_use_before(store, SPEC, DAYS[3], {"file": "ease.yaml"}).config.reg == 30.0
     assert found_by(InUse(SPEC.config(), FIELD, {"max_items": 50}), {"reg": 1.0}, is_taken=False) == {}
+
+
+def test_what_models_take_is_not_collected(store: ArtifactStore) -> None:
+    """Nor where later sweeps found nothing and are newer."""
+    sweep(store, DAYS[0], 10.0)
+    sweep(store, DAYS[1], 20.0)
+    sweep(store, DAYS[2], None, baseline={"max_items": 50})
+    sweep(store, DAYS[6], None, baseline={"max_items": 50})
+    later = datetime.now(UTC) + timedelta(days=3)
+    found = collect(store, keep_days=2, now=later)
+    assert sorted(one.place.partition for one in found.doomed) == [DAYS[0], DAYS[2]]
+    assert delete(store, found.doomed) == 2
+    assert in_use(store, DAYS[6])[0] == 20.0

@@ -51,8 +51,9 @@ def test_to_be_told_moves_nothing(deployment: Deployment) -> None:
     result = move(deployment, action="tell")
     assert result.success
     (output,) = [event for event in result.all_events if event.is_successful_output]
-    assert output.step_output_data.metadata["in words"].value.startswith(f"{DAYS[1]} is served")
-    assert str(output.step_output_data.metadata["in words"].value).endswith(f"a rollback would serve {DAYS[0]}")
+    told = str(output.step_output_data.metadata["in words"].value)
+    assert told.startswith(f"{DAYS[1]} is served")
+    assert told.endswith(f"a rollback would serve {DAYS[0]}")
     assert served(deployment) == DAYS[1]
 
 

@@ -12,7 +12,6 @@ import csv
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -34,7 +33,7 @@ PROJECT = Path(__file__).parents[2]
 HISTORY_DAYS = {"tiny": 12, "demo": 28}
 ANOTHER_SIZE = {"tiny": 3, "demo": 8}
 """An embedding size that nobody would serve."""
-STARTS_IN_S = 120.0
+STARTS_IN_S, ENDS_IN_S = 120.0, 60.0
 RUN_S = 1800.0
 LAUNCH = """
 mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
@@ -312,27 +311,25 @@ def of_files(config: Path) -> dict[str, str]:
 @contextlib.contextmanager
 def user_interface(shop: Clone) -> Iterator[str]:
     """The UI, started as `make ui` starts it; it ends with the block."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    dagster = str(Path(sys.executable).with_name("dagster"))
-    command = ["env", "--default-signal=INT,TERM", dagster, "dev", "-w", "workspace.yaml", "-p", str(port)]
-    environment = {**shop.environment, "DAGSTER_HOME": str(shop.folder)}
+    port, reports = _free_port(), _free_port()
+    command = [sys.executable, "-m", "recsys_pipeline.cli", "ui", "--port", str(port)]
+    environment = {**shop.environment, "RECSYS_REPORTS_AT": f"127.0.0.1:{reports}"}
     with (shop.folder / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            command, cwd=shop.folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
+        server = subprocess.Popen(command, cwd=shop.folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
         _wait(
             lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=2).status == 200, STARTS_IN_S
         )
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
+        server.terminate()
+        server.wait(ENDS_IN_S)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def launch(address: str, job: str, day: str, config: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import logging
+import math
 import os
 import time
 import urllib.error
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from recsys_pipeline.adapters.machine_errors import is_of_the_machine
 from recsys_pipeline.core.errors import SourceError
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,10 @@ class Patience:
     attempts: int = 5
     backoff_s: float = 1.0
     """Wait before the second attempt; it doubles with each further one, and is at least what `Retry-After` asks for."""
+    max_bytes: float = math.inf
+    """A larger file is refused, by what the server says of it, or as it arrives."""
+    total_s: float = math.inf
+    """All attempts and waits together: a server may be slow without ever being silent."""
 
 
 class _InterruptedError(Exception):
@@ -40,9 +46,10 @@ def fetch_file(url: str, target: Path, md5: str | None = None, patience: Patienc
     A server that ignores the range, or whose file has changed since (ETag, Last-Modified), makes it start again.
     Raises `SourceError` naming the URL where the file is not there, does not arrive, or is not what `md5` says.
     """
-    part = target.with_name(f"{target.name}.part")
+    part, patience = target.with_name(f"{target.name}.part"), patience or Patience()
     target.parent.mkdir(parents=True, exist_ok=True)
-    _persist(url, patience or Patience(), lambda timeout_s: _continue(url, part, timeout_s, trusted=md5 is not None))
+    bounds = _Bounds(url, part, patience.max_bytes, time.monotonic() + patience.total_s)
+    _persist(url, patience, lambda timeout_s: _continue(url, part, timeout_s, md5 is not None, bounds))
     if md5 is not None and (found := file_md5(part)) != md5:
         _forget(part)
         raise SourceError(f"{url} has MD5 {found} instead of {md5}: the download was discarded; try again later")
@@ -79,6 +86,7 @@ def file_md5(path: Path) -> str:
 
 def _persist(url: str, patience: Patience, attempt: Callable[[float], None]) -> None:
     """Run `attempt` until it succeeds, fails for good, or patience ends."""
+    deadline = time.monotonic() + patience.total_s
     for number in range(1, patience.attempts + 1):
         try:
             return attempt(patience.timeout_s)
@@ -87,6 +95,8 @@ def _persist(url: str, patience: Patience, attempt: Callable[[float], None]) -> 
             if error.code not in RETRIED_STATUS:
                 raise SourceError(f"{url} answered {error.code} {error.reason}: check the address") from error
         except (_InterruptedError, OSError, http.client.HTTPException) as error:
+            if isinstance(error, OSError) and is_of_the_machine(error):
+                raise  # a full disk is no trouble of the server's
             failure = error
         if number == patience.attempts:
             raise SourceError(
@@ -94,6 +104,8 @@ def _persist(url: str, patience: Patience, attempt: Callable[[float], None]) -> 
                 "what has arrived is kept, run again to continue"
             ) from failure
         wait_s = max(patience.backoff_s * 2 ** (number - 1), _asked_wait_s(failure))
+        if time.monotonic() + wait_s > deadline:
+            raise SourceError(f"{url} did not arrive within {patience.total_s:g} s: {failure}") from failure
         logger.warning("attempt %d at %s: %s; again in %.1f s", number, url, failure, wait_s)
         time.sleep(wait_s)
     raise SourceError(f"{url}: attempts is {patience.attempts}; it must be 1 or more")
@@ -105,7 +117,26 @@ def _asked_wait_s(failure: Exception) -> float:
     return min(float(asked), LONGEST_WAIT_S) if asked.isdecimal() else 0.0
 
 
-def _continue(url: str, part: Path, timeout_s: float, trusted: bool) -> None:
+@dataclass(frozen=True)
+class _Bounds:
+    """What a file may take; where it takes more, what has arrived is deleted, and no attempt would help."""
+
+    url: str
+    part: Path
+    max_bytes: float
+    deadline: float
+
+    def check(self, n_bytes: int) -> None:
+        """Raises `SourceError`."""
+        if n_bytes > self.max_bytes:
+            _forget(self.part)
+            raise SourceError(f"{self.url} has more than {self.max_bytes:,.0f} bytes, the most that is taken")
+        if time.monotonic() > self.deadline:
+            _forget(self.part)
+            raise SourceError(f"{self.url} took too long: {n_bytes:,} bytes had arrived in the time that it has")
+
+
+def _continue(url: str, part: Path, timeout_s: float, trusted: bool, bounds: _Bounds) -> None:
     """One attempt: ask for what is missing and append it. `trusted` means that a checksum will judge the whole."""
     validator = _validator_file(part)
     known = validator.read_text() if validator.is_file() else ""
@@ -126,9 +157,12 @@ def _continue(url: str, part: Path, timeout_s: float, trusted: bool) -> None:
         validator.write_text(response.headers.get("ETag") or response.headers.get("Last-Modified") or "")
         size = response.headers.get("Content-Length")
         wanted = None if size is None else int(size) + (have if continues else 0)
+        bounds.check(wanted or 0)
         with part.open("ab" if continues else "wb") as arrived:
-            while chunk := response.read(CHUNK):
+            # `read1` gives what is there: a server that drips would otherwise be waited for a whole chunk long.
+            while chunk := response.read1(CHUNK):
                 arrived.write(chunk)
+                bounds.check(arrived.tell())
     # http.client ends a short body without complaint when it is read in chunks.
     if wanted is not None and part.stat().st_size != wanted:
         raise _InterruptedError(f"the connection closed after {part.stat().st_size} of {wanted} bytes")

@@ -22,6 +22,7 @@ from recsys_pipeline.adapters.sources.event_files import LAST
 from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.adapters.sources.stl_config import ImageFetch, StlFiles, fill_pattern
 from recsys_pipeline.adapters.sources.stl_files import image_ids
+from recsys_pipeline.core.dataset.image_files import check_kind
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.errors import SettingError, SourceError
 from recsys_pipeline.core.types import Progress
@@ -34,6 +35,7 @@ GONE = (404, 410)
 MAX_FAILURES_IN_A_ROW = 10
 """So many that the cause is the network or the server and not an image."""
 TOLD_EVERY = 100
+MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class FetchSummary:
     failed: int
     """May succeed in a later call."""
     left: int
-    """Not asked for, because of the limit."""
+    """Not asked for, because of a limit: the call's own, or those of `[looks.fetch]`."""
 
 
 def fetch_looks(source: Source, limit: int | None = None, progress: Progress | None = None) -> FetchSummary:
@@ -68,13 +70,16 @@ def fetch_looks(source: Source, limit: int | None = None, progress: Progress | N
         asked = missing if limit is None else missing[:limit]
         present = len(ids) - len(missing) - sum(found in dead for found in ids)
         fetcher = _Fetcher(config.fetch, record)
-        for number, found in enumerate(asked, 1):
+        done = 0
+        for done, found in enumerate(asked, 1):
             fetcher.fetch(found, targets[found])
-            if progress is not None and (number % TOLD_EVERY == 0 or number == len(asked)):
-                progress("images", {"done": number, "of": len(asked), **fetcher.counts})
+            if progress is not None and (done % TOLD_EVERY == 0 or done == len(asked)):
+                progress("images", {"done": done, "of": len(asked), **fetcher.counts})
+            if fetcher.is_spent():
+                break
     counts = fetcher.counts
     gone = sum(found in dead for found in ids) + counts["dead"]
-    return FetchSummary(present, gone, counts["fetched"], counts["failed"], len(missing) - len(asked))
+    return FetchSummary(present, gone, counts["fetched"], counts["failed"], len(missing) - done)
 
 
 def _target(root: Path, pattern: str, image_id: str) -> Path:
@@ -89,7 +94,10 @@ class _Fetcher:
 
     def __init__(self, config: ImageFetch, record: IO[str]) -> None:
         self.config, self.record = config, record
-        self.patience = Patience(config.timeout_s, config.attempts, config.backoff_s)
+        self.patience = Patience(
+            config.timeout_s, config.attempts, config.backoff_s, config.image_mb * MEGABYTE, config.image_s
+        )
+        self.n_bytes, self.deadline = 0, time.monotonic() + config.run_s
         self.counts = {"fetched": 0, "dead": 0, "failed": 0}
         self.failures_in_a_row = 0
         self.next_s = time.monotonic()
@@ -107,7 +115,12 @@ class _Fetcher:
                 self._fail(url, error)
         else:
             self.counts["fetched"] += 1
+            self.n_bytes += target.stat().st_size
             self.failures_in_a_row = 0
+
+    def is_spent(self) -> bool:
+        """Whether the call has brought, or taken, what it may."""
+        return self.n_bytes >= self.config.run_mb * MEGABYTE or time.monotonic() >= self.deadline
 
     def _wait_for_turn(self) -> None:
         time.sleep(max(0.0, self.next_s - time.monotonic()))
@@ -134,11 +147,11 @@ class _Fetcher:
 def _fetch_image(url: str, target: Path, patience: Patience) -> None:
     arrived = target.with_name(f".{target.name}.fetched")
     fetch_file(url, arrived, None, patience)
-    with arrived.open("rb") as content:
-        first = content.read(16)
-    if first.lstrip()[:1] in (b"", b"<", b"{"):  # an error page under status 200; what else is odd the quarantine tells
+    try:
+        check_kind(arrived.read_bytes())  # an error page under status 200, say
+    except ValueError as error:
         arrived.unlink()
-        raise SourceError(f"{url} gave no image: it begins with {first!r}")
+        raise SourceError(f"{url} gave no image: {error}") from error
     os.replace(arrived, target)
 
 

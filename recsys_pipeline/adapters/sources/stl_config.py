@@ -36,6 +36,10 @@ class ImageFetch(Strict):
     attempts: int = Field(default=4, ge=1, description="For an image, before it is left to a later call")
     backoff_s: float = Field(default=2.0, ge=0, description="Wait before the second attempt; doubles with each")
     timeout_s: float = Field(default=30.0, gt=0, description="Longest silence of the server")
+    image_mb: float = Field(default=25.0, gt=0, description="Largest image that is taken")
+    image_s: float = Field(default=120.0, gt=0, description="Longest that one image may take, all attempts together")
+    run_mb: float = Field(default=20_000.0, gt=0, description="What one call brings at most; the rest is left")
+    run_s: float = Field(default=86_400.0, gt=0, description="How long one call asks; the rest is left")
 
 
 class StlFiles(Strict):

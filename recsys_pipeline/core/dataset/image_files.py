@@ -72,6 +72,12 @@ def decode_image(data: bytes, size: int) -> UInt8[np.ndarray, "size size 3"]:
         return np.asarray(_as_rgb(ImageOps.exif_transpose(image), size))
 
 
+def check_kind(data: bytes) -> None:
+    """Raise `ValueError` with a reason for what does not begin as an image that is read; nothing is decoded."""
+    with _reasons(data), _without_bomb_warnings(), Image.open(io.BytesIO(data), formats=FORMATS):
+        pass
+
+
 class _UnfitError(ValueError):
     """An image that decodes but is none that we take."""
 

@@ -39,7 +39,7 @@ class ComparedReleases:
     dataset: str
     day: str
     digest: str
-    """Of the experiment's release."""
+    """Of the snapshot that both were made from."""
     settings: tuple[SettingRow, ...]
     gate: tuple[str, str]
     """The gate's verdict on each, in words."""
@@ -69,7 +69,7 @@ def lists_in_words(comparison: Comparison) -> str:
     own, other = comparison.coverage
     return (
         f"{comparison.changed:.0%} of {comparison.users:,} users would see another list; {comparison.overlap:.0%} of "
-        f"what is in a list stays. They show {other:.0%} of the catalogue, {own:.0%} now."
+        f"what is in a list stays. They would show {other:.0%} of what is on sale; the day's own show {own:.0%}."
     )
 
 
@@ -110,7 +110,8 @@ def accuracy_rows(comparison: Comparison) -> list[tuple[str, str, str, str, str]
 
 def _clear(row: Accuracy) -> str:
     gap = row.difference
-    return f"p {gap.p_value:.3f}" if gap.is_clear else f"within chance, p {gap.p_value:.3f}"
+    chance = "p < 0.001" if gap.p_value < 0.001 else f"p {gap.p_value:.3f}"
+    return chance if gap.is_clear else f"within chance, {chance}"
 
 
 def _tone(row: Accuracy) -> str:
@@ -132,7 +133,7 @@ def _accuracy_section(comparison: Comparison) -> Section:
         "Both as they would serve today, on the day's test rows that neither was fitted on; differences are paired by "
         "user, with 95% intervals."
     )
-    table = Table(("metric", *SIDES, "difference"), rows)
+    table = Table(("metric", "difference", *SIDES), rows)  # first what a phone has room for
     return Section("accuracy", "Accuracy", (Text(note), table) if rows else (Text(note),), verdict(comparison))
 
 

@@ -203,16 +203,12 @@ def _could_hold(release: Release, users: list[str], k: int) -> Int64[np.ndarray,
 
 
 def _vector_figures(release: Release) -> dict[str, Any]:
-    n_not_finite, norms = 0, {}
-    for name, vectors in (("user", release.user_vectors), ("item", release.item_vectors)):
-        finite = np.isfinite(vectors).all(axis=1)
-        n_not_finite += int((~finite).sum())
-        norms[name] = lengths(vectors[finite])
+    of_users, of_items = (np.isfinite(one).all(axis=1) for one in (release.user_vectors, release.item_vectors))
+    norms = lengths(release.item_vectors[of_items])
     return {
-        "n_not_finite": n_not_finite,
-        "user_norm_median": float(np.median(norms["user"])) if len(norms["user"]) else math.nan,
-        "item_norm_median": float(np.median(norms["item"])) if len(norms["item"]) else math.nan,
-        "item_norm_max": float(norms["item"].max()) if len(norms["item"]) else math.nan,
+        "n_not_finite": int((~of_users).sum() + (~of_items).sum()),
+        "item_norm_median": float(np.median(norms)) if len(norms) else math.nan,
+        "item_norm_max": float(norms.max()) if len(norms) else math.nan,
     }
 
 

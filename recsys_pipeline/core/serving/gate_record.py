@@ -79,7 +79,6 @@ class GateFigures:
     """Users and items whose vector is not finite."""
     item_norm_median: float
     item_norm_max: float
-    user_norm_median: float
     full_lists: float
     """Share of sampled users whose list is as long as what they may be shown allows."""
     empty_lists: float

@@ -10,8 +10,10 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from recsys_pipeline.adapters.at_a_shell import at_a_shell
 from recsys_pipeline.adapters.manifest import content_digest, describe_files
 from recsys_pipeline.adapters.report_folder import publish_beside
+from recsys_pipeline.adapters.retention import FOUND
 from recsys_pipeline.adapters.store import Artifact, Built
 from recsys_pipeline.adapters.tracker import TrackedRun
 from recsys_pipeline.core.errors import SettingError
@@ -35,7 +37,6 @@ from recsys_pipeline.defs.learning.forms import SearchConfig
 from recsys_pipeline.defs.learning.in_use import (
     BASELINE,
     BEST_CONFIG,
-    FOUND,
     IN_USE,
     TAKEN_TRIAL,
     InUse,
@@ -95,12 +96,20 @@ def _in_use(tuned: Tuned, config: SearchConfig, store: StoreResource, day: str, 
 
 
 def read_sweep_file(file: str, key: str) -> str:
-    """The text of a sweep file; raises `SettingError` that lists the files that there are."""
+    """The text of a sweep file; raises `SettingError` that lists the files that there are.
+
+    A file that a form names must lie below the folder of the project, links followed; who has a shell here may read
+    what they like.
+    """
+    there = ", ".join(sorted(found.as_posix() for found in Path("conf/sweeps").glob("*.yaml"))) or "none"
     try:
-        return Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        there = ", ".join(sorted(found.as_posix() for found in Path("conf/sweeps").glob("*.yaml"))) or "none"
-        raise SettingError(f"{key}.file: {file} cannot be read ({error}); there are {there}") from error
+        path = Path(file).resolve()
+        if not at_a_shell() and not path.is_relative_to(Path.cwd().resolve()):
+            raise SettingError(f"{key}.file: {file} is not below the project's folder; there are {there}")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingError(f"{key}.file: {file} cannot be read ({why}); there are {there}") from error
 
 
 def progress_file(tuned: Tuned, day: str, inputs: Sequence[Artifact], form: dict[str, Any]) -> Path:

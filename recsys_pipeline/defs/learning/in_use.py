@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from recsys_pipeline.adapters.retention import FOUND
 from recsys_pipeline.adapters.store import Artifact, ArtifactStore
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import ModelSpec
@@ -11,9 +12,9 @@ from recsys_pipeline.defs.deployed_settings import FORMS
 
 BASELINE = "baseline"
 """Field of a sweep's form and of its recipe: the settings that its trials start from and are compared with."""
-BEST_CONFIG, TAKEN_TRIAL, FOUND, IN_USE = "best_config", "taken_trial", "found", "in_use"
-"""Metrics of a sweep: the settings that come of it, whole; the trial that they are, 0 where those in use stay; what of
-them sweeps have found, this one or those before it; and what was in use before it."""
+BEST_CONFIG, TAKEN_TRIAL, IN_USE = "best_config", "taken_trial", "in_use"
+"""Metrics of a sweep besides `FOUND` (what of its settings sweeps have found, this one or those before it): all of its
+settings; the trial that they are, 0 where those in use stay; and what was in use before it."""
 DEPLOYED, FIELD = "the deployment's settings", "the field `baseline`"
 """Where settings in use are from that no sweep found."""
 USE_SWEEP = "use_sweep"

@@ -59,6 +59,8 @@ from recsys_pipeline.defs.reports.ranking import LISTS
 
 COUNTED = {"dataset/snapshot": ("days", "users", "items", "rows"), "dataset/looks": ("scenes", "products")}
 N_NEIGHBOUR_SAMPLES = 4
+RELEASED = "als"
+"""The model of which releases are made."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,10 @@ def _interaction_sections(day: DayInputs) -> Iterator[Section]:
     yield off_policy_section(OffPolicyReport.load(artifacts["reports/off_policy"].path))
     yield drift_section(DriftReport.load(artifacts["reports/drift"].path), day.day)
     cards = _cards(day)
-    samples = user_samples(report.lists, report.best, fold, day.snapshot.user_ids.tolist(), cards, n_users=4, seed=0)
-    yield samples_section(samples, report.best)
+    user_ids = day.snapshot.user_ids.tolist()
+    beside = None if report.best == RELEASED else RELEASED
+    samples = user_samples(report.lists, report.best, fold, user_ids, cards, n_users=4, seed=0, beside=beside)
+    yield samples_section(samples, report.best, RELEASED)
     table = VectorTable.load(artifacts["neighbors/als_vectors"].path / "items")
     counts = np.bincount(fold.train_and_validation.item, minlength=len(table.vectors))
     popular = np.argsort(-counts, kind="stable")[: 10 * N_NEIGHBOUR_SAMPLES]

@@ -42,7 +42,7 @@ LIKE = Likeness(
 )  # fmt: skip
 GOOD = GateFigures(
     day="2026-01-06", ndcg=0.2, ndcg_low=0.15, ndcg_high=0.25, n_users=100, coverage=0.5, recall=0.99, n_not_finite=0,
-    item_norm_median=1.0, item_norm_max=3.0, user_norm_median=1.0, full_lists=1.0, empty_lists=0.0, events_share=0.1,
+    item_norm_median=1.0, item_norm_max=3.0, full_lists=1.0, empty_lists=0.0, events_share=0.1,
     events_of_user=500, test_share=0.1, test_rows_of_user=200, latency_p99_ms=5.0,
     versus_popularity=Gap(0.1, 0.05, 0.15, 0.001, 100), versus_champion=Gap(-0.01, -0.03, 0.01, 0.4, 100),
     versus_best=Gap(-0.02, -0.05, 0.01, 0.2, 100), best_ndcg=0.22, best_day="2026-01-03", one_list=0.001,

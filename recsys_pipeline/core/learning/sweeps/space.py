@@ -159,7 +159,10 @@ def _read(text: str, source: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SettingError(f"{source} is not YAML: {error}") from error
+        # Its own words quote the file, which may be one that nobody should read in a log; so would the cause.
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or "it cannot be read"
+        place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise SettingError(f"{source} is not YAML: {problem}{place}") from None
 
 
 def _check_ours(definition: Mapping[str, Any], source: str) -> None:

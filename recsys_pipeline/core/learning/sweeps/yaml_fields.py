@@ -11,9 +11,10 @@ NUMBERS_HINT = "(YAML reads 1e-3 as text: write 1.0e-3 or 0.001)"
 
 
 def mapping(value: Any, path: str) -> Mapping[str, Any]:
-    """The value, which must be a mapping."""
+    """The value, which must be a mapping; what it is instead is told by its kind alone, since it may be any file."""
     if not isinstance(value, Mapping):
-        raise SettingError(f"{path} must be a mapping of names to values, got {value!r}")
+        kind = {str: "a text", list: "a list", type(None): "nothing"}.get(type(value), f"a {type(value).__name__}")
+        raise SettingError(f"{path} must be a mapping of names to values, not {kind}: is it a sweep file?")
     return value
 
 

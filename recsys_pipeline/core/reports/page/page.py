@@ -97,6 +97,8 @@ class UserSample:
     history: tuple[ItemCard, ...]
     recommended: tuple[ItemCard, ...]
     note: str = ""
+    beside: tuple[ItemCard, ...] = ()
+    """The list of a second model, where `Samples` has a third title."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Samples:
     """Users with history and recommendations, or anything else that leads to a list of items."""
 
     users: tuple[UserSample, ...]
-    titles: tuple[str, str] = ("Chose before", "Recommended")
+    titles: tuple[str, ...] = ("Chose before", "Recommended")
     kind: str = "samples"
 
 

@@ -44,10 +44,18 @@ def read_titles(items_table: Path) -> dict[str, str]:
 
 
 def user_samples(
-    lists: pd.DataFrame, model: str, fold: Fold, user_ids: Sequence[str], cards: ItemCards, n_users: int, seed: int
+    lists: pd.DataFrame,
+    model: str,
+    fold: Fold,
+    user_ids: Sequence[str],
+    cards: ItemCards,
+    n_users: int,
+    seed: int,
+    beside: str | None = None,
 ) -> list[UserSample]:
-    """Evaluated users drawn by seed, with their latest history and what the model recommends."""
+    """Evaluated users drawn by seed, with their latest history and what the model, and one beside it, recommends."""
     own = lists[lists["model"] == model]
+    other = dict(lists[lists["model"] == beside][["user", "items"]].itertuples(index=False))
     drawn = own.sample(min(n_users, len(own)), random_state=seed)
     known = fold.train_and_validation
     samples = []
@@ -60,6 +68,7 @@ def user_samples(
                 user=str(user_ids[user]),
                 history=tuple(cards.card(int(item)) for item in known.item[latest]),
                 recommended=tuple(cards.card(int(item), int(item) in chosen) for item in items),
+                beside=tuple(cards.card(int(item), int(item) in chosen) for item in other.get(user, ())),
                 note=f"{len(rows)} known interactions, {len(chosen)} in the test rows",
             )
         )

@@ -95,10 +95,15 @@ def index_section(reports: Mapping[str, IndexReport]) -> Section:
     return Section("indexes", "Nearest-neighbour indexes", tuple(blocks), headline[:1].upper() + headline[1:])
 
 
-def samples_section(users: Sequence[UserSample], model: str) -> Section:
-    """A few users with their history and what the model recommends."""
-    note = f"Recommended by {model}. A green mark is an item that the user chose in the test window."
-    return Section("samples", "Sample users", (Text(note), Samples(tuple(users))))
+def samples_section(users: Sequence[UserSample], best: str, released: str) -> Section:
+    """A few users with their history, lists of the best model, and beside them of the released one where it is not."""
+    both = best == released
+    whose = f"Lists of {best}, which ranks best" + (" and is the model of releases" if both else "")
+    if not both:
+        whose += f", beside those of {released}, the model of releases"
+    note = f"{whose}; as fitted for the figures above. A green mark is an item that the user chose in the test window."
+    titles = ("Chose before", f"{best}, ranks best", *([] if both else [f"{released}, the model of releases"]))
+    return Section("samples", "Sample users", (Text(note), Samples(tuple(users), titles)))
 
 
 def lineage_section(rows: Sequence[LineageRow]) -> Section:

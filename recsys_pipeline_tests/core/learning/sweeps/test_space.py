@@ -110,3 +110,13 @@ def test_ranges_are_those_that_wandb_gives_optuna(body: dict[str, Any]) -> None:
     assert (quantile(0.0), quantile(1.0)) == pytest.approx((theirs.low, theirs.high))
     assert all(theirs._contains(theirs.to_internal_repr(quantile(share))) for share in (0.1, 0.5, 0.9))
     assert theirs.log == (quantile(0.5) ** 2 == pytest.approx(quantile(0.0) * quantile(1.0)))
+
+
+@pytest.mark.parametrize(
+    "text", ["API_KEY=hush-hush\nOTHER=1\n", "- hush-hush\n", "key: [hush-hush\n", "\tkey: hush-hush"]
+)
+def test_what_is_no_sweep_file_is_told_without_its_contents(text: str) -> None:
+    with pytest.raises(SettingError) as error:
+        parse_sweep(text, Toy, ".env")
+    assert "hush" not in str(error.value)
+    assert error.value.__cause__ is None

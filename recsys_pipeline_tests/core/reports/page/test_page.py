@@ -94,7 +94,7 @@ def page() -> str:
             ranking_section(ESTIMATES, [], EVIL, {"popularity": np.arange(9)}),
             looks_section(looks, [look], "masked"),
             index_section({EVIL: INDEX}),
-            samples_section([UserSample(EVIL, cards, cards[1:])], "als"),
+            samples_section([UserSample(EVIL, cards, cards[1:])], "als", "als"),
             lineage_section([LineageRow(ref, (ref,))]),
             terms_section(["ndcg", "hubness", "unheard_of"]),
             Section("own", "Added by one file", (Text("hello"), Table(("a", "b"), ((Cell("x"), Cell("1")),)))),
@@ -211,3 +211,15 @@ def test_an_index_below_its_target_makes_the_headline() -> None:
     assert index_section({"als": INDEX}).headline == (
         "The als index finds 96.8% of the true neighbours at 21,000 queries a second."
     )
+
+
+def test_samples_say_whose_lists_they_are_and_show_the_released_models_beside_the_best() -> None:
+    item, other = ItemCard("lamp", None), ItemCard("sofa", None)
+    user = UserSample("u1", (item,), (item,), beside=(other,))
+    same = samples_section([user], "als", "als")
+    assert "Lists of als, which ranks best and is the model of releases" in str(same.blocks[0])
+    page = render_page(ReportData("shop", "2026-01-05", "", (), (samples_section([user], "ease", "als"),)))
+    assert "Lists of ease, which ranks best, beside those of als, the model of releases" in page
+    assert re.findall(r"<h4>(.*?)</h4>", page) == ["Chose before", "ease, ranks best", "als, the model of releases"]
+    assert page.index("sofa") > page.index("als, the model of releases</h4>")
+    assert "sofa" not in render_page(ReportData("shop", "2026-01-05", "", (), (same,)))
