@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recsys_pipeline.adapters.period_files import rows_given
@@ -66,7 +65,7 @@ def newest_event(artifact: Artifact) -> datetime | None:
     path = table_of(artifact)
     if path is None:
         return None
-    newest = pc.max(pq.read_table(path, columns=["timestamp"])["timestamp"]).as_py()
+    newest = max(pq.read_table(path, columns=["timestamp"])["timestamp"].to_pylist(), default=None)
     return newest.astimezone(UTC) if newest else None
 
 

@@ -39,6 +39,11 @@ def history_of(deployment: Settings, source_name: str) -> Path:
     return (deployment.home / ".dagster" / "sources" / source_name).absolute()
 
 
+def state_of(home: Path) -> Path:
+    """Where the state of a history lies: the checkout's own root stays clean."""
+    return home / STATE if home == Path.cwd() else home
+
+
 def _prepared(deployment: Settings, source_name: str) -> Path:
     """The source's folder, with the checkout's `dagster.yaml` of today in it."""
     home, own = history_of(deployment, source_name), Path.cwd() / CONFIG

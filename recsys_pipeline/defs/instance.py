@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import dagster as dg
 import yaml
@@ -13,8 +14,7 @@ from recsys_pipeline.adapters.locks import waiting
 from recsys_pipeline.adapters.machine_errors import is_of_the_machine
 from recsys_pipeline.adapters.processes import is_gone, process_name
 from recsys_pipeline.core.errors import RecsysError, SettingError
-from recsys_pipeline.defs.history import use_history
-from recsys_pipeline.settings import settings
+from recsys_pipeline.defs.history import state_of, use_history
 
 PARTITION = "dagster/partition"
 RECORD_LOCK, RECORD_WAIT_S = ".dagster.lock", 60.0
@@ -49,7 +49,7 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
 def _configured(home: str) -> dg.DagsterInstance:
     """Opened by one process at a time: two that make the record at once can leave it with two heads, for good."""
     try:
-        with waiting(settings().home / RECORD_LOCK, "opening Dagster's record of runs", RECORD_WAIT_S):
+        with waiting(state_of(Path(home)) / RECORD_LOCK, "opening Dagster's record of runs", RECORD_WAIT_S):
             return dg.DagsterInstance.get()
     except CommandError as error:
         raise RecsysError(

@@ -40,6 +40,8 @@ def serve_ui(console: Console, host: str, port: int, end_runs: bool) -> int:
     note = settings().home / ".dagster" / f"ui-{source}.json"
     note.parent.mkdir(parents=True, exist_ok=True)
     clear_of_earlier(console, note, end_runs)
+    with open_instance():  # a first start makes the record alone, before Dagster's processes all open it
+        pass
     console.print(f"Source {escape(source)}: its runs, schedules and sensors are kept in {escape(str(home))}")
     with serving(report_folder(settings(), source), *settings().reports_address) as reports:
         console.print(f"Reports: {reports} (a page a day, once a batch has run)")

@@ -10,9 +10,9 @@ import yaml
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
-from dagster._core.test_utils import InProcessTestWorkspaceLoadTarget
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
+from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
 from dagster_graphql.test.utils import execute_dagster_graphql
 
 from recsys_pipeline.core.errors import RecsysError, SourceError
@@ -55,7 +55,7 @@ def ui(deployment: Deployment) -> Iterator[WorkspaceRequestContext]:
     with (
         deployment.active(),
         dg.DagsterInstance.get() as instance,
-        WorkspaceProcessContext(instance, InProcessTestWorkspaceLoadTarget(location)) as workspace,
+        WorkspaceProcessContext(instance, InProcessWorkspaceLoadTarget(location)) as workspace,
     ):
         yield workspace.create_request_context()
 

@@ -75,7 +75,9 @@ def test_every_history_has_the_limits_of_the_checkout(checkout: Path) -> None:
     (checkout / "dagster.yaml").write_text(text)
     os.environ.pop("DAGSTER_HOME")
     with open_instance() as instance:
-        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 5
+        queue = instance.get_concurrency_config().run_queue_config
+        assert queue is not None
+        assert queue.max_concurrent_runs == 5
 
 
 def test_the_environment_says_where(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
