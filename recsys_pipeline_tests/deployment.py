@@ -20,6 +20,7 @@ import dagster as dg
 import pytest
 
 from recsys_pipeline import settings as settings_module
+from recsys_pipeline.adapters.at_a_shell import typed
 from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest
 from recsys_pipeline.adapters.sources import open_source
 from recsys_pipeline.adapters.store import POINTER_NAME, Artifact, ArtifactStore
@@ -115,7 +116,8 @@ class Deployment:
     def materialize(self, *keys: str, day: str = DAY, **config: dict[str, Any]) -> dg.ExecuteInProcessResult:
         """Run only these assets; `config` maps `stage__subject` to Launchpad fields. Failures are in the result.
 
-        What passes the gate is served, whatever its settings, unless `serving__champion` says otherwise.
+        What passes the gate is served, whatever its settings, unless `serving__champion` says otherwise. Files may lie
+        anywhere, as where somebody types a command.
         """
         from recsys_pipeline.definitions import defs
 
@@ -127,7 +129,7 @@ class Deployment:
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         }
         selection = [dg.AssetKey.from_user_string(key) for key in keys]
-        with self.active(), dg.DagsterInstance.get() as instance:
+        with self.active(), typed("materialize"), dg.DagsterInstance.get() as instance:
             return job.execute_in_process(
                 settings, instance=instance, asset_selection=selection, partition_key=day, raise_on_error=False
             )

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,9 @@ class Artifact:
     path: Path
     manifest: Manifest
     reused: bool = False
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
     """What it took now: nothing where it was up to date. The manifest has what its first making took."""
-    was_there: bool = False
+    was_there: bool = field(default=False, compare=False)
     """Whether it was made now and came to a version that was there before: it was put back."""
 
     def has_all_files(self) -> bool:

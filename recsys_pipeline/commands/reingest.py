@@ -2,12 +2,12 @@
 
 import argparse
 
+from recsys_pipeline import definitions
 from recsys_pipeline.commands.screen import console, show_steps
-from recsys_pipeline.definitions import defs
 from recsys_pipeline.defs.reingesting import print_reingested
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Read them, and say what changed."""
     show_steps()
-    return print_reingested(console, defs, parsed.days)
+    return print_reingested(console, definitions.defs, parsed.days)

@@ -3,8 +3,8 @@
 import argparse
 import time
 
+from recsys_pipeline import definitions
 from recsys_pipeline.commands.screen import console, print_missing, show_steps
-from recsys_pipeline.definitions import defs
 from recsys_pipeline.defs.backfill import days_between, print_days, run_days
 from recsys_pipeline.defs.launch import last_complete_day, last_complete_hour, run_job
 
@@ -14,10 +14,12 @@ def run(parsed: argparse.Namespace) -> int:
     show_steps()
     day = parsed.day or (last_complete_hour() if parsed.job == "speed_hourly" else last_complete_day())
     if ".." in day:
-        results = run_days(defs, parsed.job, days_between(parsed.job, day), parsed.overrides, parsed.recompute)
+        results = run_days(
+            definitions.defs, parsed.job, days_between(parsed.job, day), parsed.overrides, parsed.recompute
+        )
         return print_days(console, parsed.job, results)
     started = time.monotonic()
-    outcome = run_job(defs, parsed.job, day, parsed.overrides, parsed.recompute)
+    outcome = run_job(definitions.defs, parsed.job, day, parsed.overrides, parsed.recompute)
     console.print(
         f"{parsed.job} {day}: {outcome.made} made, {outcome.reused} up to date, {time.monotonic() - started:.1f} s"
     )

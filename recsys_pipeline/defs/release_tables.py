@@ -36,7 +36,7 @@ def print_releases(console: Console) -> int:
     lines = _lines(store, moves)
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     for name in ("", "day", "digest", "gate", "served", "NDCG@10", "interval", "why"):
-        table.add_column(name, no_wrap=name == "interval")
+        table.add_column(name, no_wrap=name in ("day", "digest", "gate"))
     for line in lines:
         table.add_row(*line.cells)
     console.print(table)

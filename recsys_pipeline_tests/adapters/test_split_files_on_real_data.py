@@ -32,7 +32,8 @@ def test_sequences_of_sasrec(test_data: Path) -> None:
 def test_negatives_of_ncf(test_data: Path) -> None:
     folder = needed(test_data / "ncf-ml1m")
     names = ("ml-1m.train.rating.no_ts.tsv.gz", "ml-1m.test.rating", "ml-1m.test.negative.gz")
-    found = read_split(*(folder / name for name in names[:2]), negatives=folder / names[2])
+    train, test, negatives = (folder / name for name in names)
+    found = read_split([train], test, negatives=negatives)
     assert (len(found.train), len(found.test), found.train.n_items) == (994_169, 6_040, 3_706)
     assert found.negatives is not None
     assert len(found.negatives) == 99 * 6_040
