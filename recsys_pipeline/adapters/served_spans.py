@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from recsys_pipeline.adapters.releases import Move, Standing
+from recsys_pipeline.adapters.releases import Move
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,14 @@ def served_spans(moves: Sequence[Move]) -> Mapping[tuple[str, str], Sequence[Spa
     """By day and version, when it was served, in the order of the moves, whatever clocks said."""
     found: dict[tuple[str, str], list[Span]] = {}
     before: Move | None = None
-    for n, move in enumerate(moves, 1):
-        current = Standing.of(list(moves[:n])).current
-        if current is None or (before and (before.day, before.version) == (current.day, current.version)):
+    for move in moves:
+        if not move.serves or (before and (before.day, before.version) == (move.day, move.version)):
             continue
         if before is not None:
             last = found[before.day, before.version].pop()
             found[before.day, before.version].append(Span(last.start, move.at, last.forced))
-        found.setdefault((current.day, current.version), []).append(Span(move.at, forced=move.forced))
-        before = current
+        found.setdefault((move.day, move.version), []).append(Span(move.at, forced=move.forced))
+        before = move
     return found
 
 

@@ -1,11 +1,11 @@
 """When releases were served: by the order of moves, with the newest span in words."""
 
-from recsys_pipeline.adapters.releases import PROMOTE, ROLLBACK, Move
+from recsys_pipeline.adapters.releases import PROMOTE, ROLLBACK, STAND_IN, Move
 from recsys_pipeline.adapters.served_spans import Span, in_words, served_spans
 
 
-def move(action: str, day: str, at: str, **more: bool) -> Move:
-    return Move(action, day, f"v{day}", f"d{day}", at, **more)
+def move(action: str, day: str, at: str, forced: bool = False) -> Move:
+    return Move(action, day, f"v{day}", f"d{day}", at, forced=forced)
 
 
 def test_each_is_served_until_the_next_move() -> None:
@@ -19,6 +19,11 @@ def test_each_is_served_until_the_next_move() -> None:
 def test_a_move_to_what_is_served_begins_nothing_new() -> None:
     found = served_spans([move(PROMOTE, "05", "t1"), move(PROMOTE, "05", "t2")])
     assert found == {("05", "v05"): [Span("t1")]}
+
+
+def test_what_stands_in_for_its_day_was_never_served() -> None:
+    found = served_spans([move(PROMOTE, "06", "t1"), move(STAND_IN, "05", "t2"), move(PROMOTE, "07", "t3")])
+    assert found == {("06", "v06"): [Span("t1", "t3")], ("07", "v07"): [Span("t3")]}
 
 
 def test_a_clock_that_was_set_back_changes_no_order() -> None:
