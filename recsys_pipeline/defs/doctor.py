@@ -232,7 +232,7 @@ def check_dagster(_: Settings) -> Iterator[Finding]:
             "Dagster",
             "wrong",
             str(error),
-            "the checkout has a dagster.yaml that works; the disk below it must take files",
+            "as it says; the checkout has a dagster.yaml that works, and the disk below it must take files",
         )
         return
     yield Finding("history of runs", "ok", f"in {home}")
