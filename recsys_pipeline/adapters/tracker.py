@@ -21,7 +21,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.outbox import FAILED, FINISHED, OpenEntry, Outbox, RunFacts, Stored
-from recsys_pipeline.adapters.store import Artifact, SourceStores
+from recsys_pipeline.adapters.source_stores import SourceStores
+from recsys_pipeline.adapters.store import Artifact
 from recsys_pipeline.adapters.wandb_names import artifact_url, run_identity, run_url
 from recsys_pipeline.adapters.wandb_plan import facts_of_recipe
 from recsys_pipeline.adapters.wandb_server import base_url, is_online

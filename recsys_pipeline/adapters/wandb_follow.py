@@ -18,7 +18,7 @@ from pathlib import Path
 from recsys_pipeline.adapters.manifest import to_json
 from recsys_pipeline.adapters.outbox import Entry, Outbox
 from recsys_pipeline.adapters.processes import is_running
-from recsys_pipeline.adapters.store import SourceStores
+from recsys_pipeline.adapters.source_stores import SourceStores
 from recsys_pipeline.adapters.tracker import ACCOUNT, WATCHED
 from recsys_pipeline.adapters.wandb_mirror import Mirror
 from recsys_pipeline.adapters.wandb_replay import Replay

@@ -10,7 +10,8 @@ from recsys_pipeline.adapters import wandb_mirror
 from recsys_pipeline.adapters.lineage import LineageGraph, read_graph
 from recsys_pipeline.adapters.manifest import Recipe
 from recsys_pipeline.adapters.outbox import FINISHED, Outbox
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built, SourceStores
+from recsys_pipeline.adapters.source_stores import SourceStores
+from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.wandb_mirror import Mirror, Report
 from recsys_pipeline.adapters.wandb_plan import facts_of_recipe
 
