@@ -4,7 +4,7 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,18 +15,15 @@ TRIES_EVERY_S = 0.02
 
 
 @contextmanager
-def waiting(
-    path: Path, what: str, wait_s: float, error: type[RecsysError] = RecsysError,
-    clock: Callable[[], float] = time.monotonic,
-) -> Iterator[None]:  # fmt: skip
+def waiting(path: Path, what: str, wait_s: float, error: type[RecsysError] = RecsysError) -> Iterator[None]:
     """Hold the lock while the body runs, once others have let go of it; raises `error` after `wait_s` seconds."""
-    deadline = clock() + wait_s
+    deadline = time.monotonic() + wait_s
     while True:
         with exclusive(path, what) as holder:
             if not holder:
                 yield
                 return
-        if clock() > deadline:
+        if time.monotonic() > deadline:
             raise error(f"{path} is held by {holder}: try again when it is done")
         time.sleep(TRIES_EVERY_S)
 

@@ -66,9 +66,9 @@ def collect(
     """Decide over every version of the store; deletes nothing.
 
     `shown_days` are the days whose page stands in the report folder; `unsent` what the W&B outbox names;
-    `decision_days` how far the gate looks back. Raises
-    `SettingError` for less than one day, `ArtifactError` where the champion's pointer, a manifest or a kept snapshot is
-    damaged: what is served, and what stands behind it, must be known.
+    `decision_days` how far the gate looks back. Raises `SettingError` for less than one day, `ArtifactError` where the
+    champion's pointer, a manifest or a kept snapshot is damaged: what is served, and what stands behind it, must be
+    known.
     """
     if keep_days < 1:
         raise SettingError(f"--keep-days {keep_days}: keep at least one day")
@@ -85,21 +85,7 @@ def collect(
     first = (date.fromisoformat(days[-1]) - timedelta(days=keep_days - 1)).isoformat() if days else ""
     standing = Standing.of(moves)
     _keep_releases(kept, standing, first)
-    newest = {ref.key: max(ref.partition for ref in refs) for refs in _by_key(graph) for ref in refs[:1]}
-    for ref, node in graph.nodes.items():
-        if node.is_current and (ref.partition[:10] >= first or ref.partition == newest[ref.key]):
-            kept.current(node, "of the last days")
-        if node.is_current and ref.key == INTERACTIONS:
-            kept.current(node, "events")
-        if (
-            node.is_current
-            and ref.key.startswith(SPEED)
-            and standing.current
-            and ref.partition[:10] > standing.current.day
-        ):
-            kept.current(node, "since the champion")
-        if node.is_current and ref.key.startswith(REPORTS) and ref.partition in shown_days:
-            kept.current(node, "a report page")
+    _keep_current(kept, graph, standing, first, shown_days)
     _keep_sweeps(kept, graph, first)
     for ref in unsent:
         kept.all_of(ref, "not sent to W&B")
@@ -109,6 +95,24 @@ def collect(
     kept.chains()
     kept.read_by_snapshots()
     return Retention(kept.reasons, (*_doomed(graph, kept.reasons), *left_over(store, before)))
+
+
+def _keep_current(
+    kept: "_Kept", graph: LineageGraph, standing: Standing, first: str, shown_days: Collection[str]
+) -> None:
+    """Current versions of the last days and the newest of all, of events, of hours since the champion, and of pages."""
+    newest = {ref.key: max(ref.partition for ref in refs) for refs in _by_key(graph) for ref in refs[:1]}
+    for ref, node in graph.nodes.items():
+        if not node.is_current:
+            continue
+        if ref.partition[:10] >= first or ref.partition == newest[ref.key]:
+            kept.current(node, "of the last days")
+        if ref.key == INTERACTIONS:
+            kept.current(node, "events")
+        if ref.key.startswith(SPEED) and standing.current and ref.partition[:10] > standing.current.day:
+            kept.current(node, "since the champion")
+        if ref.key.startswith(REPORTS) and ref.partition in shown_days:
+            kept.current(node, "a report page")
 
 
 def _keep_sweeps(kept: "_Kept", graph: LineageGraph, first: str) -> None:

@@ -29,7 +29,7 @@ from recsys_pipeline.defs import asset_modules
 from recsys_pipeline.defs.experiments import is_same, settings_behind, was_experiment
 from recsys_pipeline.defs.releasing import named_day
 from recsys_pipeline.defs.resources import StoreResource, configured_source, report_folder
-from recsys_pipeline.defs.warm_starts import remembered
+from recsys_pipeline.defs.warm_starts import input_of, remembered
 from recsys_pipeline.settings import settings
 
 FOLD, MODEL = "folds/prequential", "models/als"
@@ -136,8 +136,7 @@ def compared(store: ArtifactStore, pair: Pair) -> tuple[Comparison, ComparedRele
 
 def _input(store: ArtifactStore, release: Artifact, key: str) -> Artifact:
     """What a release was made from; raises `ArtifactError` where it is gone."""
-    refs = [ref for ref in release.manifest.recipe.inputs if ref.key == key]
-    found = store.find(refs[0]) if refs else None
+    found = input_of(store, release, key)
     if found is None:
         raise ArtifactError(f"{key} of {release.manifest.recipe.partition}, which a release was made from, is gone")
     return found

@@ -27,12 +27,9 @@ NEED = "item_images"
 SHOWN = 24
 
 
-def photo_vectors_of(provides: frozenset[str]) -> list[str]:
-    """Keys of what says how items look: the towers' vectors where there are looks, else those of pictures alone."""
-    return [TOWER_VECTORS] if "looks" in provides else [VECTORS] if NEED in provides else []
-
-
-PHOTOS = photo_vectors_of(configured_source().provides)
+_KEYS = {"looks": TOWER_VECTORS, NEED: VECTORS}
+PHOTOS = [key for need, key in _KEYS.items() if need in configured_source().provides]
+"""What says how items look: the towers' vectors where there are looks, else those of pictures alone; or nothing."""
 
 
 def photo_vectors(artifacts: Mapping[str, Artifact]) -> VectorTable | None:

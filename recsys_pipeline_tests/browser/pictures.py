@@ -6,9 +6,7 @@ python -m recsys_pipeline_tests.browser.pictures data/reports/simulator-demo --o
 import argparse
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
-from recsys_pipeline_tests.browser.test_ui import CHROMIUM, FLAGS
+from recsys_pipeline_tests.browser.chromium import launched
 
 PICTURES = {"report.png": ("", 1280, 1500), "look_book.png": ("-looks", 900, 605)}
 """Of a picture: how the page's name ends after its day, and the size that is photographed."""
@@ -18,8 +16,7 @@ def photograph(reports: Path, out: Path) -> list[Path]:
     """The newest day's pages below a folder of reports; pages that it has not are left out."""
     newest = max(path.stem for path in reports.glob("????-??-??.html"))
     made = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with launched() as browser:
         for name, (end, width, height) in PICTURES.items():
             file = reports / f"{newest}{end}.html"
             if file.is_file():
@@ -27,7 +24,6 @@ def photograph(reports: Path, out: Path) -> list[Path]:
                 page.goto(file.absolute().as_uri())
                 page.screenshot(path=out / name)
                 made.append(out / name)
-        browser.close()
     return made
 
 

@@ -1,29 +1,17 @@
 """The lineage page in a real browser: it opens on the artifact that was asked for, in view and not under its card."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from recsys_pipeline.core.reports.page.lineage_page import LineageCard, render_lineage
-from recsys_pipeline_tests.browser.test_ui import CHROMIUM, FLAGS
+from recsys_pipeline_tests.browser.chromium import NEEDS_CHROMIUM
 
 STAGES = ("dataset", "folds", "models", "neighbors", "reports")
 N_BESIDE = 30
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: install it (Debian: apt install chromium)"),
-]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")

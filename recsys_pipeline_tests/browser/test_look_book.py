@@ -1,28 +1,16 @@
 """The look book in a real browser: no script, no network, a panel at a click, and no sideways scroll."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from recsys_pipeline.core.reports.looks.look_book import make_look_book
 from recsys_pipeline.core.reports.looks.look_book_page import render_look_book
-from recsys_pipeline_tests.browser.test_ui import CHROMIUM, FLAGS
+from recsys_pipeline_tests.browser.chromium import NEEDS_CHROMIUM
 from recsys_pipeline_tests.core.reports.looks.test_look_book import DATA, FOLDS, Brightness, best_of_each, shelf
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: install it (Debian: apt install chromium)"),
-]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])

@@ -2,17 +2,13 @@
 
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
 from recsys_pipeline.core.reports.page.page import ReportData, render_page
+from recsys_pipeline_tests.browser.chromium import NEEDS_CHROMIUM
 from recsys_pipeline_tests.browser.pictures import PICTURES, photograph
-from recsys_pipeline_tests.browser.test_ui import CHROMIUM
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: install it (Debian: apt install chromium)"),
-]
+pytestmark = NEEDS_CHROMIUM
 
 
 def test_the_newest_day_is_photographed_in_the_size_of_the_documents(tmp_path: Path) -> None:

@@ -17,24 +17,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from recsys_pipeline.core.reports.accuracy.leaderboard import ranking_section
 from recsys_pipeline.core.reports.accuracy.resampling import Estimate
 from recsys_pipeline.core.reports.looks.looks_section import looks_section
 from recsys_pipeline.core.reports.page.page import ReportData, render_page
 from recsys_pipeline.core.reports.page.pictures import LookExample, LookMatch
+from recsys_pipeline_tests.browser.chromium import NEEDS_CHROMIUM
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PROJECT = Path(__file__).parents[2]
 GROUPS = ("dataset", "folds", "learning", "models", "neighbors", "reports")
 HISTORY_DAYS = 3
@@ -47,10 +38,7 @@ ESTIMATES = [
 ]
 LOOKS = [Estimate("stl", "same_category_accuracy", 0, 0.86, 0.8, 0.9, 400)]
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: install it (Debian: apt install chromium)"),
-]
+pytestmark = NEEDS_CHROMIUM
 
 
 def free_port() -> int:
@@ -105,19 +93,10 @@ def address(deployment: dict[str, str]) -> Iterator[str]:
     assert not list((Path(deployment["RECSYS_HOME"]) / ".dagster").glob("ui-*")), "it ended whole, and said so"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's chromium; playwright's own download is not needed."""
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(chromium: Browser) -> Iterator[Page]:
     """A desktop page that no other test has touched."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context = chromium.new_context(viewport={"width": 1440, "height": 900})
     context.set_default_timeout(WAIT_MS)
     yield context.new_page()
     context.close()
@@ -164,11 +143,11 @@ def test_the_report_opens_without_a_request(page: Page, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-def test_the_report_fits_its_window(browser: Browser, tmp_path: Path, width: int) -> None:
+def test_the_report_fits_its_window(chromium: Browser, tmp_path: Path, width: int) -> None:
     report = tmp_path / "index.html"
     page_data = ReportData("marketplace", "2026-03-01", "f" * 64, (), (ranking_section(ESTIMATES, [], "protocol"),))
     report.write_text(render_page(page_data), encoding="utf-8")
-    page = browser.new_page(viewport={"width": width, "height": 800})
+    page = chromium.new_page(viewport={"width": width, "height": 800})
     page.goto(report.as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()
