@@ -9,9 +9,9 @@ from dotenv import load_dotenv
 from rich.markup import escape
 
 from recsys_pipeline.adapters.at_a_shell import typed
-from recsys_pipeline.adapters.machine_errors import is_of_the_machine, told
+from recsys_pipeline.adapters.store.machine_errors import is_of_the_machine, told
+from recsys_pipeline.adapters.store.waiting import told_while_silent
 from recsys_pipeline.adapters.terminal import fall_silent, is_unread
-from recsys_pipeline.adapters.waiting import told_while_silent
 from recsys_pipeline.commands.options import parser
 from recsys_pipeline.commands.screen import console
 from recsys_pipeline.core.errors import RecsysError

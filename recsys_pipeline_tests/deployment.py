@@ -21,9 +21,9 @@ import pytest
 
 from recsys_pipeline import settings as settings_module
 from recsys_pipeline.adapters.at_a_shell import typed
-from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest
 from recsys_pipeline.adapters.sources import open_source
-from recsys_pipeline.adapters.store import POINTER_NAME, Artifact, ArtifactStore
+from recsys_pipeline.adapters.store.artifact_store import POINTER_NAME, Artifact, ArtifactStore
+from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME, Manifest
 from recsys_pipeline.core.dataset.sources import Source
 
 DAY, NEXT_DAY = "2026-01-12", "2026-01-13"

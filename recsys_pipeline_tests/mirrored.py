@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Protocol
 
-from recsys_pipeline.adapters.lineage import Edge, LineageGraph
+from recsys_pipeline.adapters.lineage.graph import Edge, LineageGraph
 from recsys_pipeline.core.types import ArtifactRef
 from recsys_pipeline_tests.wandb_double.views import ArtifactRecord
 from recsys_pipeline_tests.wandb_double.views import Edge as RunEdge

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import recsys_pipeline
-from recsys_pipeline.adapters.split_files import read_interactions
+from recsys_pipeline.adapters.splits.files import read_interactions
 from recsys_pipeline.core.dataset import snapshots
 from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.reports.monitoring.priors import Share

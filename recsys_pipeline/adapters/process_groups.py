@@ -8,8 +8,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from recsys_pipeline.adapters.durable_files import replace_file
-from recsys_pipeline.adapters.processes import is_gone, process_name
+from recsys_pipeline.adapters.store.durable_files import replace_file
+from recsys_pipeline.adapters.store.processes import is_gone, process_name
 
 OURS = ("dagster", "multiprocessing")
 """What a command line of Dagster's servers and of the processes of its runs holds: a group's number may be reused."""

@@ -4,8 +4,8 @@ import argparse
 import time
 from pathlib import Path
 
-from recsys_pipeline.adapters.list_file import Exported, write_lists
-from recsys_pipeline.adapters.served import Served
+from recsys_pipeline.adapters.serving.served import Served
+from recsys_pipeline.adapters.store.list_file import Exported, write_lists
 from recsys_pipeline.commands.screen import console
 from recsys_pipeline.defs.resources import StoreResource
 

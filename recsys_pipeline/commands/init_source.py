@@ -5,7 +5,7 @@ import re
 
 from rich.markup import escape
 
-from recsys_pipeline.adapters.source_draft import draft_source
+from recsys_pipeline.adapters.sources.drafts.source_draft import draft_source
 from recsys_pipeline.commands.screen import console
 from recsys_pipeline.core.errors import SettingError
 

@@ -5,7 +5,7 @@ import argparse
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_pipeline.adapters.served import Served
+from recsys_pipeline.adapters.serving.served import Served
 from recsys_pipeline.commands.screen import console
 from recsys_pipeline.core.serving.recommend import Recommendations
 from recsys_pipeline.defs.resources import StoreResource

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from recsys_pipeline.adapters.alerts import Alert, AlertLog, post
-from recsys_pipeline.adapters.tracker import Tracker
+from recsys_pipeline.adapters.wandb.tracker import Tracker
 from recsys_pipeline.defs.failures import step_failures
 from recsys_pipeline.defs.resources import TrackerResource
 from recsys_pipeline.defs.retries import is_tried_again

@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from recsys_pipeline.adapters.late_rows import KEY, LATE_DAYS
-from recsys_pipeline.adapters.manifest_differences import SOURCE
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.intake.late_rows import KEY, LATE_DAYS
+from recsys_pipeline.adapters.lineage.manifest_differences import SOURCE
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.types import Window
 from recsys_pipeline.defs.partitions import DAILY

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_pipeline.adapters.releases import RELEASE, decision_of, versions
-from recsys_pipeline.adapters.report_folder import publish_text
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.serving.releases import RELEASE, decision_of, versions
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.store.report_folder import publish_text
 from recsys_pipeline.core.errors import ArtifactError, SettingError
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.serving.comparison import Comparison, compare

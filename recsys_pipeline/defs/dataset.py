@@ -10,14 +10,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from recsys_pipeline.adapters.ingestion import Ingested, day_entries, ingest, open_snapshot
-from recsys_pipeline.adapters.late_rows import LATE_DAYS
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.manifest_differences import SOURCE
-from recsys_pipeline.adapters.meaning_of_days import MEANING, refuse_other_meaning
-from recsys_pipeline.adapters.missing_history import MAX_MISSING_SHARE, missing_history
-from recsys_pipeline.adapters.store import Artifact, Built
-from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.intake.ingestion import Ingested, day_entries, ingest, open_snapshot
+from recsys_pipeline.adapters.intake.late_rows import LATE_DAYS
+from recsys_pipeline.adapters.intake.meaning_of_days import MEANING, refuse_other_meaning
+from recsys_pipeline.adapters.intake.missing_history import MAX_MISSING_SHARE, missing_history
+from recsys_pipeline.adapters.lineage.manifest_differences import SOURCE
+from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
+from recsys_pipeline.adapters.store.manifest import Recipe
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData, write_looks
 from recsys_pipeline.core.dataset.schema import ITEMS, validate_items
 from recsys_pipeline.core.dataset.snapshots import write_snapshot

@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from recsys_pipeline.adapters.machine_errors import is_of_the_machine, told
 from recsys_pipeline.adapters.sources import open_source
-from recsys_pipeline.adapters.wandb_server import base_url, is_online
+from recsys_pipeline.adapters.store.machine_errors import is_of_the_machine, told
+from recsys_pipeline.adapters.wandb.server import base_url, is_online
 from recsys_pipeline.core.dataset.sources import ChecksTables
 from recsys_pipeline.core.errors import RecsysError, SettingError
 from recsys_pipeline.defs.doctor_events import check_days, check_events

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from datetime import date
 
-from recsys_pipeline.adapters.meaning_of_days import refuse_other_meaning, stored_days
-from recsys_pipeline.adapters.source_sample import look_at_events
+from recsys_pipeline.adapters.intake.meaning_of_days import refuse_other_meaning, stored_days
 from recsys_pipeline.adapters.sources import open_source
+from recsys_pipeline.adapters.sources.drafts.source_sample import look_at_events
 from recsys_pipeline.core.dataset.event_doubts import kinds_told
 from recsys_pipeline.core.dataset.sources import ChecksTables, Source
 from recsys_pipeline.core.errors import RecsysError

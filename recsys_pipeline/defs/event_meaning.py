@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from recsys_pipeline.adapters.store import Artifact
+from recsys_pipeline.adapters.store.artifact_store import Artifact
 from recsys_pipeline.core.dataset.event_counts import kinds_counted
 from recsys_pipeline.core.dataset.event_doubts import doubts, kinds_told
 from recsys_pipeline.core.dataset.sources import Source

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recsys_pipeline.adapters.manifest import Manifest, to_json
-from recsys_pipeline.adapters.manifest_differences import SOURCE
-from recsys_pipeline.adapters.meaning_of_days import MEANING
-from recsys_pipeline.adapters.releases import decision_of
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
-from recsys_pipeline.adapters.upstream import upstream_of_the_day
+from recsys_pipeline.adapters.intake.meaning_of_days import MEANING
+from recsys_pipeline.adapters.lineage.manifest_differences import SOURCE
+from recsys_pipeline.adapters.lineage.upstream import upstream_of_the_day
+from recsys_pipeline.adapters.serving.releases import decision_of
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.store.manifest import Manifest, to_json
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.defs import asset_modules
 from recsys_pipeline.defs.deployed_settings import FORM, FORMS

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from recsys_pipeline.adapters.machine_errors import says_of_the_machine
+from recsys_pipeline.adapters.store.machine_errors import says_of_the_machine
 from recsys_pipeline.core import errors
 from recsys_pipeline.core.errors import RecsysError
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from recsys_pipeline.adapters.ingestion import open_snapshot
-from recsys_pipeline.adapters.store import Artifact, Built
-from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.intake.ingestion import open_snapshot
+from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.core.folds import PARTS, Fold, divide, users_cut_in_a_tie

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from recsys_pipeline.adapters.durable_files import replace_file
-from recsys_pipeline.adapters.processes import process_name
+from recsys_pipeline.adapters.store.durable_files import replace_file
+from recsys_pipeline.adapters.store.processes import process_name
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.defs.resources import configured_source
 from recsys_pipeline.settings import Settings, settings

@@ -13,9 +13,9 @@ from typing import Any
 
 import dagster as dg
 
-from recsys_pipeline.adapters.overlays import KEY, reach
-from recsys_pipeline.adapters.releases import champion, history
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.serving.overlays import KEY, reach
+from recsys_pipeline.adapters.serving.releases import champion, history
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
 from recsys_pipeline.core.types import HOUR_KEY, Window
 from recsys_pipeline.defs.instance import PARTITION
 from recsys_pipeline.defs.partitions import HOURLY

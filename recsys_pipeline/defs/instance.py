@@ -10,9 +10,9 @@ from alembic.util.exc import CommandError
 from dagster_shared.check import CheckError
 from sqlalchemy.exc import OperationalError
 
-from recsys_pipeline.adapters.locks import waiting
-from recsys_pipeline.adapters.machine_errors import is_of_the_machine
-from recsys_pipeline.adapters.processes import is_gone, process_name
+from recsys_pipeline.adapters.store.locks import waiting
+from recsys_pipeline.adapters.store.machine_errors import is_of_the_machine
+from recsys_pipeline.adapters.store.processes import is_gone, process_name
 from recsys_pipeline.core.errors import RecsysError, SettingError
 from recsys_pipeline.defs.history import state_of, use_history
 

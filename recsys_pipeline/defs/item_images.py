@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from recsys_pipeline.adapters.store import Artifact, Built
-from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.item_images import ItemImages, write_item_images
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.learning.cold_start.image_descriptor import PHOTO_SIDE, describe_photos

@@ -7,8 +7,8 @@ import dagster as dg
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from recsys_pipeline.adapters.store import Built
-from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.store.artifact_store import Built
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.dataset.joins import join_share
 from recsys_pipeline.defs.production import produce, stage_asset, steps

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
-from recsys_pipeline.adapters.lineage import reached, read_graph
-from recsys_pipeline.adapters.lineage_makings import Making, Makings
-from recsys_pipeline.adapters.manifest import Manifest, to_json
+from recsys_pipeline.adapters.lineage.graph import reached, read_graph
+from recsys_pipeline.adapters.lineage.makings import Making, Makings
+from recsys_pipeline.adapters.store.manifest import Manifest, to_json
 from recsys_pipeline.core.types import ArtifactRef
 from recsys_pipeline.defs.lineage_runs import counted, in_runs, span
 from recsys_pipeline.defs.resources import StoreResource

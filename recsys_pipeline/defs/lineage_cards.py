@@ -6,9 +6,9 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
-from recsys_pipeline.adapters.lineage import Version
-from recsys_pipeline.adapters.lineage_makings import Making
-from recsys_pipeline.adapters.versions import STAGES
+from recsys_pipeline.adapters.lineage.graph import Version
+from recsys_pipeline.adapters.lineage.makings import Making
+from recsys_pipeline.adapters.store.versions import STAGES
 from recsys_pipeline.core.reports.page.lineage_page import LineageCard, render_lineage
 from recsys_pipeline.core.reports.page.page import counts
 from recsys_pipeline.defs.lineage import View, headline, made_when

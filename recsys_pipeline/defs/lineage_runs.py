@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable
 
-from recsys_pipeline.adapters.lineage_makings import Making
+from recsys_pipeline.adapters.lineage.makings import Making
 
 MIN_RUN = 3
 """Fewer are shown one by one."""

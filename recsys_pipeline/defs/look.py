@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32
 from rich.table import Table
 
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.dataset.schema import ITEMS
 from recsys_pipeline.core.dataset.shelf import Shelf

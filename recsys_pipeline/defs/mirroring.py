@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_pipeline.adapters.outbox import Outbox
-from recsys_pipeline.adapters.wandb_mirror import Mirror, Report
-from recsys_pipeline.adapters.wandb_server import base_url, is_online
+from recsys_pipeline.adapters.wandb.mirror import Mirror, Report
+from recsys_pipeline.adapters.wandb.outbox import Outbox
+from recsys_pipeline.adapters.wandb.server import base_url, is_online
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.defs.resources import TrackerResource, stores
 from recsys_pipeline.settings import settings

@@ -8,10 +8,10 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from recsys_pipeline.adapters.alerts import Alert
-from recsys_pipeline.adapters.missing_history import MissingFile, MissingHistory
-from recsys_pipeline.adapters.period_files import rows_given
-from recsys_pipeline.adapters.store import Artifact
-from recsys_pipeline.adapters.tracker import Tracker
+from recsys_pipeline.adapters.intake.missing_history import MissingFile, MissingHistory
+from recsys_pipeline.adapters.intake.period_files import rows_given
+from recsys_pipeline.adapters.store.artifact_store import Artifact
+from recsys_pipeline.adapters.wandb.tracker import Tracker
 from recsys_pipeline.core.dataset.days import QUARANTINE_FILE
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.defs.alerting import MAX_TEXT, raise_alert

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.defs.deployed_settings import DEFAULT, FORM, FORMS, origins_in_run
 from recsys_pipeline.defs.learning.in_use import USE_SWEEP, tuned_config

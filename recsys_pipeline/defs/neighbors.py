@@ -10,10 +10,10 @@ import dagster as dg
 import numpy as np
 import pyarrow.parquet as pq
 
-from recsys_pipeline.adapters.ingestion import open_snapshot
-from recsys_pipeline.adapters.manifest import content_digest, describe_files
-from recsys_pipeline.adapters.store import Artifact, Built
-from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.intake.ingestion import open_snapshot
+from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
+from recsys_pipeline.adapters.store.manifest import content_digest, describe_files
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart

@@ -10,12 +10,12 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.store import Artifact, Built
-from recsys_pipeline.adapters.tracker import TrackedRun
-from recsys_pipeline.adapters.verification import verified
-from recsys_pipeline.adapters.versions import code_version, library_versions
-from recsys_pipeline.adapters.wandb_plan import figures
+from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
+from recsys_pipeline.adapters.store.manifest import Recipe
+from recsys_pipeline.adapters.store.verification import verified
+from recsys_pipeline.adapters.store.versions import code_version, library_versions
+from recsys_pipeline.adapters.wandb.plan import figures
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.reports.page.pictures import png_markdown
 from recsys_pipeline.defs.deployed_settings import deployed_form, origins_in_run

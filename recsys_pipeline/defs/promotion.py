@@ -6,9 +6,9 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
-from recsys_pipeline.adapters.releases import Move, Standing, history, points_to, promote_if_newer, released
+from recsys_pipeline.adapters.serving.releases import Move, Standing, history, points_to, promote_if_newer, released
 from recsys_pipeline.adapters.settings_file import DEFAULT as SETTINGS_FILE
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.serving.gate import Decision
 from recsys_pipeline.defs.deployed_settings import given_in_run

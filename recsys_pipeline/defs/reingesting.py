@@ -5,7 +5,7 @@ from datetime import date
 import dagster as dg
 from rich.console import Console
 
-from recsys_pipeline.adapters.meaning_of_days import refuse_other_meaning, stored_days
+from recsys_pipeline.adapters.intake.meaning_of_days import refuse_other_meaning, stored_days
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.defs.launch import check_partition, last_complete_day, run_job
 from recsys_pipeline.defs.resources import configured_source, open_store

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_pipeline.adapters.releases import RELEASE, Move, Standing, decision_of, history
-from recsys_pipeline.adapters.served_spans import Span, in_words, served_spans
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.serving.releases import RELEASE, Move, Standing, decision_of, history
+from recsys_pipeline.adapters.serving.served_spans import Span, in_words, served_spans
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.serving.gate import Decision
 from recsys_pipeline.defs.experiments import is_experiment, settings_behind

@@ -8,10 +8,10 @@ from pydantic import Field
 from rich.console import Console
 from rich.markup import escape
 
-from recsys_pipeline.adapters import releases
-from recsys_pipeline.adapters.releases import Move, Standing, history
-from recsys_pipeline.adapters.store import ArtifactStore
-from recsys_pipeline.adapters.tracker import Tracker
+from recsys_pipeline.adapters.serving import releases
+from recsys_pipeline.adapters.serving.releases import Move, Standing, history
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
+from recsys_pipeline.adapters.wandb.tracker import Tracker
 from recsys_pipeline.core.errors import RecsysError, SettingError
 from recsys_pipeline.defs.refusals import refusals_once
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource

@@ -12,12 +12,12 @@ import dagster as dg
 from rich.console import Console
 from rich.markup import escape
 
-from recsys_pipeline.adapters.lineage import Version, read_graph
-from recsys_pipeline.adapters.manifest import Manifest, Recipe
-from recsys_pipeline.adapters.manifest_differences import SOURCE, changes_since, differences
-from recsys_pipeline.adapters.meaning_of_days import MEANING
-from recsys_pipeline.adapters.scratch_store import Inputs, lay_out_inputs
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.intake.meaning_of_days import MEANING
+from recsys_pipeline.adapters.lineage.graph import Version, read_graph
+from recsys_pipeline.adapters.lineage.manifest_differences import SOURCE, changes_since, differences
+from recsys_pipeline.adapters.lineage.scratch_store import Inputs, lay_out_inputs
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
+from recsys_pipeline.adapters.store.manifest import Manifest, Recipe
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.defs.failures import cause_of
 from recsys_pipeline.defs.launch import QUIET, check_partition

@@ -8,10 +8,10 @@ import fsspec
 from pydantic import Field
 
 from recsys_pipeline.adapters.settings_file import read_settings_file
-from recsys_pipeline.adapters.source_stores import SourceStores
 from recsys_pipeline.adapters.sources import open_source
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
-from recsys_pipeline.adapters.tracker import Tracker
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.store.source_stores import SourceStores
+from recsys_pipeline.adapters.wandb.tracker import Tracker
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.settings import Settings, settings

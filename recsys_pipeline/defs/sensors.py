@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
 from recsys_pipeline.core.reports.monitoring.drift import NOT_COMPARED
 from recsys_pipeline.defs.alerting import alert_on_failure
 from recsys_pipeline.defs.arrival import source_arrival

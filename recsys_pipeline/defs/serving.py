@@ -9,9 +9,8 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from recsys_pipeline.adapters.ingestion import open_snapshot
-from recsys_pipeline.adapters.manifest import content_digest, describe_files
-from recsys_pipeline.adapters.releases import (
+from recsys_pipeline.adapters.intake.ingestion import open_snapshot
+from recsys_pipeline.adapters.serving.releases import (
     DECISION,
     PROMOTED,
     RELEASE,
@@ -20,8 +19,9 @@ from recsys_pipeline.adapters.releases import (
     decision_of,
     history,
 )
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
-from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.store.manifest import content_digest, describe_files
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart

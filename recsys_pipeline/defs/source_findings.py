@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from recsys_pipeline.adapters.missing_history import MissingFile
-from recsys_pipeline.adapters.source_history import doubts_of
+from recsys_pipeline.adapters.intake.missing_history import MissingFile
+from recsys_pipeline.adapters.intake.source_history import doubts_of
 from recsys_pipeline.adapters.sources import open_source
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.errors import RecsysError

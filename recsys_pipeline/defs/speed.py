@@ -9,16 +9,16 @@ import dagster as dg
 import numpy as np
 from pydantic import Field, create_model
 
-from recsys_pipeline.adapters.hourly import KEY as INTERACTIONS
-from recsys_pipeline.adapters.hourly import LATE_HOURS, hour_files, ingest_hours
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.manifest_differences import SOURCE
-from recsys_pipeline.adapters.meaning_of_days import MEANING, refuse_other_meaning, stored_days
-from recsys_pipeline.adapters.overlays import KEY as OVERLAY
-from recsys_pipeline.adapters.overlays import hours_since, release_of, release_under
-from recsys_pipeline.adapters.releases import RELEASE
-from recsys_pipeline.adapters.store import Artifact, Built
-from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.intake.hourly import KEY as INTERACTIONS
+from recsys_pipeline.adapters.intake.hourly import LATE_HOURS, hour_files, ingest_hours
+from recsys_pipeline.adapters.intake.meaning_of_days import MEANING, refuse_other_meaning, stored_days
+from recsys_pipeline.adapters.lineage.manifest_differences import SOURCE
+from recsys_pipeline.adapters.serving.overlays import KEY as OVERLAY
+from recsys_pipeline.adapters.serving.overlays import hours_since, release_of, release_under
+from recsys_pipeline.adapters.serving.releases import RELEASE
+from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
+from recsys_pipeline.adapters.store.manifest import Recipe
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.dataset.schema import validate_items
 from recsys_pipeline.core.dataset.sources import Source

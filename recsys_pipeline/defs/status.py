@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_pipeline.adapters.late_rows import KEY as INTERACTIONS
-from recsys_pipeline.adapters.machine_errors import is_of_the_machine, told
-from recsys_pipeline.adapters.missing_history import MissingFile, MissingHistory
-from recsys_pipeline.adapters.overlays import newest_overlay
-from recsys_pipeline.adapters.releases import champion
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.intake.late_rows import KEY as INTERACTIONS
+from recsys_pipeline.adapters.intake.missing_history import MissingFile, MissingHistory
+from recsys_pipeline.adapters.serving.overlays import newest_overlay
+from recsys_pipeline.adapters.serving.releases import champion
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.store.machine_errors import is_of_the_machine, told
 from recsys_pipeline.core.errors import RecsysError
 from recsys_pipeline.core.types import Window
 from recsys_pipeline.defs.archives import newest_moment

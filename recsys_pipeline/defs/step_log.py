@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from recsys_pipeline.adapters.waiting import Silence, told_while_silent
+from recsys_pipeline.adapters.store.waiting import Silence, told_while_silent
 
 steps = logging.getLogger("recsys_pipeline.steps")
 

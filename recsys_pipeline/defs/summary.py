@@ -5,7 +5,7 @@ import math
 from rich.console import Console
 from rich.table import Table
 
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.neighbors.index import SearchIndex
 from recsys_pipeline.core.reports.accuracy.ranking_report import RankingReport, load_records
 from recsys_pipeline.core.reports.accuracy.resampling import Estimate

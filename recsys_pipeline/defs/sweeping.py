@@ -11,10 +11,10 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
-from recsys_pipeline.adapters.sweep_agents import WandbAgents
-from recsys_pipeline.adapters.wandb_server import WandbServer
-from recsys_pipeline.adapters.wandb_sweeps import WandbSweep
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.wandb.server import WandbServer
+from recsys_pipeline.adapters.wandb.sweep_agents import WandbAgents
+from recsys_pipeline.adapters.wandb.sweeps import WandbSweep
 from recsys_pipeline.core.errors import ArtifactError, SettingError
 from recsys_pipeline.core.learning.sweeps.importance import n_equal
 from recsys_pipeline.core.learning.sweeps.known_points import end_of_space

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from recsys_pipeline.adapters.store import Artifact
+from recsys_pipeline.adapters.store.artifact_store import Artifact
 
 ASIDE = "quarantine"
 

@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from recsys_pipeline.adapters.manifest import Manifest, to_json
-from recsys_pipeline.adapters.manifest_differences import SOURCE
-from recsys_pipeline.adapters.releases import DECISION, champion
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
-from recsys_pipeline.adapters.versions import code_version
+from recsys_pipeline.adapters.lineage.manifest_differences import SOURCE
+from recsys_pipeline.adapters.serving.releases import DECISION, champion
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.store.manifest import Manifest, to_json
+from recsys_pipeline.adapters.store.versions import code_version
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.models import ModelSpec

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from recsys_pipeline.adapters.split_files import OneFile, read_interactions
+from recsys_pipeline.adapters.splits.files import OneFile, read_interactions
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.core.models import Recommender
 from recsys_pipeline.core.reports.accuracy.day_by_day import DayByDayConfig, DayFigure, continue_curve

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from recsys_pipeline.adapters.versions import code_version, library_versions
+from recsys_pipeline.adapters.store.versions import code_version, library_versions
 from recsys_pipeline.core.reports.accuracy.resampling import Estimate
 from recsys_pipeline.evaluate.notes import leaders
 from recsys_pipeline.evaluate.request import CutFile, Request

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from rich.console import Console
 
-from recsys_pipeline.adapters.split_checks import shown_rows
-from recsys_pipeline.adapters.split_files import ReadFile
+from recsys_pipeline.adapters.splits.checks import shown_rows
+from recsys_pipeline.adapters.splits.files import ReadFile
 from recsys_pipeline.core.folds.protocols import PROTOCOLS
 from recsys_pipeline.core.printable import printable
 

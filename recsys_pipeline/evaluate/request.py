@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recsys_pipeline.adapters.split_reading import Reading
+from recsys_pipeline.adapters.splits.reading import Reading
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds.protocols import PROTOCOLS
 from recsys_pipeline.core.learning.configs import parse_config, read_value

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from recsys_pipeline.adapters.split_checks import shown_rows
-from recsys_pipeline.adapters.split_files import OneFile, ReadFile, read_interactions, read_split
+from recsys_pipeline.adapters.splits.checks import shown_rows
+from recsys_pipeline.adapters.splits.files import OneFile, ReadFile, read_interactions, read_split
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.core.folds.protocols import PROTOCOLS, EvaluationSplit, cut
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from recsys_pipeline.adapters.ingestion import Ingested, day_entries, ingest, open_snapshot
-from recsys_pipeline.adapters.late_rows import KEY, LATE_DAYS
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.intake.ingestion import Ingested, day_entries, ingest, open_snapshot
+from recsys_pipeline.adapters.intake.late_rows import KEY, LATE_DAYS
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.dataset.schema import INTERACTIONS
 from recsys_pipeline.core.dataset.snapshots import Snapshot, write_snapshot

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from recsys_pipeline.adapters.ingestion import Ingested, ingest
-from recsys_pipeline.adapters.late_rows import KEY
-from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.intake.ingestion import Ingested, ingest
+from recsys_pipeline.adapters.intake.late_rows import KEY
 from recsys_pipeline.adapters.sources.files import FilesSource
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
+from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.types import Window
 from recsys_pipeline_tests.adapters.file_fixtures import DAY, EPOCH_S, source_over, write_lines
 

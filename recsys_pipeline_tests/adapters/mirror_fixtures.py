@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recsys_pipeline.adapters import wandb_mirror
-from recsys_pipeline.adapters.lineage import LineageGraph, read_graph
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.outbox import FINISHED, Outbox
-from recsys_pipeline.adapters.source_stores import SourceStores
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
-from recsys_pipeline.adapters.wandb_mirror import Mirror, Report
-from recsys_pipeline.adapters.wandb_plan import facts_of_recipe
+from recsys_pipeline.adapters.lineage.graph import LineageGraph, read_graph
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.store.manifest import Recipe
+from recsys_pipeline.adapters.store.source_stores import SourceStores
+from recsys_pipeline.adapters.wandb import mirror as wandb_mirror
+from recsys_pipeline.adapters.wandb.mirror import Mirror, Report
+from recsys_pipeline.adapters.wandb.outbox import FINISHED, Outbox
+from recsys_pipeline.adapters.wandb.plan import facts_of_recipe
 
 DAY = "2026-01-02"
 SOURCE = "tiny"
@@ -75,7 +75,7 @@ class Home:
         entry = self.outbox.open(facts) if tracked else None
         artifact = self.store.build(recipe, build, run_id=self.project)
         if entry is not None:
-            from recsys_pipeline.adapters.tracker import OutboxRun
+            from recsys_pipeline.adapters.wandb.tracker import OutboxRun
 
             run = OutboxRun(entry)
             for loss in losses:

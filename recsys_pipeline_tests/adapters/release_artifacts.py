@@ -3,9 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-from recsys_pipeline.adapters.manifest import Recipe, content_digest, describe_files
-from recsys_pipeline.adapters.releases import DECISION, RELEASE
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.serving.releases import DECISION, RELEASE
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.store.manifest import Recipe, content_digest, describe_files
 from recsys_pipeline.core.serving.gate import LATENCY, Decision, judge
 from recsys_pipeline.core.serving.gate_limits import GateLimits
 from recsys_pipeline.core.serving.gate_record import Gap, GateFigures

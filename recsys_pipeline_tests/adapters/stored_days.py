@@ -4,8 +4,8 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from recsys_pipeline.adapters.releases import promote_if_newer
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.serving.releases import promote_if_newer
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
 from recsys_pipeline.core.dataset.snapshots import SNAPSHOT_NAME
 from recsys_pipeline_tests.adapters.release_artifacts import decided, recipe, released
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.store import Artifact
-from recsys_pipeline.adapters.tracker import Tracker
+from recsys_pipeline.adapters.store.artifact_store import Artifact
+from recsys_pipeline.adapters.wandb.tracker import Tracker
 from recsys_pipeline_tests.adapters.mirror_fixtures import Home, push
 from recsys_pipeline_tests.wandb_double import WandbDouble
 from recsys_pipeline_tests.wandb_double.client import Client

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.column_content import content, times_like
-from recsys_pipeline.adapters.column_roles import guessed_roles, named_roles, said_roles
+from recsys_pipeline.adapters.sources.drafts.column_content import content, times_like
+from recsys_pipeline.adapters.sources.drafts.column_roles import guessed_roles, named_roles, said_roles
 from recsys_pipeline.core.errors import SettingError, SourceError
 
 FILE = Path("ratings.txt")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from recsys_pipeline.adapters.source_sample import look_at_events
+from recsys_pipeline.adapters.sources.drafts.source_sample import look_at_events
 from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.adapters.sources.sql import SqlSource
 from recsys_pipeline.core.dataset.events import AVERSION_NAMES

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.deletion import delete
-from recsys_pipeline.adapters.lineage import read_graph
-from recsys_pipeline.adapters.releases import champion
-from recsys_pipeline.adapters.retention import FRESH, collect
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.lineage.graph import read_graph
+from recsys_pipeline.adapters.serving.releases import champion
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
+from recsys_pipeline.adapters.store.deletion import delete
+from recsys_pipeline.adapters.store.retention import FRESH, collect
 from recsys_pipeline_tests.adapters.stored_days import LATER, day_name, history_of, made
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.hourly import KEY as HOURS_KEY
-from recsys_pipeline.adapters.hourly import ingest_hours
-from recsys_pipeline.adapters.ingestion import Ingested, ingest
-from recsys_pipeline.adapters.late_rows import KEY
-from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.intake.hourly import KEY as HOURS_KEY
+from recsys_pipeline.adapters.intake.hourly import ingest_hours
+from recsys_pipeline.adapters.intake.ingestion import Ingested, ingest
+from recsys_pipeline.adapters.intake.late_rows import KEY
 from recsys_pipeline.adapters.sources.files import FilesSource
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
+from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import HOUR, HOUR_KEY, Window
 from recsys_pipeline_tests.adapters.file_fixtures import DAY, MIDNIGHT, rating_line, rows_of, source_over, write_lines

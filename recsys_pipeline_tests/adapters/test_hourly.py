@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recsys_pipeline.adapters.hourly import KEY, IngestedHours, hour_files, ingest_hours
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.intake.hourly import KEY, IngestedHours, hour_files, ingest_hours
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
+from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.dataset.schema import INTERACTIONS
 from recsys_pipeline.core.dataset.source_meaning import SourceMeaning

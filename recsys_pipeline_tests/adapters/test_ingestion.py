@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.ingestion import KEY, day_entries, open_snapshot
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.intake.ingestion import KEY, day_entries, open_snapshot
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError, SourceError
 from recsys_pipeline_tests.adapters.arriving import a_row_a_day, batch, day, days_read, take_in, write_day
 

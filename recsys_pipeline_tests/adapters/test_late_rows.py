@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_pipeline.adapters.late_rows import KEY, LATE_DAYS
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.intake.late_rows import KEY, LATE_DAYS
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.dataset.schema import INTERACTIONS
 from recsys_pipeline.core.errors import DataError, SourceError
 from recsys_pipeline.core.types import Window

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_pipeline.adapters.lineage import Edge, LineageGraph, Version, read_graph
-from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest, Recipe, with_checksum, without_checksum
-from recsys_pipeline.adapters.store import POINTER_NAME, Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.lineage.graph import Edge, LineageGraph, Version, read_graph
+from recsys_pipeline.adapters.store.artifact_store import POINTER_NAME, Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME, Manifest, Recipe, with_checksum, without_checksum
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.types import ArtifactRef
 

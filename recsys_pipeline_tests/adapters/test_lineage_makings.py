@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.lineage import read_graph
-from recsys_pipeline.adapters.lineage_makings import Making, Makings
-from recsys_pipeline.adapters.manifest import MANIFEST_NAME
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.lineage.graph import read_graph
+from recsys_pipeline.adapters.lineage.makings import Making, Makings
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME
 from recsys_pipeline_tests.adapters.test_lineage import DAY, NEXT, made
 
 

@@ -3,9 +3,9 @@
 import dataclasses
 import math
 
-from recsys_pipeline.adapters.manifest import Manifest, Recipe
-from recsys_pipeline.adapters.manifest_differences import changes_since, differences
-from recsys_pipeline.adapters.versions import code_version, library_versions
+from recsys_pipeline.adapters.lineage.manifest_differences import changes_since, differences
+from recsys_pipeline.adapters.store.manifest import Manifest, Recipe
+from recsys_pipeline.adapters.store.versions import code_version, library_versions
 from recsys_pipeline.core.types import ArtifactRef
 
 DAY = "2026-01-05"

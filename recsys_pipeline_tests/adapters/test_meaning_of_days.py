@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.hourly import ingest_hours
-from recsys_pipeline.adapters.ingestion import KEY, Ingested, ingest
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.meaning_of_days import MEANING
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.intake.hourly import ingest_hours
+from recsys_pipeline.adapters.intake.ingestion import KEY, Ingested, ingest
+from recsys_pipeline.adapters.intake.meaning_of_days import MEANING
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
+from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.dataset.sources import Source

@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-from recsys_pipeline.adapters.outbox import CRASHED, FAILED, FINISHED, RunFacts
-from recsys_pipeline.adapters.tracker import OutboxRun
-from recsys_pipeline.adapters.wandb_mirror import Report
+from recsys_pipeline.adapters.wandb.mirror import Report
+from recsys_pipeline.adapters.wandb.outbox import CRASHED, FAILED, FINISHED, RunFacts
+from recsys_pipeline.adapters.wandb.tracker import OutboxRun
 from recsys_pipeline_tests.adapters.mirror_fixtures import DAY, Home, push
 from recsys_pipeline_tests.adapters.mirror_server import View
 from recsys_pipeline_tests.mirrored import differences
@@ -104,7 +104,7 @@ def test_large_files_go_by_reference(server: WandbDouble, client: Client, home: 
 
 
 def push_by_reference(home: Home) -> Report:
-    from recsys_pipeline.adapters import wandb_artifacts
+    from recsys_pipeline.adapters.wandb import artifacts as wandb_artifacts
 
     limit, wandb_artifacts.COPY_LIMIT_BYTES = wandb_artifacts.COPY_LIMIT_BYTES, 3
     try:

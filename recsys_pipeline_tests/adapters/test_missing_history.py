@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.missing_history import MissingFile, MissingHistory, missing_history
+from recsys_pipeline.adapters.intake.missing_history import MissingFile, MissingHistory, missing_history
 from recsys_pipeline_tests.adapters.file_fixtures import DAY
 from recsys_pipeline_tests.adapters.growing_files import Feed, line
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_pipeline.adapters import outbox as outbox_module
-from recsys_pipeline.adapters.outbox import CRASHED, FINISHED, Entry, Outbox, RunFacts, Stored
+from recsys_pipeline.adapters.wandb import outbox as outbox_module
+from recsys_pipeline.adapters.wandb.outbox import CRASHED, FINISHED, Entry, Outbox, RunFacts, Stored
 from recsys_pipeline_tests.adapters.mirror_fixtures import Home
 
 FACTS = RunFacts(
@@ -77,7 +77,7 @@ def test_what_is_acknowledged_is_known_and_gone(tmp_path: Path) -> None:
 def test_a_killed_process_leaves_its_run_as_crashed(outbox: Outbox) -> None:
     script = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from recsys_pipeline.adapters.outbox import Outbox, RunFacts\n"
+        "from recsys_pipeline.adapters.wandb.outbox import Outbox, RunFacts\n"
         "entry = Outbox(Path(sys.argv[1])).open(RunFacts('abc', 'n', 'models', 'p', {}))\n"
         "entry.add({'metrics': {'loss': 1.0}})\n"
         "(Path(sys.argv[1]) / 'open' / 'abc' / 'events.jsonl').open('a').write('{\"metrics\": {\"lo')\n"

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_pipeline.adapters.split_layouts import find_layout
+from recsys_pipeline.adapters.splits.layouts import find_layout
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline_tests.adapters.file_fixtures import LATER, MIDNIGHT, rating_line, rows_of, source_over, write_lines
 

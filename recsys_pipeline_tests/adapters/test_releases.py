@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters import releases
-from recsys_pipeline.adapters.locks import exclusive
-from recsys_pipeline.adapters.releases import (
+from recsys_pipeline.adapters.serving import releases
+from recsys_pipeline.adapters.serving.releases import (
     DECISION,
     POINTER,
     RELEASE,
@@ -21,7 +20,8 @@ from recsys_pipeline.adapters.releases import (
     promote_if_newer,
     rollback,
 )
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.store.locks import exclusive
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.serving.gate import Decision
 from recsys_pipeline_tests.adapters.release_artifacts import decided, promotable, released

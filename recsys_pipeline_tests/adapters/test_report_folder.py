@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.report_folder import beside, publish_beside, publish_page
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.store.manifest import Recipe
+from recsys_pipeline.adapters.store.report_folder import beside, publish_beside, publish_page
 
 KEY = "reports/daily"
 

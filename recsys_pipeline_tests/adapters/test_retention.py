@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_pipeline.adapters.deletion import delete
-from recsys_pipeline.adapters.lineage import read_graph
-from recsys_pipeline.adapters.releases import DECISION, RELEASE, champion, rollback
-from recsys_pipeline.adapters.retention import Retention, collect
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.lineage.graph import read_graph
+from recsys_pipeline.adapters.serving.releases import DECISION, RELEASE, champion, rollback
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
+from recsys_pipeline.adapters.store.deletion import delete
+from recsys_pipeline.adapters.store.retention import Retention, collect
 from recsys_pipeline.core.dataset.snapshots import Snapshot
 from recsys_pipeline.core.errors import ArtifactError, SettingError
 from recsys_pipeline_tests.adapters.stored_days import LATER, day_name, history_of, made

@@ -9,12 +9,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_pipeline.adapters import overlays
-from recsys_pipeline.adapters.list_file import write_lists
-from recsys_pipeline.adapters.processes import process_name
-from recsys_pipeline.adapters.releases import promote_if_newer
-from recsys_pipeline.adapters.served import Served
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.serving import overlays
+from recsys_pipeline.adapters.serving.releases import promote_if_newer
+from recsys_pipeline.adapters.serving.served import Served
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.store.list_file import write_lists
+from recsys_pipeline.adapters.store.processes import process_name
 from recsys_pipeline.core.errors import ArtifactError, SettingError
 from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.core.speed import lists

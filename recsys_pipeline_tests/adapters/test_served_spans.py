@@ -1,7 +1,7 @@
 """When releases were served: by the order of moves, with the newest span in words."""
 
-from recsys_pipeline.adapters.releases import PROMOTE, ROLLBACK, STAND_IN, Move
-from recsys_pipeline.adapters.served_spans import Span, in_words, served_spans
+from recsys_pipeline.adapters.serving.releases import PROMOTE, ROLLBACK, STAND_IN, Move
+from recsys_pipeline.adapters.serving.served_spans import Span, in_words, served_spans
 
 
 def move(action: str, day: str, at: str, forced: bool = False) -> Move:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_pipeline.adapters.source_draft import draft_source
+from recsys_pipeline.adapters.sources.drafts.source_draft import draft_source
 from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.cli import main
 from recsys_pipeline.core.errors import SettingError, SourceError

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.split_files import read_interactions, read_split
-from recsys_pipeline.adapters.split_reading import Reading
+from recsys_pipeline.adapters.splits.files import read_interactions, read_split
+from recsys_pipeline.adapters.splits.reading import Reading
 from recsys_pipeline.core.errors import SourceError
 
 

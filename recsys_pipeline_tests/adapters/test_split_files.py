@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_pipeline.adapters.manifest import file_digest
-from recsys_pipeline.adapters.split_files import read_interactions, read_split
-from recsys_pipeline.adapters.split_reading import Reading
+from recsys_pipeline.adapters.splits.files import read_interactions, read_split
+from recsys_pipeline.adapters.splits.reading import Reading
+from recsys_pipeline.adapters.store.manifest import file_digest
 from recsys_pipeline.core.errors import DataError, SettingError, SourceError
 from recsys_pipeline.core.types import Ratings
 

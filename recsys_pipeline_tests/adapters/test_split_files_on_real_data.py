@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.split_files import read_interactions, read_split
+from recsys_pipeline.adapters.splits.files import read_interactions, read_split
 
 pytestmark = pytest.mark.data
 

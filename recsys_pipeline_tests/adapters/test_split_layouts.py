@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_pipeline.adapters.split_layouts import find_layout
-from recsys_pipeline.adapters.split_reading import Reading
+from recsys_pipeline.adapters.splits.layouts import find_layout
+from recsys_pipeline.adapters.splits.reading import Reading
 from recsys_pipeline.core.errors import SettingError, SourceError
 
 PAIR = "user = 1, item = 2"

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_pipeline.adapters.split_files import OneFile, read_interactions
-from recsys_pipeline.adapters.split_reading import Reading
+from recsys_pipeline.adapters.splits.files import OneFile, read_interactions
+from recsys_pipeline.adapters.splits.reading import Reading
 from recsys_pipeline.core.errors import SettingError, SourceError
 
 ROWS = [(f"u{at % 7}", f"Game {at % 11}", 1 + at % 5, 1_700_000_000 + 977 * at) for at in range(77)]

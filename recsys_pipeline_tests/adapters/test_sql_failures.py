@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.ingestion import ingest
-from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.intake.ingestion import ingest
 from recsys_pipeline.adapters.sources.sql import SqlSource
 from recsys_pipeline.adapters.sources.sql_config import load_sql_config
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
+from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.errors import RecsysError, SettingError, SourceError
 from recsys_pipeline.core.types import Window
 from recsys_pipeline_tests.adapters.sql_fixtures import COLUMNS, DAY, Shop, at

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys_pipeline.adapters import store as store_module
-from recsys_pipeline.adapters.manifest import Manifest, Recipe, to_json
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.store import artifact_store as store_module
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.store.manifest import Manifest, Recipe, to_json
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.types import ArtifactRef
 

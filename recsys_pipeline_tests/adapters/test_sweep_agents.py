@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from recsys_pipeline.adapters.sweep_agents import WandbAgents
-from recsys_pipeline.adapters.wandb_server import KeyRefusedError, WandbServer
-from recsys_pipeline.adapters.wandb_sweeps import WandbSweep
+from recsys_pipeline.adapters.wandb.server import KeyRefusedError, WandbServer
+from recsys_pipeline.adapters.wandb.sweep_agents import WandbAgents
+from recsys_pipeline.adapters.wandb.sweeps import WandbSweep
 from recsys_pipeline.core.errors import ModelError, SettingError
 from recsys_pipeline.core.learning.sweeps.space import Sweep, parse_sweep
 from recsys_pipeline.core.learning.sweeps.successive_halving import Halving

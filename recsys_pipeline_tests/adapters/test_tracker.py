@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.outbox import FAILED, FINISHED
-from recsys_pipeline.adapters.store import Artifact
-from recsys_pipeline.adapters.tracker import SilentRun, TrackedRun, Tracker
-from recsys_pipeline.adapters.wandb_server import is_online
+from recsys_pipeline.adapters.store.artifact_store import Artifact
+from recsys_pipeline.adapters.wandb.outbox import FAILED, FINISHED
+from recsys_pipeline.adapters.wandb.server import is_online
+from recsys_pipeline.adapters.wandb.tracker import SilentRun, TrackedRun, Tracker
 from recsys_pipeline_tests.adapters.mirror_fixtures import DAY, SOURCE, Home, wait_until
 from recsys_pipeline_tests.mirrored import differences
 from recsys_pipeline_tests.wandb_double import WandbDouble

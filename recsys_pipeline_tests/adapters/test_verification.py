@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
-from recsys_pipeline.adapters.verification import verified
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.store.manifest import Recipe
+from recsys_pipeline.adapters.store.verification import verified
 from recsys_pipeline.core.errors import ArtifactError
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters import versions
-from recsys_pipeline.adapters.versions import LIBRARIES, STAGES, code_version, library_versions
+from recsys_pipeline.adapters.store import versions
+from recsys_pipeline.adapters.store.versions import LIBRARIES, STAGES, code_version, library_versions
 
 
 @pytest.fixture

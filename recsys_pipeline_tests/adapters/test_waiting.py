@@ -2,7 +2,7 @@
 
 import time
 
-from recsys_pipeline.adapters.waiting import told_while_silent
+from recsys_pipeline.adapters.store.waiting import told_while_silent
 
 
 def said(first_s: float, lasts_s: float, talks_every_s: float = 0) -> list[str]:

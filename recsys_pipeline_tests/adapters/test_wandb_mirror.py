@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.locks import exclusive
-from recsys_pipeline.adapters.wandb_server import KeyRefusedError
+from recsys_pipeline.adapters.store.locks import exclusive
+from recsys_pipeline.adapters.wandb.server import KeyRefusedError
 from recsys_pipeline_tests.adapters.mirror_fixtures import CHAIN, DAY, SOURCE, Home, push, wait_until
 from recsys_pipeline_tests.adapters.mirror_server import View
 from recsys_pipeline_tests.mirrored import differences

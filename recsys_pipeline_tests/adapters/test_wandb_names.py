@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wandb.sdk.artifacts._validators import validate_aliases, validate_artifact_name
 
-from recsys_pipeline.adapters.outbox import Stored
-from recsys_pipeline.adapters.wandb_names import (
+from recsys_pipeline.adapters.wandb.names import (
     NAME_LENGTH,
     artifact_name,
     artifact_type,
@@ -16,6 +15,7 @@ from recsys_pipeline.adapters.wandb_names import (
     run_identity,
     run_url,
 )
+from recsys_pipeline.adapters.wandb.outbox import Stored
 
 TEXT = st.text(min_size=1, max_size=200)
 STORED = st.builds(

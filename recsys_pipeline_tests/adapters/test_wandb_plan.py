@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.outbox import FINISHED, Entry, RunFacts, Stored
-from recsys_pipeline.adapters.store import ArtifactStore
-from recsys_pipeline.adapters.wandb_plan import Plan, entry_of_manifest, unsent_entries
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
+from recsys_pipeline.adapters.wandb.outbox import FINISHED, Entry, RunFacts, Stored
+from recsys_pipeline.adapters.wandb.plan import Plan, entry_of_manifest, unsent_entries
 from recsys_pipeline_tests.adapters.mirror_fixtures import CHAIN, DAY, SOURCE, Home
 
 

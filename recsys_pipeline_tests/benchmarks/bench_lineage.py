@@ -14,10 +14,10 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from recsys_pipeline.adapters.lineage import LineageGraph, read_graph
-from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest, Recipe, to_json, with_checksum
-from recsys_pipeline.adapters.store import POINTER_NAME, ArtifactStore
-from recsys_pipeline.adapters.versions import STAGES
+from recsys_pipeline.adapters.lineage.graph import LineageGraph, read_graph
+from recsys_pipeline.adapters.store.artifact_store import POINTER_NAME, ArtifactStore
+from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME, Manifest, Recipe, to_json, with_checksum
+from recsys_pipeline.adapters.store.versions import STAGES
 from recsys_pipeline.core.types import ArtifactRef
 
 PER_DAY, FIRST = 25, date(2020, 1, 1)

@@ -62,7 +62,7 @@ CONTENDERS = {
 
 def read(data: str, folder: Path) -> Ratings:
     """The train rows of a data set; for ml-1m all rows."""
-    from recsys_pipeline.adapters.split_files import read_split
+    from recsys_pipeline.adapters.splits.files import read_split
     from recsys_pipeline_tests.benchmarks.ncf_ml1m import read_ncf
 
     if data == "gowalla":

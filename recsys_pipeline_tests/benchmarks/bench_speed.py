@@ -49,8 +49,8 @@ def activity(rng: np.random.Generator, n_users: int) -> np.ndarray:
 
 def make_release(store: Path, n_pairs: int) -> Path:
     """Store a release of about so many pairs."""
-    from recsys_pipeline.adapters.manifest import Recipe
-    from recsys_pipeline.adapters.store import ArtifactStore, Built
+    from recsys_pipeline.adapters.store.artifact_store import ArtifactStore, Built
+    from recsys_pipeline.adapters.store.manifest import Recipe
     from recsys_pipeline.core.serving.release import write_release
 
     parts = release_parts(n_pairs)
@@ -178,9 +178,9 @@ def measure(release_folder: Path, hours: Path) -> dict[str, Any]:
     with clock.part("imports"):
         import pyarrow.parquet as pq
 
-        from recsys_pipeline.adapters.manifest import MANIFEST_NAME, Manifest
-        from recsys_pipeline.adapters.store import Artifact
-        from recsys_pipeline.adapters.verification import verified
+        from recsys_pipeline.adapters.store.artifact_store import Artifact
+        from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME, Manifest
+        from recsys_pipeline.adapters.store.verification import verified
         from recsys_pipeline.core.serving.release import Release
         from recsys_pipeline.core.speed import build
         from recsys_pipeline.core.speed.config import OverlayConfig

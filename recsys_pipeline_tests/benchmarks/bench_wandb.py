@@ -22,9 +22,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from recsys_pipeline.adapters.lineage import read_graph
-from recsys_pipeline.adapters.source_stores import SourceStores
-from recsys_pipeline.adapters.tracker import Tracker
+from recsys_pipeline.adapters.lineage.graph import read_graph
+from recsys_pipeline.adapters.store.source_stores import SourceStores
+from recsys_pipeline.adapters.wandb.tracker import Tracker
 from recsys_pipeline.core.types import ArtifactRef
 from recsys_pipeline_tests.benchmarks.bench_daily import REPOSITORY
 from recsys_pipeline_tests.benchmarks.bench_daily import measure as measure_batch

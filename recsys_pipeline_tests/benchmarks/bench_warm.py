@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from recsys_pipeline.adapters.ingestion import day_entries
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.intake.ingestion import day_entries
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.dataset.snapshots import write_snapshot
 from recsys_pipeline.core.folds import Fold, divide

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys_pipeline.adapters.split_files import SplitFiles, read_split
+from recsys_pipeline.adapters.splits.files import SplitFiles, read_split
 from recsys_pipeline.core.folds import Split
 from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import discover

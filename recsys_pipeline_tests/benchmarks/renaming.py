@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from recsys_pipeline.adapters.split_files import read_interactions
+from recsys_pipeline.adapters.splits.files import read_interactions
 from recsys_pipeline.core.folds.protocols import PROTOCOLS, cut
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking

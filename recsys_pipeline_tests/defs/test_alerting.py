@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from recsys_pipeline.adapters.tracker import Tracker
+from recsys_pipeline.adapters.wandb.tracker import Tracker
 from recsys_pipeline.definitions import defs
 from recsys_pipeline.defs import alerting
 from recsys_pipeline.defs.alerting import alert_log, alert_of, alert_on_failure

@@ -8,11 +8,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from recsys_pipeline.adapters.ingestion import ingest
-from recsys_pipeline.adapters.late_rows import KEY
-from recsys_pipeline.adapters.manifest import Recipe
+from recsys_pipeline.adapters.intake.ingestion import ingest
+from recsys_pipeline.adapters.intake.late_rows import KEY
 from recsys_pipeline.adapters.sources.files import FilesSource
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
+from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator
 from recsys_pipeline.core.dataset.sources import DayRange, Source
 from recsys_pipeline.core.types import Window

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from recsys_pipeline.adapters.store import Artifact
+from recsys_pipeline.adapters.store.artifact_store import Artifact
 from recsys_pipeline.defs.dataset_checks import little_is_put_aside, newest_event_is_late_in_the_day, volume_is_usual
 from recsys_pipeline_tests.deployment import DAY, Deployment
 

@@ -10,13 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_pipeline.adapters import store as store_module
-from recsys_pipeline.adapters.deletion import delete
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.releases import DECISION, RELEASE, champion, decision_of, history, promote_if_newer
-from recsys_pipeline.adapters.retention import collect
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
-from recsys_pipeline.adapters.versions import code_version
+from recsys_pipeline.adapters.serving.releases import (
+    DECISION,
+    RELEASE,
+    champion,
+    decision_of,
+    history,
+    promote_if_newer,
+)
+from recsys_pipeline.adapters.store import artifact_store as store_module
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.store.deletion import delete
+from recsys_pipeline.adapters.store.manifest import Recipe
+from recsys_pipeline.adapters.store.retention import collect
+from recsys_pipeline.adapters.store.versions import code_version
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.serving.gate import Decision

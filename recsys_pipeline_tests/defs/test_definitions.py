@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from recsys_pipeline.adapters.versions import STAGES
+from recsys_pipeline.adapters.store.versions import STAGES
 from recsys_pipeline.core.serving.gate_checks import CHECKS
 from recsys_pipeline.definitions import defs
 from recsys_pipeline_tests.deployment import failure

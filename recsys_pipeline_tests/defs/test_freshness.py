@@ -9,9 +9,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from recsys_pipeline.adapters.overlays import KEY as OVERLAY
-from recsys_pipeline.adapters.releases import promote_if_newer
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.serving.overlays import KEY as OVERLAY
+from recsys_pipeline.adapters.serving.releases import promote_if_newer
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import HOUR_KEY

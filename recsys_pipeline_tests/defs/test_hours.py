@@ -7,10 +7,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.overlays import KEY, hours_since, newest_overlay, release_under
-from recsys_pipeline.adapters.releases import RELEASE, promote, rollback
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.serving.overlays import KEY, hours_since, newest_overlay, release_under
+from recsys_pipeline.adapters.serving.releases import RELEASE, promote, rollback
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import ArtifactError, SettingError
 from recsys_pipeline.core.serving.sealed import seal

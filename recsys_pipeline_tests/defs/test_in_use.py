@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from recsys_pipeline.adapters.deletion import delete
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.retention import FOUND, collect
-from recsys_pipeline.adapters.store import ArtifactStore, Built
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore, Built
+from recsys_pipeline.adapters.store.deletion import delete
+from recsys_pipeline.adapters.store.manifest import Recipe
+from recsys_pipeline.adapters.store.retention import FOUND, collect
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.defs.deployed_settings import FORMS
 from recsys_pipeline.defs.learning.in_use import (

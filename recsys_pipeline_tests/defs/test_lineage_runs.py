@@ -1,6 +1,6 @@
 """Days of a lineage that are alike stand as one run."""
 
-from recsys_pipeline.adapters.lineage_makings import Making
+from recsys_pipeline.adapters.lineage.makings import Making
 from recsys_pipeline.core.types import ArtifactRef
 from recsys_pipeline.defs.lineage_runs import counted, in_runs, span
 

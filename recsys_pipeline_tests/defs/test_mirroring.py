@@ -40,7 +40,7 @@ def test_push_without_a_key_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_push_to_nobody_says_what_is_left_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys_pipeline.adapters.wandb_mirror.BACKOFF_S", 0.01)
+    monkeypatch.setattr("recsys_pipeline.adapters.wandb.mirror.BACKOFF_S", 0.01)
     outcome = deployment(tmp_path, AWAY).recsys("wandb", "push")
     assert outcome.code == 1
     assert "0 runs sent, 1 left" in outcome.text
@@ -63,7 +63,7 @@ def test_status_with_tracking_off_says_so_and_what_waits(tmp_path: Path) -> None
 def test_the_job_fails_where_something_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from recsys_pipeline.definitions import defs
 
-    monkeypatch.setattr("recsys_pipeline.adapters.wandb_mirror.BACKOFF_S", 0.01)
+    monkeypatch.setattr("recsys_pipeline.adapters.wandb.mirror.BACKOFF_S", 0.01)
     job = defs.resolve_job_def("wandb_mirror")
     with deployment(tmp_path, AWAY).active():
         result = job.execute_in_process(raise_on_error=False)

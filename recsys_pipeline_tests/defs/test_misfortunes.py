@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters import durable_files, retention
-from recsys_pipeline.adapters.releases import DECISION, POINTER, RELEASE, history, promote_if_newer
+from recsys_pipeline.adapters.serving.releases import DECISION, POINTER, RELEASE, history, promote_if_newer
+from recsys_pipeline.adapters.store import durable_files, retention
 from recsys_pipeline.commands.screen import show_steps
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SettingError, SourceError

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from recsys_pipeline.adapters.releases import champion, promote_if_newer
+from recsys_pipeline.adapters.serving.releases import champion, promote_if_newer
 from recsys_pipeline.defs.releasing import release_by_hand
 from recsys_pipeline.defs.resources import RESOURCES
 from recsys_pipeline_tests.adapters.release_artifacts import promotable
@@ -80,5 +80,5 @@ def test_a_refusal_is_told_once_without_a_stack(deployment: Deployment, form: di
     assert said in str(told.user_failure_data.description)
     assert told.error is not None
     assert told.error.cause is None
-    assert "adapters/releases.py" not in "".join(told.error.stack)
+    assert "adapters/serving/releases.py" not in "".join(told.error.stack)
     assert served(deployment) == DAYS[1]

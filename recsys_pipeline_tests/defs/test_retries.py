@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
-from recsys_pipeline.adapters.tracker import Tracker
+from recsys_pipeline.adapters.wandb.tracker import Tracker
 from recsys_pipeline.core.errors import DataError, SettingError, SourceError
 from recsys_pipeline.definitions import defs
 from recsys_pipeline.defs.alerting import alert_log, alert_on_failure

@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.store import ArtifactStore, Built
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore, Built
+from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.definitions import defs
 from recsys_pipeline.defs.resources import StoreResource
 from recsys_pipeline.settings import settings

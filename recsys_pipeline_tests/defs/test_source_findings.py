@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.missing_history import MissingFile, MissingHistory
+from recsys_pipeline.adapters.intake.missing_history import MissingFile, MissingHistory
 from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.adapters.sources.files_config import FilesConfig
 from recsys_pipeline.defs.source_findings import check_rows

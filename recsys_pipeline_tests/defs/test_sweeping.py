@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from recsys_pipeline.adapters.at_a_shell import typed
-from recsys_pipeline.adapters.tracker import SilentRun, Tracker
+from recsys_pipeline.adapters.wandb.tracker import SilentRun, Tracker
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.learning.sweeps.sweep import SweepResult, Trial, best_of, parse_sweep
 from recsys_pipeline.core.learning.sweeps.trials import FAILED, FINISHED

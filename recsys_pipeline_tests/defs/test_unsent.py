@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.outbox import FINISHED, RUN, Outbox, RunFacts, Stored
+from recsys_pipeline.adapters.wandb.outbox import FINISHED, RUN, Outbox, RunFacts, Stored
 from recsys_pipeline.defs.retention import never_sent, unsent
 
 NOW = datetime(2026, 6, 30, tzinfo=UTC)

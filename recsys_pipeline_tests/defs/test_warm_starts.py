@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_pipeline.adapters.manifest import Recipe
-from recsys_pipeline.adapters.releases import DECISION
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
-from recsys_pipeline.adapters.versions import code_version
+from recsys_pipeline.adapters.serving.releases import DECISION
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.store.manifest import Recipe
+from recsys_pipeline.adapters.store.versions import code_version
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.defs.warm_starts import (
     BEHIND,

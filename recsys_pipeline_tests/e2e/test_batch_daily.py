@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.outbox import Outbox, Stored
+from recsys_pipeline.adapters.wandb.outbox import Outbox, Stored
 from recsys_pipeline.core.dataset.snapshots import Snapshot
 from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, Deployment, versions
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from recsys_pipeline.adapters.outbox import Outbox
+from recsys_pipeline.adapters.wandb.outbox import Outbox
 from recsys_pipeline.core.reports.monitoring.drift import OF_THE_MODEL
 from recsys_pipeline.core.types import Window
 from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, Deployment

@@ -9,7 +9,7 @@ from unittest import mock
 import dagster as dg
 import pytest
 
-from recsys_pipeline.adapters.releases import POINTER, champion, history, pretend_promoted
+from recsys_pipeline.adapters.serving.releases import POINTER, champion, history, pretend_promoted
 from recsys_pipeline.adapters.settings_file import Given, SettingsFile
 from recsys_pipeline.defs import models
 from recsys_pipeline.defs.deployed_settings import FORMS, Deployed, with_defaults

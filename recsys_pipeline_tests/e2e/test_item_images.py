@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_pipeline.adapters.store import ArtifactStore
+from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator
 from recsys_pipeline.core.types import Window
 from recsys_pipeline_tests.deployment import TINY_MODELS, Deployment, as_flags

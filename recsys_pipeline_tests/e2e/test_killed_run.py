@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.manifest import MANIFEST_NAME
-from recsys_pipeline.adapters.store import POINTER_NAME
+from recsys_pipeline.adapters.store.artifact_store import POINTER_NAME
+from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME
 from recsys_pipeline_tests.deployment import DAY, Deployment, versions
 from recsys_pipeline_tests.processes import die_before_touch, exit_code
 

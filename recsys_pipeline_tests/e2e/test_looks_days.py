@@ -2,7 +2,7 @@
 
 import pyarrow.parquet as pq
 
-from recsys_pipeline.adapters.store import Artifact
+from recsys_pipeline.adapters.store.artifact_store import Artifact
 from recsys_pipeline_tests.deployment import Deployment
 
 CATALOGUE = ("dataset/items", "dataset/looks")

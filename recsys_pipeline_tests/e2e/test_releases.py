@@ -12,7 +12,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from recsys_pipeline.adapters.releases import champion, history
+from recsys_pipeline.adapters.serving.releases import champion, history
 from recsys_pipeline.core.serving import gate_figures
 from recsys_pipeline.core.serving.gate import Decision
 from recsys_pipeline.core.serving.recommend import recommend

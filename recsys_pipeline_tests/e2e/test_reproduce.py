@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.manifest import MANIFEST_NAME, without_checksum
-from recsys_pipeline.adapters.store import Artifact
+from recsys_pipeline.adapters.store.artifact_store import Artifact
+from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME, without_checksum
 from recsys_pipeline_tests.deployment import DAY, Deployment
 
 SMALL = {"embedding_size": 3, "epochs": 1}

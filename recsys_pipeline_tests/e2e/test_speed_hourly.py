@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_pipeline.adapters.manifest import MANIFEST_NAME
-from recsys_pipeline.adapters.overlays import newest_overlay
-from recsys_pipeline.adapters.releases import champion, promote
-from recsys_pipeline.adapters.store import POINTER_NAME, Built
+from recsys_pipeline.adapters.serving.overlays import newest_overlay
+from recsys_pipeline.adapters.serving.releases import champion, promote
+from recsys_pipeline.adapters.store.artifact_store import POINTER_NAME, Built
+from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME
 from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.core.serving.release import DOCUMENT, Release
 from recsys_pipeline.core.serving.sealed import seal, unseal

@@ -47,7 +47,7 @@ title = "title"
 def materialize(environment: dict[str, str], home: Path) -> None:
     """Load the code location with these settings, run the assets, and write down what came out."""
     os.environ.update(environment)
-    from recsys_pipeline.adapters.store import ArtifactStore
+    from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
     from recsys_pipeline_tests.deployment import Deployment, failure
 
     result = Deployment(home, tuple(environment.items())).materialize(*KEYS, day=DAY)

@@ -13,10 +13,10 @@ from unittest import mock
 import pandas as pd
 import pytest
 
-from recsys_pipeline.adapters.manifest import without_checksum
-from recsys_pipeline.adapters.sweep_agents import WandbAgents
-from recsys_pipeline.adapters.wandb_server import WandbServer
-from recsys_pipeline.adapters.wandb_sweeps import WandbSweep
+from recsys_pipeline.adapters.store.manifest import without_checksum
+from recsys_pipeline.adapters.wandb.server import WandbServer
+from recsys_pipeline.adapters.wandb.sweep_agents import WandbAgents
+from recsys_pipeline.adapters.wandb.sweeps import WandbSweep
 from recsys_pipeline_tests.deployment import DAY, Deployment
 from recsys_pipeline_tests.wandb_double.double import WandbDouble
 
@@ -114,7 +114,7 @@ def test_what_cannot_run_says_why(stored: Path, tmp_path: Path, arguments: list[
 def test_a_server_that_is_away_leaves_the_sweep_to_optuna(stored: Path, tmp_path: Path) -> None:
     away = {"WANDB_API_KEY": "k" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_MODE": "online"}
     deployment = deployed(stored, tmp_path / "home", **away)
-    with mock.patch("recsys_pipeline.adapters.tracker.is_online", return_value=False):
+    with mock.patch("recsys_pipeline.adapters.wandb.tracker.is_online", return_value=False):
         outcome = deployment.recsys("sweep", "run", str(deployment.home / "tiny.yaml"), "--day", DAY, "--count", "2")
     assert outcome.code == 0, outcome.text
     assert swept(deployment)[0]["engine"] == "offline"
@@ -160,7 +160,7 @@ def test_an_interrupted_sweep_goes_on_at_the_server(untracked: tuple[Deployment,
     hasty = functools.partial(WandbAgents, patience_s=0.2, heartbeat_s=0.05, others_s=0.2)
     with (
         double,
-        mock.patch("recsys_pipeline.adapters.tracker.is_online", return_value=False),
+        mock.patch("recsys_pipeline.adapters.wandb.tracker.is_online", return_value=False),
         mock.patch("recsys_pipeline.defs.learning.engines.WandbAgents", hasty),
     ):
         double.fail("Heartbeat", status=503, times=None, skip=2)
@@ -181,7 +181,7 @@ def test_an_agent_joins_and_its_trials_count(untracked: tuple[Deployment, WandbD
     hasty = functools.partial(WandbAgents, heartbeat_s=0.05, others_s=0.2)
     with (
         double,
-        mock.patch("recsys_pipeline.adapters.tracker.is_online", return_value=False),
+        mock.patch("recsys_pipeline.adapters.wandb.tracker.is_online", return_value=False),
         mock.patch("recsys_pipeline.defs.learning.engines.WandbAgents", hasty),
         mock.patch("recsys_pipeline.defs.sweeping.WandbAgents", hasty),
     ):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys_pipeline.adapters.store import Artifact
+from recsys_pipeline.adapters.store.artifact_store import Artifact
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.models import als
 from recsys_pipeline.core.models.als import AlsConfig, AlsModel

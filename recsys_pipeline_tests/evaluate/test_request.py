@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_pipeline.adapters.split_reading import PLAINLY, Reading
+from recsys_pipeline.adapters.splits.reading import PLAINLY, Reading
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.evaluate.arguments import add_evaluate
 from recsys_pipeline.evaluate.request import CutFile, GivenSplit, Request, parse_request

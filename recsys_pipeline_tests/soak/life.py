@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from recsys_pipeline.adapters.releases import champion, history
+from recsys_pipeline.adapters.serving.releases import champion, history
 from recsys_pipeline_tests.deployment import Deployment
 from recsys_pipeline_tests.soak.operator import CATCH_UP, Operator, full_disk, run_job
 from recsys_pipeline_tests.soak.plan import HOUR, Plan

@@ -12,9 +12,9 @@ from typing import Any
 
 import dagster as dg
 
-from recsys_pipeline.adapters.manifest import MANIFEST_NAME
-from recsys_pipeline.adapters.releases import champion
-from recsys_pipeline.adapters.store import POINTER_NAME, ArtifactStore
+from recsys_pipeline.adapters.serving.releases import champion
+from recsys_pipeline.adapters.store.artifact_store import POINTER_NAME, ArtifactStore
+from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.defs.failures import cause_of
 from recsys_pipeline.defs.resources import RESOURCES
@@ -152,7 +152,7 @@ def full_disk(after_syncs: int) -> Iterator[None]:
     """From the given number of fsyncs on, the disk is full."""
     from unittest import mock
 
-    from recsys_pipeline.adapters import durable_files
+    from recsys_pipeline.adapters.store import durable_files
 
     real, count = durable_files.sync, 0
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recsys_pipeline.adapters.machine_errors import is_of_the_machine
+from recsys_pipeline.adapters.store.machine_errors import is_of_the_machine
 from recsys_pipeline.core.errors import SourceError
 
 logger = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ import dagster as dg
 import pandas as pd
 
 from recsys_pipeline.adapters.at_a_shell import at_a_shell
-from recsys_pipeline.adapters.manifest import content_digest, describe_files
-from recsys_pipeline.adapters.report_folder import publish_beside
-from recsys_pipeline.adapters.retention import FOUND
-from recsys_pipeline.adapters.store import Artifact, Built
-from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
+from recsys_pipeline.adapters.store.manifest import content_digest, describe_files
+from recsys_pipeline.adapters.store.report_folder import publish_beside
+from recsys_pipeline.adapters.store.retention import FOUND
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.learning.sweeps.baseline import Comparison
 from recsys_pipeline.core.learning.sweeps.known_points import end_of_space

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recsys_pipeline.adapters.store import Artifact
-from recsys_pipeline.adapters.sweep_agents import WandbAgents
-from recsys_pipeline.adapters.tracker import Tracker
-from recsys_pipeline.adapters.wandb_server import ServerAwayError, WandbServer, is_online
-from recsys_pipeline.adapters.wandb_sweeps import WandbSweep
+from recsys_pipeline.adapters.store.artifact_store import Artifact
+from recsys_pipeline.adapters.wandb.server import ServerAwayError, WandbServer, is_online
+from recsys_pipeline.adapters.wandb.sweep_agents import WandbAgents
+from recsys_pipeline.adapters.wandb.sweeps import WandbSweep
+from recsys_pipeline.adapters.wandb.tracker import Tracker
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.learning.sweeps.baseline import Comparison
 from recsys_pipeline.core.learning.sweeps.space import for_server

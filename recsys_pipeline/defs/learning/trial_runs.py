@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from recsys_pipeline.adapters.store import Artifact
-from recsys_pipeline.adapters.sweep_agents import SECONDS, STOPPED_AT
-from recsys_pipeline.adapters.tracker import TrackedRun, Tracker
+from recsys_pipeline.adapters.store.artifact_store import Artifact
+from recsys_pipeline.adapters.wandb.sweep_agents import SECONDS, STOPPED_AT
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun, Tracker
 from recsys_pipeline.core.errors import ModelError
 from recsys_pipeline.core.learning.sweeps.forecast import duration_words, expected_seconds, planned_trials
 from recsys_pipeline.core.learning.sweeps.protocol import Proposal, Watch

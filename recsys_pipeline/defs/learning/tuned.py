@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys_pipeline.adapters.store import Artifact
+from recsys_pipeline.adapters.store.artifact_store import Artifact
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.errors import ModelError, SettingError
 from recsys_pipeline.core.folds import Fold, Split

@@ -5,9 +5,9 @@ from typing import Any
 
 import dagster as dg
 
-from recsys_pipeline.adapters.report_folder import publish_page
-from recsys_pipeline.adapters.store import Artifact, Built
-from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
+from recsys_pipeline.adapters.store.report_folder import publish_page
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.reports.page.page import ReportData, counts, render_page
 from recsys_pipeline.defs.item_images import IMAGES
 from recsys_pipeline.defs.item_images import NEED as ITEM_IMAGES

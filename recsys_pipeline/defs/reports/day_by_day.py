@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from recsys_pipeline.adapters.ingestion import open_snapshot
-from recsys_pipeline.adapters.store import Artifact, Built
-from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.intake.ingestion import open_snapshot
+from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.reports.accuracy.day_by_day import DayByDayConfig, DayFigure, KnownUntil, continue_curve
 from recsys_pipeline.core.reports.accuracy.day_by_day_section import age_figure, curve_figure

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recsys_pipeline.adapters.ingestion import open_snapshot
-from recsys_pipeline.adapters.report_folder import beside
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.intake.ingestion import open_snapshot
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.store.report_folder import beside
 from recsys_pipeline.core.dataset.item_images import ItemImages
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.dataset.snapshots import Snapshot

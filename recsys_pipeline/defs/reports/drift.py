@@ -9,10 +9,10 @@ import dagster as dg
 import numpy as np
 from pydantic import create_model
 
-from recsys_pipeline.adapters.ingestion import open_snapshot
-from recsys_pipeline.adapters.releases import Standing, history, released
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
-from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.intake.ingestion import open_snapshot
+from recsys_pipeline.adapters.serving.releases import Standing, history, released
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.folds import PARTS, Fold
 from recsys_pipeline.core.hashing import text_hashes

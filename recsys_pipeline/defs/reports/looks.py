@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from recsys_pipeline.adapters.report_folder import publish_beside
-from recsys_pipeline.adapters.store import Artifact, Built
-from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
+from recsys_pipeline.adapters.store.report_folder import publish_beside
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.dataset.schema import ITEMS
 from recsys_pipeline.core.dataset.shelf import Shelf

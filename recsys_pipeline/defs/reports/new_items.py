@@ -7,9 +7,9 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from recsys_pipeline.adapters.ingestion import open_snapshot
-from recsys_pipeline.adapters.store import Artifact, Built
-from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.intake.ingestion import open_snapshot
+from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.learning.cold_start.config import ColdStartConfig
 from recsys_pipeline.core.learning.cold_start.features import with_unseen
 from recsys_pipeline.core.learning.configs import parse_config

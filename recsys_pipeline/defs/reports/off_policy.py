@@ -7,9 +7,9 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from recsys_pipeline.adapters.ingestion import open_snapshot
-from recsys_pipeline.adapters.store import Artifact, Built
-from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.intake.ingestion import open_snapshot
+from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.snapshots import Snapshot
 from recsys_pipeline.core.dataset.sources import KnowsTruth, Source
 from recsys_pipeline.core.reports.off_policy.history import day_events, history_before, items_on_offer

@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from recsys_pipeline.adapters.store import Artifact, ArtifactStore, Built
-from recsys_pipeline.adapters.tracker import TrackedRun
+from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
+from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.errors import ModelError
 from recsys_pipeline.core.folds import Fold

@@ -1,0 +1,1 @@
+"""Lineage: what each artifact was made of, read from the manifests."""

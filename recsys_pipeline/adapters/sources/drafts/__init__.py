@@ -1,0 +1,1 @@
+"""Drafts: the TOML of a source, guessed from a sample of its tables."""

@@ -1,0 +1,1 @@
+"""Ready-made splits of other people, for `recsys evaluate`."""

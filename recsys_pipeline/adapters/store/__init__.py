@@ -1,0 +1,1 @@
+"""The artifact store: immutable directories with manifests, and what makes writing them safe."""
