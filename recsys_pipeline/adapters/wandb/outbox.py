@@ -4,6 +4,7 @@
     <folder>/ready/<id>/      a run that ended and waits to be sent
     <folder>/sent/<id>.json   what a server acknowledged
     <folder>/broken/<id>/     what cannot be read; nothing is lost with it but curves
+    <folder>/processes/       locks of the processes whose runs go on
 
 A run appends and never waits: no lock, no network, no sync to disk. Whatever goes wrong here is logged once and costs
 that run's entry; the manifests are the truth, and the mirror makes entries from them where there are none.
@@ -15,6 +16,7 @@ import logging
 import shutil
 import threading
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +25,7 @@ from typing import Any
 
 from recsys_pipeline.adapters.store.artifact_store import Artifact
 from recsys_pipeline.adapters.store.manifest import to_json
-from recsys_pipeline.adapters.store.processes import is_abandoned, process_name
+from recsys_pipeline.adapters.store.processes import Processes
 from recsys_pipeline.core.types import ArtifactRef
 
 logger = logging.getLogger(__name__)
@@ -145,6 +147,7 @@ class OpenEntry:
 
     def _begin(self, folder: Path) -> None:
         """All at once, so that nobody meets a folder without its run.json."""
+        self.facts = dataclasses.replace(self.facts, process=self._outbox.processes.new_name())
         new = folder.with_name(f"{NEW}{self.facts.process}")
         new.mkdir(parents=True)
         (new / RUN).write_text(to_json(dataclasses.asdict(self.facts), indent=1), encoding="utf-8")
@@ -184,6 +187,7 @@ class Outbox:
         self.ready_folder = folder / "ready"
         self.sent_folder = folder / "sent"
         self.broken_folder = folder / "broken"
+        self.processes = Processes(folder / "processes")
 
     def open(self, facts: RunFacts) -> OpenEntry:
         """Begin an entry; another attempt at the same run gets an id of its own."""
@@ -192,7 +196,7 @@ class Outbox:
             attempt += 1
             run_id = f"{facts.id}-{attempt}"
         now = datetime.now(UTC).isoformat()
-        return OpenEntry(self, dataclasses.replace(facts, id=run_id, process=process_name(), opened_at=now))
+        return OpenEntry(self, dataclasses.replace(facts, id=run_id, opened_at=now))
 
     def _places(self, run_id: str) -> tuple[Path, ...]:
         return self.open_folder / run_id, self.ready_folder / run_id, self.sent_folder / f"{run_id}.json"
@@ -217,17 +221,18 @@ class Outbox:
     def take_in_crashed(self) -> None:
         """Make ready what dead processes left open."""
         for folder in self.open_folder.glob(f"{NEW}*"):
-            if is_abandoned(folder.name.removeprefix(NEW), folder):
+            if self.processes.is_abandoned(folder.name.removeprefix(NEW), folder):
                 shutil.rmtree(folder, ignore_errors=True)
         for folder in _folders(self.open_folder):
             entry = read_entry(folder)
-            if entry is None or not is_abandoned(entry.facts.process, folder):
+            if entry is None or not self.processes.is_abandoned(entry.facts.process, folder):
                 continue
             if entry.state is None:
                 with (folder / EVENTS).open("a", encoding="utf-8") as stream:
                     # On a line of its own: the dead process may have left half of one.
                     stream.write("\n" + to_json({"ended": CRASHED}) + "\n")
             self.move_to_ready(folder)
+        self.processes.forget_killed()
 
     def move_to_ready(self, folder: Path) -> None:
         """An open entry becomes one that waits."""
@@ -269,7 +274,7 @@ class Outbox:
         if entry is None and folder.exists():
             logger.warning("%s cannot be read and is put away: its artifacts are mirrored from their manifests", folder)
             self.broken_folder.mkdir(parents=True, exist_ok=True)
-            folder.rename(self.broken_folder / f"{folder.name}~{process_name()}")
+            folder.rename(self.broken_folder / f"{folder.name}~{uuid.uuid4().hex[:12]}")
         return entry
 
 

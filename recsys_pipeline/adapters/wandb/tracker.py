@@ -176,12 +176,13 @@ class Tracker:
         """Start the process that plays the outbox into W&B, unless it is there."""
         if self._follower is not None and self._follower.poll() is None:
             return
-        command = [
-            sys.executable, "-m", "recsys_pipeline.adapters.wandb.follow", str(self.directory.absolute()),
-            "--project", self.project, "--stores", self.stores.url, "--cache", str(self.stores.cache.absolute()),
-            "--parent", str(os.getpid()), *(["--online"] if is_online() else []),
-        ]  # fmt: skip
         try:
+            command = [
+                sys.executable, "-m", "recsys_pipeline.adapters.wandb.follow", str(self.directory.absolute()),
+                "--project", self.project, "--stores", self.stores.url, "--cache", str(self.stores.cache.absolute()),
+                "--parent", str(os.getpid()), "--owner", self.outbox.processes.me(),
+                *(["--online"] if is_online() else []),
+            ]  # fmt: skip
             with (self.directory / "follow.log").open("ab") as log:
                 # In a session of its own: Ctrl-C ends the run, and what it had done is still sent.
                 self._follower = subprocess.Popen(
