@@ -24,6 +24,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from recsys_pipeline.adapters.store import durable_files
+from recsys_pipeline.adapters.store.homes import note_home
 from recsys_pipeline.adapters.store.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -95,6 +96,7 @@ class ArtifactStore:
         self.fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         self.is_local = isinstance(self.fs, LocalFileSystem)
         self.root = root.rstrip("/")
+        self.cache = cache
         self.local_root = Path(self.root) if self.is_local else cache
         self.staging = (self.local_root if self.is_local else cache) / ".staging"
         self.processes = Processes(self.staging.with_name(".processes"))
@@ -271,6 +273,7 @@ class ArtifactStore:
             for name in [*files, MANIFEST_NAME]:
                 self.fs.put_file(str(path / name), f"{self.root}/{relative}/{name}")
         self._point(recipe, manifest.version)
+        note_home(self.fs, self.root, self.cache)
         kept = Manifest.read(path / MANIFEST_NAME)  # a version that was there before stays as it was
         return Artifact(path, kept, seconds=manifest.seconds, was_there=was_there)
 
