@@ -26,6 +26,7 @@ from recsys_pipeline.core.printable import markdown_text
 from recsys_pipeline.core.reports.page.pictures import image_grid
 from recsys_pipeline.core.types import Window
 from recsys_pipeline.defs.dataset_checks import CATALOGUE_OF_A_DAY, ROWS_OF_A_DAY
+from recsys_pipeline.defs.deployed_settings import origins_in_run
 from recsys_pipeline.defs.event_meaning import say_what_events_mean
 from recsys_pipeline.defs.missing_days import tell_missing, tell_put_aside
 from recsys_pipeline.defs.partitions import day_of
@@ -105,7 +106,7 @@ def interactions(
     found = ingest(
         store.open(), opened, day, recipe_of, run_id=context.run.run_id, recompute=store.recompute,
         max_quarantine_share=config.max_quarantine_share, late_days=config.late_days, reread_from=config.first_again,
-        say=steps.info,
+        say=steps.info, origins=origins_in_run(context, config.model_dump()),
     )  # fmt: skip
     for artifact in found.artifacts[:-1]:
         name = artifact.manifest.recipe.partition

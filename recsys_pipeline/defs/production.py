@@ -183,7 +183,7 @@ def report(
     )
     return dg.MaterializeResult(
         metadata={
-            **(_described(describe, artifact) if describe else {}),
+            **(drawn(lambda: describe(artifact), str(artifact.manifest.ref)) if describe else {}),
             **{name: dg.MetadataValue.url(link) for name, link in links.items()},
             **metadata_of(artifact),
             **table_metadata(artifact),
@@ -196,15 +196,14 @@ def report(
     )
 
 
-def _described(describe: Describe, artifact: Artifact) -> Mapping[str, Any]:
+def drawn(draw: Callable[[], Mapping[str, Any]], what: str) -> Mapping[str, Any]:
     """What people look at. A picture that cannot be drawn fails nothing: the artifact is made, and the run goes on."""
     try:
-        return describe(artifact)
+        return draw()
     except ArtifactError:
         raise  # what is stored cannot be read, which is more than a picture
     except Exception as error:  # noqa: BLE001 - whatever a plotting library raises
-        ref = artifact.manifest.ref
-        steps.warning("  %s %s is made, and cannot be shown: %r", ref.key, ref.partition, error, exc_info=error)
+        steps.warning("  %s is made, and cannot be shown: %r", what, error, exc_info=error)
         return {"not shown": f"{type(error).__name__}: {error}"}
 
 

@@ -33,6 +33,7 @@ from recsys_pipeline.core.speed.monitor import HourLimits, hour_profile, hour_re
 from recsys_pipeline.core.speed.overlay import Overlay, write_overlay
 from recsys_pipeline.core.types import HOUR_KEY, Window
 from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.deployed_settings import origins_in_run
 from recsys_pipeline.defs.partitions import HOURLY, hour_of
 from recsys_pipeline.defs.production import make_recipe, metadata_of, produce, report, seed_field, stage_asset, steps
 from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource
@@ -81,6 +82,7 @@ def hourly_interactions(
     found = ingest_hours(
         store.open(), opened, hour, since, recipe_of, late_hours=config.late_hours, run_id=context.run.run_id,
         max_quarantine_share=config.max_quarantine_share, recompute=store.recompute,
+        origins=origins_in_run(context, config.model_dump()),
     )  # fmt: skip
     for artifact in found.artifacts[:-1]:
         key = artifact.manifest.recipe.partition

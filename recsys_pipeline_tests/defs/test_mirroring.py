@@ -35,6 +35,13 @@ def test_push_without_anything_to_send_needs_no_server(tmp_path: Path) -> None:
     assert (outcome.code, outcome.text) == (0, "Nothing waits: W&B has everything")
 
 
+def test_what_a_client_that_was_killed_wrote_goes_with_the_next_push(tmp_path: Path) -> None:
+    left = tmp_path / "data" / "wandb" / "sending" / "als-2026-01-02-models-ab"
+    left.mkdir(parents=True)
+    assert deployment(tmp_path, AWAY, waiting=False).recsys("wandb", "push").code == 0
+    assert not left.exists()
+
+
 def test_push_without_a_key_says_what_to_do(tmp_path: Path) -> None:
     outcome = deployment(tmp_path, OFF).recsys("wandb", "push")
     assert outcome.code == 1

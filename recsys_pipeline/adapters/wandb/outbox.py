@@ -15,9 +15,8 @@ import json
 import logging
 import shutil
 import threading
-import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any
 from recsys_pipeline.adapters.store.artifact_store import Artifact
 from recsys_pipeline.adapters.store.manifest import to_json
 from recsys_pipeline.adapters.store.processes import Processes
+from recsys_pipeline.adapters.wandb.event_file import Event, append_event, read_events
 from recsys_pipeline.core.types import ArtifactRef
 
 logger = logging.getLogger(__name__)
@@ -33,9 +33,6 @@ logger = logging.getLogger(__name__)
 RUN, EVENTS = "run.json", "events.jsonl"
 NEW = ".new~"
 FINISHED, FAILED, CRASHED = "finished", "failed", "crashed"
-Event = dict[str, Any]
-"""One line of events.jsonl: {"metrics": …}, {"table": …}, {"picture": …}, {"alert": …}, {"alias": …}, {"output": …} or
-{"ended": …}; "at" is when, in seconds since the epoch: for people, it decides nothing."""
 
 
 @dataclass(frozen=True, order=True)
@@ -122,7 +119,7 @@ class OpenEntry:
 
     def add(self, event: Event) -> None:
         """Append what happened; it is there for readers at once."""
-        self._write(lambda folder: _append(folder, event))
+        self._write(lambda folder: append_event(folder / EVENTS, event))
 
     def add_picture(self, name: str, png: bytes, caption: str) -> None:
         """Keep a picture beside the events."""
@@ -131,7 +128,7 @@ class OpenEntry:
             self._pictures += 1
             file = f"{self._pictures}.png"
             (folder / file).write_bytes(png)
-            _append(folder, {"picture": {"name": name, "file": file, "caption": caption}})
+            append_event(folder / EVENTS, {"picture": {"name": name, "file": file, "caption": caption}})
 
         self._write(write)
 
@@ -139,7 +136,7 @@ class OpenEntry:
         """The run ended: its entry is ready to be sent."""
 
         def write(folder: Path) -> None:
-            _append(folder, {"ended": state})
+            append_event(folder / EVENTS, {"ended": state})
             self._outbox.move_to_ready(folder)
 
         self._write(write)
@@ -168,14 +165,6 @@ class OpenEntry:
                 )  # fmt: skip
                 shutil.rmtree(self._folder, ignore_errors=True)
                 self._folder = None
-
-
-def _append(folder: Path, event: Event) -> None:
-    line = (
-        to_json({"at": time.time(), **event}) + "\n"
-    )  # before the file is touched: what is no JSON leaves no half line
-    with (folder / EVENTS).open("a", encoding="utf-8") as stream:
-        stream.write(line)
 
 
 class Outbox:
@@ -213,6 +202,10 @@ class Outbox:
     def running(self) -> list[Entry]:
         """Runs that go on, as far as they have come."""
         return [entry for folder in _folders(self.open_folder) if (entry := read_entry(folder))]
+
+    def holds(self, run_id: str) -> bool:
+        """Whether this run goes on or waits."""
+        return any(path.exists() for path in self._places(run_id)[:2])
 
     def is_busy(self) -> bool:
         """Whether any run goes on or waits."""
@@ -282,22 +275,9 @@ def read_entry(folder: Path) -> Entry | None:
     """The entry in a folder, as far as it was written; None where there is no readable one."""
     try:
         facts = RunFacts.parse((folder / RUN).read_text(encoding="utf-8"))
-        return Entry(facts, tuple(_events(folder / EVENTS)), folder)
+        return Entry(facts, tuple(read_events(folder / EVENTS)), folder)
     except (OSError, ValueError, TypeError, KeyError):
         return None
-
-
-def _events(path: Path) -> Iterator[Event]:
-    """Whole lines only: a process that is killed, or still writing, leaves half of one."""
-    if not path.exists():
-        return
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict):
-            yield event
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -28,7 +28,7 @@ from recsys_pipeline.core.types import Window, microseconds
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.models import fitted_config
 from recsys_pipeline.defs.partitions import day_of
-from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset
+from recsys_pipeline.defs.production import drawn, picture, produce, seed_field, stage_asset
 from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
 
 KEY = "reports/drift"
@@ -54,8 +54,7 @@ DriftForm = create_model(
 def no_drift(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]:
     """No feature has left the reference by more than its threshold, and hardly any list is empty."""
     report = DriftReport.load(artifact.path)
-    figure = worst_plot(report, artifact.manifest.recipe.partition)
-    plot = {"plot": picture(plots.to_png(figure), "reference and today")} if figure else {}
+    plot = drawn(lambda: _plot(report, artifact, "plot"), "the plot of the largest drift")
     return not report.breaches, {"headline": drift_headline(report), **plot}
 
 
@@ -149,6 +148,9 @@ def _metrics(report: DriftReport) -> dict[str, Any]:
 
 def _describe(artifact: Artifact) -> dict[str, Any]:
     report = DriftReport.load(artifact.path)
+    return {"headline": drift_headline(report), **_plot(report, artifact, "plot of the largest drift")}
+
+
+def _plot(report: DriftReport, artifact: Artifact, name: str) -> dict[str, Any]:
     figure = worst_plot(report, artifact.manifest.recipe.partition)
-    plot = {"plot of the largest drift": picture(plots.to_png(figure), "reference and today")} if figure else {}
-    return {"headline": drift_headline(report), **plot}
+    return {name: picture(plots.to_png(figure), "reference and today")} if figure else {}
