@@ -96,7 +96,7 @@ def _line(store: ArtifactStore, day: str, version: str, standing: Standing, span
     is_served = standing.current is not None and (standing.current.day, standing.current.version) == (day, version)
     start = ["champion" if is_served else "", day]
     try:
-        release = released(store, standing.current) if is_served else _release(store, day, version)
+        release = released(store, standing.current) if is_served and standing.current else _release(store, day, version)
         digest = release.manifest.digest
     except ArtifactError as error:
         state = "damaged" if store.fs.exists(f"{store.root}/{RELEASE}/{day}/{version}") else "gone"

@@ -70,7 +70,7 @@ def test_a_long_reading_says_how_far_it_is(store: ArtifactStore, monkeypatch: py
 def test_it_says_nothing_before_some_seconds_have_passed() -> None:
     said: list[str] = []
     tell = paced(said.append, every_s=60.0)
-    tell("read", {"rows": 1})
+    tell("read", {"rows": 1.0})
     assert said == []
 
 

@@ -91,7 +91,10 @@ def write_good_periods(
             for batch in con.sql(_sorted_rows(source.schema, window, period, known_events)).to_arrow_reader(ROW_GROUP):
                 writer.add(pa.Table.from_batches([batch]))
                 if progress is not None:
-                    progress("written", {"days" if period == DAY else "hours": len(writer.written), "of": n_periods})
+                    progress(
+                        "written",
+                        {"days" if period == DAY else "hours": float(len(writer.written)), "of": float(n_periods)},
+                    )
     except duckdb.Error:
         watched.raise_failure()
         raise
@@ -198,7 +201,7 @@ class _WatchedStream:
             for batch in self.source:
                 self.rows += batch.num_rows
                 if self.progress is not None:
-                    self.progress("read", {"rows": self.rows})
+                    self.progress("read", {"rows": float(self.rows)})
                 yield batch
         except Exception as error:
             self.failure = error
