@@ -96,7 +96,7 @@ def interactions(make: Make) -> dg.MaterializeResult:
     found = ingest(
         make.store, source, make.day, lambda day: _recipe_of_day(make, day), run_id=context.run.run_id,
         recompute=make.recompute, max_quarantine_share=form.max_quarantine_share, late_days=form.late_days,
-        reread_from=form.first_again, say=steps.info, origins=origins_in_run(context, form.model_dump()),
+        reread_from=form.first_again, say=steps.info, origins=origins_in_run(context, _recipe_of_day(make, make.day).config),
     )  # fmt: skip
     for artifact in found.artifacts[:-1]:
         name = artifact.manifest.recipe.partition
