@@ -27,7 +27,7 @@ import numpy as np
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.folds.triplets import LooksTrain
 from recsys_pipeline.core.learning.looks.config import StlConfig
-from recsys_pipeline.core.learning.looks.triplet_training import Training, colours_of
+from recsys_pipeline.core.learning.looks.triplet_training import colours_of, trainer_of
 from recsys_pipeline_tests.benchmarks import book_stl
 from recsys_pipeline_tests.benchmarks.book_stl import Clock
 
@@ -61,11 +61,11 @@ def time_ours(data: LookData, tower: str, n_steps: int) -> dict[str, float]:
     rows = np.arange(n_steps * BATCH_SIZE, dtype=np.int32) % len(data)
     config = StlConfig(tower=tower, embedding_size=OUTPUT_SIZE, widths=FILTERS, batch_size=BATCH_SIZE, epochs=2)
     train = LooksTrain(data, rows, rows[:0])
-    training = Training(train, config, 0, colours_of(train, config))
+    trainer = trainer_of(train, config, 0, colours_of(train, config))
     clocks: list[Clock] = []
-    training.run(lambda *_: clocks.append(Clock()), None, n_steps)
+    trainer.run(lambda *_: clocks.append(Clock()))
     timed = clocks[1].since(clocks[0], n_steps)
-    return {**timed, "wait": sum(training.waits_s[n_steps : 2 * n_steps]) / n_steps / timed["step_s"]}
+    return {**timed, "wait": sum(trainer.waits_s[n_steps : 2 * n_steps]) / n_steps / timed["step_s"]}
 
 
 def run_one(contender: str, n_steps: int) -> dict[str, Any]:
