@@ -59,7 +59,7 @@ def _run(parsed: argparse.Namespace) -> int:
     """Import the verb's module, alone of all, and run it: so each verb costs what it needs."""
     with told_while_silent("loading the pipeline", _say_beside, first_s=LOADING_S):
         verb = importlib.import_module(f"recsys_pipeline.commands.{parsed.verb.replace('-', '_')}")
-    return verb.run(parsed)
+    return verb.run(console, parsed)
 
 
 def _say_beside(line: str) -> None:

@@ -2,14 +2,15 @@
 
 import argparse
 
-from recsys_pipeline.commands.screen import console
+from rich.console import Console
+
 from recsys_pipeline.evaluate.curve import curve_document, evaluate_curve, print_curve
 from recsys_pipeline.evaluate.output import evaluation_document, print_evaluation, write_json
 from recsys_pipeline.evaluate.request import CurveFile, parse_request
 from recsys_pipeline.evaluate.run import evaluate
 
 
-def run(parsed: argparse.Namespace) -> int:
+def run(console: Console, parsed: argparse.Namespace) -> int:
     """Print the figures, and write them as JSON where asked."""
     request = parse_request(parsed)
     if isinstance(request.files, CurveFile):

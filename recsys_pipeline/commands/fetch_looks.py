@@ -3,15 +3,16 @@
 import argparse
 from collections.abc import Mapping
 
+from rich.console import Console
+
 from recsys_pipeline.adapters.sources import open_source
 from recsys_pipeline.adapters.sources.fetch_looks import fetch_looks
-from recsys_pipeline.commands.screen import console
 from recsys_pipeline.settings import settings
 
 
-def run(parsed: argparse.Namespace) -> int:
+def run(console: Console, parsed: argparse.Namespace) -> int:
     """Fetch what is not there yet, and count."""
-    found = fetch_looks(open_source(settings()), parsed.limit, _show)
+    found = fetch_looks(open_source(settings()), parsed.limit, lambda label, counts: _show(console, label, counts))
     console.print(
         f"{found.present} were there, {found.fetched} fetched, {found.dead} gone from the server, "
         f"{found.failed} failed (run again), {found.left} left by --limit"
@@ -19,5 +20,5 @@ def run(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _show(label: str, counts: Mapping[str, float | int]) -> None:
+def _show(console: Console, label: str, counts: Mapping[str, float | int]) -> None:
     console.print(f"{label}  {'  '.join(f'{name} {count:g}' for name, count in counts.items())}")

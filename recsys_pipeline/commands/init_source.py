@@ -3,14 +3,14 @@
 import argparse
 import re
 
+from rich.console import Console
 from rich.markup import escape
 
 from recsys_pipeline.adapters.sources.drafts.source_draft import draft_source
-from recsys_pipeline.commands.screen import console
 from recsys_pipeline.core.errors import SettingError
 
 
-def run(parsed: argparse.Namespace) -> int:
+def run(console: Console, parsed: argparse.Namespace) -> int:
     """Print the TOML, or write it where there is none yet."""
     if parsed.name is not None and not re.fullmatch("[a-z0-9-]+", parsed.name):
         raise SettingError(f"--name {parsed.name}: lower case letters, digits and dashes, such as my-shop")

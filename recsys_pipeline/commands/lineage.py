@@ -2,11 +2,12 @@
 
 import argparse
 
-from recsys_pipeline.commands.screen import console
-from recsys_pipeline.defs.lineage import lineage_json, open_view, print_lineage
+from rich.console import Console
+
+from recsys_pipeline.commands.showing.lineage_tree import lineage_json, open_view, print_lineage
 
 
-def run(parsed: argparse.Namespace) -> int:
+def run(console: Console, parsed: argparse.Namespace) -> int:
     """Print the tree or JSON, and write the page where one is asked for."""
     view = open_view(parsed.artifact, parsed.up, parsed.down, parsed.history)
     if parsed.json:
@@ -14,7 +15,9 @@ def run(parsed: argparse.Namespace) -> int:
     else:
         print_lineage(console, view)
     if parsed.html is not None:
-        from recsys_pipeline.defs.lineage_cards import write_page  # brings plots and JAX along, which take seconds
+        from recsys_pipeline.commands.showing.lineage_cards import (
+            write_page,  # brings plots and JAX along, which take seconds
+        )
 
         write_page(view, parsed.html)
         if not parsed.json:

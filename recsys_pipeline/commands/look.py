@@ -2,11 +2,12 @@
 
 import argparse
 
-from recsys_pipeline.commands.screen import console
-from recsys_pipeline.defs.look import look_table, open_showroom
+from rich.console import Console
+
+from recsys_pipeline.commands.showing.showroom import look_table, open_showroom
 
 
-def run(parsed: argparse.Namespace) -> int:
+def run(console: Console, parsed: argparse.Namespace) -> int:
     """Print its products."""
     console.print(look_table(open_showroom(parsed.day), parsed.scene, parsed.budget, parsed.products))
     return 0

@@ -5,15 +5,15 @@ import dataclasses
 import inspect
 import sys
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_pipeline.commands.screen import console
 from recsys_pipeline.core import models
 from recsys_pipeline.core.models import ModelSpec, discover
 
 
-def run(_: argparse.Namespace) -> int:
+def run(console: Console, _: argparse.Namespace) -> int:
     """Print a line for each."""
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     for heading in ("model", "learns from", "daily", "swept", "continued", "what it is"):

@@ -2,16 +2,16 @@
 
 import argparse
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from recsys_pipeline.adapters.serving.served import Served
-from recsys_pipeline.commands.screen import console
 from recsys_pipeline.core.serving.recommend import Recommendations
 from recsys_pipeline.defs.resources import StoreResource
 
 
-def run(parsed: argparse.Namespace) -> int:
+def run(console: Console, parsed: argparse.Namespace) -> int:
     """Print each user's list, with where the user stands."""
     served = Served.open(StoreResource().open())
     found = served.recommend(parsed.users, parsed.k)

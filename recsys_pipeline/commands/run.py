@@ -3,13 +3,15 @@
 import argparse
 import time
 
+from rich.console import Console
+
 from recsys_pipeline import definitions
-from recsys_pipeline.commands.screen import console, print_missing, show_steps
-from recsys_pipeline.defs.backfill import days_between, print_days, run_days
-from recsys_pipeline.defs.launch import last_complete_day, last_complete_hour, run_job
+from recsys_pipeline.commands.running.backfill import days_between, print_days, run_days
+from recsys_pipeline.commands.running.launch import last_complete_day, last_complete_hour, run_job
+from recsys_pipeline.commands.screen import print_missing, show_steps
 
 
-def run(parsed: argparse.Namespace) -> int:
+def run(console: Console, parsed: argparse.Namespace) -> int:
     """Run the job; for a range the exit code says whether a day failed."""
     show_steps()
     day = parsed.day or (last_complete_hour() if parsed.job == "speed_hourly" else last_complete_day())
@@ -23,5 +25,5 @@ def run(parsed: argparse.Namespace) -> int:
     console.print(
         f"{parsed.job} {day}: {outcome.made} made, {outcome.reused} up to date, {time.monotonic() - started:.1f} s"
     )
-    print_missing(outcome.missing)
+    print_missing(console, outcome.missing)
     return 0

@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 
+from rich.console import Console
 from rich.markup import escape
 
 from recsys_pipeline.adapters.terminal import StepHandler, open_console
@@ -24,7 +25,7 @@ def show_steps() -> None:
     steps.propagate = False
 
 
-def print_missing(told: str) -> None:
+def print_missing(console: Console, told: str) -> None:
     """The last line, where something of the history is not there."""
     if told:
         console.print(f"[yellow]missing[/yellow]: {escape(told)}", soft_wrap=True)

@@ -2,11 +2,12 @@
 
 import argparse
 
-from recsys_pipeline.commands.screen import console
-from recsys_pipeline.defs.look import open_showcase, similar_table
+from rich.console import Console
+
+from recsys_pipeline.commands.showing.showroom import open_showcase, similar_table
 
 
-def run(parsed: argparse.Namespace) -> int:
+def run(console: Console, parsed: argparse.Namespace) -> int:
     """Print them."""
     console.print(similar_table(open_showcase(parsed.day), parsed.product, parsed.k, parsed.same_category))
     return 0

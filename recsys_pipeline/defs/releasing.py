@@ -5,8 +5,6 @@ from typing import Literal
 
 import dagster as dg
 from pydantic import Field
-from rich.console import Console
-from rich.markup import escape
 
 from recsys_pipeline.adapters.serving import releases
 from recsys_pipeline.adapters.serving.releases import Move, Standing, history
@@ -44,10 +42,10 @@ def move_champion(
         context.log.info(told_now)
         context.add_output_metadata({"in words": told_now})
         return
-    move = _moved(opened, tracker.open(), config.action, config.day, config.why, config.force)
+    move = moved(opened, tracker.open(), config.action, config.day, config.why, config.force)
     if move is None:
-        context.log.info(_served_already(config.day))
-        context.add_output_metadata({"served": config.day, "in words": _served_already(config.day)})
+        context.log.info(served_already(config.day))
+        context.add_output_metadata({"served": config.day, "in words": served_already(config.day)})
         return
     context.log.info(told(move))
     context.add_output_metadata({"served": move.day, "why": move.why or "-", "forced": move.forced})
@@ -95,14 +93,7 @@ def told(move: Move) -> str:
     )
 
 
-def print_moved(console: Console, action: str, day: str | None, why: str, force: bool) -> int:
-    """`recsys release promote` and `rollback`."""
-    move = _moved(StoreResource().open(), TrackerResource().open(), action, day or "", why, force)
-    console.print(escape(told(move) if move else _served_already(day or "")), soft_wrap=True)
-    return 0
-
-
-def _moved(store: ArtifactStore, tracker: Tracker, action: str, day: str, why: str, force: bool) -> Move | None:
+def moved(store: ArtifactStore, tracker: Tracker, action: str, day: str, why: str, force: bool) -> Move | None:
     """Move the pointer and let W&B know; None where the day is served already."""
     if action == releases.ROLLBACK:
         move = releases.rollback(store, named_day(day) if day else None, why)
@@ -115,7 +106,8 @@ def _moved(store: ArtifactStore, tracker: Tracker, action: str, day: str, why: s
     return move
 
 
-def _served_already(day: str) -> str:
+def served_already(day: str) -> str:
+    """Why no pointer moved."""
     return f"{day} is served already: nothing was moved"
 
 

@@ -32,8 +32,8 @@ REPOSITORY = Path(__file__).parents[2]
 def measure(day: str) -> dict[str, Any]:
     """One run in this process, with the settings of the environment."""
     begin = time.perf_counter()
+    from recsys_pipeline.commands.running.launch import run_job
     from recsys_pipeline.definitions import defs
-    from recsys_pipeline.defs.launch import run_job
 
     load_s = time.perf_counter() - begin
     begin = time.perf_counter()

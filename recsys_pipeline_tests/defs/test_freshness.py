@@ -12,6 +12,7 @@ import pytest
 from recsys_pipeline.adapters.serving.overlays import KEY as OVERLAY
 from recsys_pipeline.adapters.serving.releases import promote_if_newer
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
+from recsys_pipeline.commands.status import _late
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.types import HOUR_KEY
@@ -20,7 +21,6 @@ from recsys_pipeline.defs import freshness as module
 from recsys_pipeline.defs.archives import newest_moment
 from recsys_pipeline.defs.freshness import CHAMPION, champion_freshness, champion_is_fresh, freshness, overlay_freshness
 from recsys_pipeline.defs.resources import SourceResource, StoreResource
-from recsys_pipeline.defs.status import _late
 from recsys_pipeline_tests.adapters.release_artifacts import promotable, recipe
 
 DAYS = ("2026-01-05", "2026-01-06")

@@ -43,8 +43,8 @@ def test_a_history_with_bad_days_is_red_or_said_everywhere(deployment: Deploymen
 
 
 def test_the_last_line_of_a_run_says_it(deployment: Deployment) -> None:
+    from recsys_pipeline.commands.running.launch import run_job
     from recsys_pipeline.definitions import defs
-    from recsys_pipeline.defs.launch import run_job
 
     bad = Deployment(deployment.home, deployment.environment, wrap=BadDays)
     with bad.active():

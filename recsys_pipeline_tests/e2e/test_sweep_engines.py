@@ -183,7 +183,7 @@ def test_an_agent_joins_and_its_trials_count(untracked: tuple[Deployment, WandbD
         double,
         mock.patch("recsys_pipeline.adapters.wandb.tracker.is_online", return_value=False),
         mock.patch("recsys_pipeline.defs.learning.engines.WandbAgents", hasty),
-        mock.patch("recsys_pipeline.defs.sweeping.WandbAgents", hasty),
+        mock.patch("recsys_pipeline.commands.sweep.WandbAgents", hasty),
     ):
         file = str(deployment.home / "tiny.yaml")
         assert deployment.recsys("sweep", "run", file, "--day", DAY, "--count", "1", "--parallel", "1").code == 0

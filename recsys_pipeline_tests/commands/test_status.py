@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
-from recsys_pipeline.defs import run_records, status
+from recsys_pipeline.commands import status
+from recsys_pipeline.commands.status import _alerts, _run
+from recsys_pipeline.defs import run_records
 from recsys_pipeline.defs.instance import PARTITION
 from recsys_pipeline.defs.run_records import JobRun, last_runs, open_failures
-from recsys_pipeline.defs.status import _alerts, _run
 
 
 def record(job: str, partition: str, state: dg.DagsterRunStatus, end_time: float | None = 60.0) -> SimpleNamespace:

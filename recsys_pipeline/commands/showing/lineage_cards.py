@@ -9,10 +9,10 @@ from typing import Any
 from recsys_pipeline.adapters.lineage.graph import Version
 from recsys_pipeline.adapters.lineage.makings import Making
 from recsys_pipeline.adapters.store.versions import STAGES
+from recsys_pipeline.commands.showing.lineage_runs import counted, in_runs
+from recsys_pipeline.commands.showing.lineage_tree import View, headline, made_when
 from recsys_pipeline.core.reports.page.lineage_page import LineageCard, render_lineage
 from recsys_pipeline.core.reports.page.page import counts
-from recsys_pipeline.defs.lineage import View, headline, made_when
-from recsys_pipeline.defs.lineage_runs import counted, in_runs
 from recsys_pipeline.defs.resources import configured_source
 
 LISTED_FILES = 100

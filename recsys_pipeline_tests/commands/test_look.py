@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
+from recsys_pipeline.commands.showing.showroom import Showcase, Showroom, look_table, similar_table
 from recsys_pipeline.core.dataset.shelf import Shelf
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.defs.look import Showcase, Showroom, look_table, similar_table
 from recsys_pipeline_tests.look_fixtures import look_data
 
 DATA = look_data(n_scenes=4, n_products=16)

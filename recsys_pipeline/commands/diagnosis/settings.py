@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from recsys_pipeline.adapters.settings_file import read_settings_file
+from recsys_pipeline.commands.diagnosis.findings import Finding
 from recsys_pipeline.core.errors import RecsysError
 from recsys_pipeline.defs.deployed_settings import mistakes
-from recsys_pipeline.defs.findings import Finding
 from recsys_pipeline.settings import Settings
 
 SUBJECT, REMEDY = "settings file", "mend the line; conf/settings.yaml shows the shape, the Launchpad the fields"

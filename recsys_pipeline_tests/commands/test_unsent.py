@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recsys_pipeline.adapters.wandb.outbox import FINISHED, RUN, Outbox, RunFacts, Stored
-from recsys_pipeline.defs.retention import never_sent, unsent
+from recsys_pipeline.commands.gc import never_sent, unsent
 
 NOW = datetime(2026, 6, 30, tzinfo=UTC)
 ALS = "models/als"

@@ -6,10 +6,10 @@ from datetime import date
 from recsys_pipeline.adapters.intake.meaning_of_days import refuse_other_meaning, stored_days
 from recsys_pipeline.adapters.sources import open_source
 from recsys_pipeline.adapters.sources.drafts.source_sample import look_at_events
+from recsys_pipeline.commands.diagnosis.findings import Finding
 from recsys_pipeline.core.dataset.event_doubts import kinds_told
 from recsys_pipeline.core.dataset.sources import ChecksTables, Source
 from recsys_pipeline.core.errors import RecsysError
-from recsys_pipeline.defs.findings import Finding
 from recsys_pipeline.defs.resources import open_store
 from recsys_pipeline.settings import Settings
 

@@ -15,11 +15,11 @@ from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRe
 from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
 from dagster_graphql.test.utils import execute_dagster_graphql
 
+from recsys_pipeline.commands.running.code_location import LOCATION, MODULE
+from recsys_pipeline.commands.running.launch import run_job
 from recsys_pipeline.core.errors import RecsysError, SourceError
 from recsys_pipeline.definitions import defs
-from recsys_pipeline.defs.code_location import LOCATION, MODULE
 from recsys_pipeline.defs.instance import PARTITION
-from recsys_pipeline.defs.launch import run_job
 from recsys_pipeline.defs.refusals import MAX_RETRIES
 from recsys_pipeline.defs.retries import WILL_RETRY
 from recsys_pipeline_tests.deployment import DAY, Deployment

@@ -1,5 +1,6 @@
 """The doctor finds each planted fault, names it, and says what to do; a healthy deployment has nothing to mend."""
 
+import argparse
 import errno
 import io
 import os
@@ -10,8 +11,8 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 from rich.console import Console
 
-from recsys_pipeline.defs import doctor
-from recsys_pipeline.defs.doctor import Finding, check_source, check_store, diagnose
+from recsys_pipeline.commands import doctor
+from recsys_pipeline.commands.doctor import Finding, check_source, check_store, diagnose
 from recsys_pipeline.settings import Settings, settings
 
 
@@ -188,7 +189,7 @@ def test_the_last_line_says_what_the_rows_say(
 ) -> None:
     monkeypatch.setattr(doctor, "diagnose", lambda: [Finding("thing", state, "found", "mend") for state in states])
     console = Console(file=io.StringIO(), width=100)
-    assert doctor.print_diagnosis(console) == code
+    assert doctor.run(console, argparse.Namespace()) == code
     assert console.file.getvalue().splitlines()[-1] == last  # pyright: ignore[reportAttributeAccessIssue] (a StringIO)
 
 

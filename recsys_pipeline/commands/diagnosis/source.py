@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from recsys_pipeline.adapters.intake.missing_history import MissingFile
 from recsys_pipeline.adapters.intake.source_history import doubts_of
 from recsys_pipeline.adapters.sources import open_source
+from recsys_pipeline.commands.diagnosis.findings import Finding
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.errors import RecsysError
-from recsys_pipeline.defs.findings import Finding
 from recsys_pipeline.settings import Settings
 
 

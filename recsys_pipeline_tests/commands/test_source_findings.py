@@ -7,7 +7,7 @@ import pytest
 from recsys_pipeline.adapters.intake.missing_history import MissingFile, MissingHistory
 from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.adapters.sources.files_config import FilesConfig
-from recsys_pipeline.defs.source_findings import check_rows
+from recsys_pipeline.commands.diagnosis.source import check_rows
 
 START_S = 1_767_225_600
 COLUMNS = {"user_id": "user", "item_id": "item", "timestamp": "at"}
@@ -75,7 +75,7 @@ def test_ids_that_are_written_otherwise_are_wrong(tmp_path: Path) -> None:
 
 
 def test_a_history_with_gaps_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recsys_pipeline.defs import source_findings
+    from recsys_pipeline.commands.diagnosis import source as source_findings
     from recsys_pipeline.settings import Settings
 
     MissingFile(tmp_path, "simulator-tiny").write(

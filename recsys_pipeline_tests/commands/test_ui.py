@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from recsys_pipeline.adapters.process_groups import Group
+from recsys_pipeline.commands.running.dagster_ui import clear_of_earlier
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.defs.instance import PARTITION, open_instance, tags_of_this_process
-from recsys_pipeline.defs.ui import clear_of_earlier
 from recsys_pipeline_tests.defs.test_instance import NO_PROCESS
 from recsys_pipeline_tests.deployment import DAY, Deployment
 

@@ -13,15 +13,15 @@ from rich.console import Console
 
 from recsys_pipeline.adapters.at_a_shell import typed
 from recsys_pipeline.adapters.wandb.tracker import SilentRun, Tracker
+from recsys_pipeline.commands import sweep as sweeping
+from recsys_pipeline.commands.sweep import print_trials, tuned_by
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.learning.sweeps.sweep import SweepResult, Trial, best_of, parse_sweep
 from recsys_pipeline.core.learning.sweeps.trials import FAILED, FINISHED
 from recsys_pipeline.core.models import discover
-from recsys_pipeline.defs import sweeping
 from recsys_pipeline.defs.learning.build import _track, read_sweep_file
 from recsys_pipeline.defs.learning.trial_runs import TrialRuns
 from recsys_pipeline.defs.learning.tuned import TUNED
-from recsys_pipeline.defs.sweeping import print_trials, tuned_by
 from recsys_pipeline_tests.core.learning.sweeps.test_sweep import CONF, HEAD, Toy
 
 BOTH = """

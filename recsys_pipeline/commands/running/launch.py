@@ -8,9 +8,9 @@ import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
+from recsys_pipeline.commands.running.code_location import create_run
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.types import HOUR_KEY
-from recsys_pipeline.defs.code_location import create_run
 from recsys_pipeline.defs.failures import cause_of
 from recsys_pipeline.defs.instance import fail_killed_runs, open_instance, tags_of_this_process
 from recsys_pipeline.defs.missing_days import MISSING

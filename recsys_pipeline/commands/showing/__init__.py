@@ -1,0 +1,1 @@
+"""Trees, cards and tables that several verbs print."""
