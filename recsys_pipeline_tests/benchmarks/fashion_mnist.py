@@ -33,7 +33,7 @@ from recsys_pipeline.core.learning.looks.config import StlConfig
 from recsys_pipeline.core.learning.looks.embedding import Embedder
 from recsys_pipeline.core.learning.looks.networks import init_towers, network
 from recsys_pipeline.core.learning.looks.pixels import Colours, measure_colours
-from recsys_pipeline.core.learning.looks.tower_loss import TowerLoss, given_by
+from recsys_pipeline.core.learning.looks.tower_loss import TowerLoss, given_by, shown
 from recsys_pipeline.core.learning.looks.towers import Norm
 from recsys_pipeline.core.learning.looks.triplet_batches import Batch
 from recsys_pipeline.core.learning.neural.epochs import Columns, Epochs
@@ -135,7 +135,7 @@ def train(images: Images, labels: Labels, config: StlConfig, seed: int) -> Embed
     architecture, colours = config.architecture(28, 1), _colours(images, labels)
     source = Classes(images, labels, config.batch_size, seed)
     loss, given = TowerLoss(config.loss, config.mining, config.precision), given_by(config, colours)
-    task = Task(network(architecture, training=True), source, loss, given)
+    task = Task(network(architecture, training=True), source, loss, given, vary=shown)
     begin = time.perf_counter()
 
     def say(label: str, figures: Mapping[str, float]) -> None:

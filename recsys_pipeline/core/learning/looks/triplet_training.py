@@ -13,7 +13,7 @@ from recsys_pipeline.core.folds.triplets import LooksTrain
 from recsys_pipeline.core.learning.looks.config import StlConfig
 from recsys_pipeline.core.learning.looks.networks import init_towers, network
 from recsys_pipeline.core.learning.looks.pixels import Colours, measure_colours
-from recsys_pipeline.core.learning.looks.tower_loss import TowerLoss, given_by
+from recsys_pipeline.core.learning.looks.tower_loss import TowerLoss, given_by, shown
 from recsys_pipeline.core.learning.looks.towers import Architecture, discover_towers
 from recsys_pipeline.core.learning.looks.trained_towers import TrainedTowers, carried_over, draws_seed
 from recsys_pipeline.core.learning.looks.triplet_batches import Batch, BatchReader
@@ -74,6 +74,7 @@ def trainer_of(
         TowerLoss(config.loss, config.mining, config.precision),
         given_by(config, colours),
         WatchedPairs(train, config, seed, colours),
+        shown,
     )
     return Trainer(task, course, weights)
 

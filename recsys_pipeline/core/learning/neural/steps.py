@@ -8,7 +8,7 @@ import optax
 from jax import Array
 
 from recsys_pipeline.core.learning.neural.networks import Network, Weights, statistics_of
-from recsys_pipeline.core.learning.neural.protocols import Loss
+from recsys_pipeline.core.learning.neural.protocols import Loss, Vary
 
 ADAM = optax.scale_by_adam()
 """Adam's direction. The learning rate is applied outside, so that it need not be compiled in."""
@@ -30,7 +30,7 @@ class TrainingState(NamedTuple):
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def update(
     network: Network,
-    loss: Loss[Any],
+    loss: Loss,
     optimizer: optax.GradientTransformation,
     state: TrainingState,
     learning_rate: Any,
@@ -49,3 +49,9 @@ def update(
     direction, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
     params = jax.tree.map(lambda weight, move: weight - learning_rate * move, state.params, direction)
     return TrainingState(params, statistics, optimizer_state), value
+
+
+@partial(jax.jit, static_argnums=0)
+def varied(vary: Vary, batch: Any, given: Any, key: Any) -> Any:
+    """The batch of a step as its loss sees it."""
+    return vary(batch, given, key)

@@ -14,12 +14,15 @@ from recsys_pipeline.core.errors import ModelError
 from recsys_pipeline.core.learning.neural.checkpoints import Checkpoints
 from recsys_pipeline.core.learning.neural.networks import Weights
 from recsys_pipeline.core.learning.neural.prefetch import prefetched
-from recsys_pipeline.core.learning.neural.protocols import Batch, Task
+from recsys_pipeline.core.learning.neural.protocols import Batch, Task, unvaried
 from recsys_pipeline.core.learning.neural.schedules import Schedule, cosine
 from recsys_pipeline.core.learning.neural.sharding import Placement
-from recsys_pipeline.core.learning.neural.steps import ADAM, TrainingState, update
+from recsys_pipeline.core.learning.neural.steps import ADAM, TrainingState, update, varied
 from recsys_pipeline.core.learning.neural.stopping import Best, Stopping, better_of, is_over, nothing_yet
 from recsys_pipeline.core.types import Progress
+
+NO_STEP = 2**32 - 1
+"""The number of a step that no training takes: what follows from it is no key of a step."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Trainer(Generic[Batch]):
         self.n_steps = -(-course.epochs * source.n_examples // source.batch_size)
         self.waits_s: list[float] = []
         """Per step, how long it stood still for its batch."""
+        self._loss_key = jax.random.fold_in(jax.random.key(course.seed), NO_STEP)
         self.state = self.placement.state(TrainingState(*start, course.optimizer.init(start.params)))
         self.best = nothing_yet(course.stopping, self.state.weights) if course.stopping else None
 
@@ -85,13 +89,12 @@ class Trainer(Generic[Batch]):
 
     def _steps(self, first: int, progress: Progress | None) -> Iterator[int]:
         """Take the steps from `first` on; yields the number of steps taken, after each."""
-        key, losses = jax.random.key(self.course.seed), []
         if self._is_last(first):
             return
-        batches = map(self.placement.batch, self.task.source.batches(first, self.n_steps))
-        with closing(prefetched(batches, self.waits_s)) as placed:
-            for step, batch in enumerate(placed, first):
-                losses.append(self._take(step, batch, jax.random.fold_in(key, step)))
+        losses = []
+        with closing(prefetched(self._batches(first), self.waits_s)) as batches:
+            for step, batch in enumerate(batches, first):
+                losses.append(self._take(step, batch))
                 if self._ends_epoch(step + 1):
                     self._end_epoch(self.epoch_at(step + 1), losses, progress)
                     losses = []
@@ -99,8 +102,20 @@ class Trainer(Generic[Batch]):
                 if self._is_last(step + 1):
                     return
 
-    def _take(self, step: int, batch: Batch, key: Any) -> jax.Array:
+    def _batches(self, first: int) -> Iterator[Any]:
+        """On their devices, as the loss sees them."""
+        task, key = self.task, jax.random.key(self.course.seed)
+        for step, batch in enumerate(task.source.batches(first, self.n_steps), first):
+            placed = self.placement.batch(batch)
+            yield (
+                placed
+                if task.vary is unvaried
+                else varied(task.vary, placed, task.given, jax.random.fold_in(key, step))
+            )
+
+    def _take(self, step: int, batch: Any) -> jax.Array:
         task, course = self.task, self.course
+        key = jax.random.fold_in(self._loss_key, step)
         self.state, loss = update(
             task.network, task.loss, course.optimizer, self.state, self.learning_rate(step), task.given, batch, key
         )

@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
@@ -12,44 +11,38 @@ from flax import nnx
 from recsys_pipeline.core.folds.triplets import LooksTrain
 from recsys_pipeline.core.learning.looks.compatibility import LookTowers, score_matrix
 from recsys_pipeline.core.learning.looks.config import StlConfig
+from recsys_pipeline.core.learning.looks.networks import init_towers
 from recsys_pipeline.core.learning.looks.objectives import batch_loss
-from recsys_pipeline.core.learning.looks.pixels import augment, mask_products, normalise
+from recsys_pipeline.core.learning.looks.tower_loss import given_by, shown
 from recsys_pipeline.core.learning.looks.triplet_batches import BatchReader
 from recsys_pipeline.core.learning.looks.triplet_training import architecture_of, colours_of, train_towers
 from recsys_pipeline.core.learning.neural.score_losses import soft_unit_norm
+from recsys_pipeline.core.learning.neural.steps import varied
 from recsys_pipeline_tests.look_fixtures import look_data
 
 CONFIG = StlConfig(embedding_size=4, widths=(4,), epochs=2, batch_size=16, learning_rate=0.01, colour=1.0)
 TRAIN = LooksTrain(look_data(), np.arange(90, dtype=np.int32), np.arange(90, 120, dtype=np.int32))
 
 
-NUMBERS = ("margin", "temperature", "reg", "colour", "jitter", "min_crop_share")
-
-
 def plain_loop(train: LooksTrain, config: StlConfig, seed: int) -> Any:
     """Parameters and running statistics after all steps."""
-    # Arguments, as constants would be compiled in and rounded in another order.
-    numbers = [getattr(config, name) for name in NUMBERS]
+    # An argument, as constants would be compiled in and rounded in another order.
+    given = given_by(config, colours_of(train, config))
     adam = optax.scale_by_adam()
-    towers = jax.jit(lambda key: nnx.split(LookTowers(architecture_of(train, config), key), nnx.Param, nnx.BatchStat))
-    graph, *states = towers(jax.random.key(seed))
-    params, statistics = (nnx.to_pure_dict(state) for state in states)
+    architecture = architecture_of(train, config)
+    graph = nnx.graphdef(nnx.eval_shape(lambda: LookTowers(architecture, jax.random.key(0))))
+    params, statistics = init_towers(architecture, seed)
     moments = adam.init(params)
 
     @jax.jit
-    def step(params: Any, statistics: Any, moments: Any, batch: Any, given: Any, key: Any) -> Any:
-        colours, rate, margin, temperature, reg, colour, jitter, min_crop_share = given
-        keys = jax.random.split(key)
-        scenes = normalise(batch.scene, colours.scene_mean, colours.scene_deviation, colour)
-        scenes = augment(mask_products(scenes, batch.box, min_crop_share), keys[0], jitter)
-        products = normalise(batch.product, colours.product_mean, colours.product_deviation, colour)
-        images = jax.lax.optimization_barrier((scenes, augment(products, keys[1], jitter)))
+    def step(params: Any, statistics: Any, moments: Any, batch: Any, rate: Any, given: Any) -> Any:
+        margin, temperature, reg, *_ = given
 
         def objective(params: Any) -> Any:
             towers = nnx.merge(graph, nnx.State(params), nnx.State(statistics))
-            scene, product = towers.both(*images, jnp.asarray(batch.category))
-            scores = score_matrix(scene, product, jnp.asarray(batch.category))
-            masks = jnp.asarray(batch.positive), jnp.asarray(batch.negative)
+            scene, product = towers.both(batch.scene, batch.product, batch.category)
+            scores = score_matrix(scene, product, batch.category)
+            masks = batch.positive, batch.negative
             value = batch_loss(config.loss, config.mining, scores, *masks, margin, temperature)
             views = soft_unit_norm(scene.reshape(-1, scene.shape[-1])).sum() / scene.shape[1]
             norms = (views + soft_unit_norm(product).sum()) / len(scene)
@@ -64,8 +57,8 @@ def plain_loop(train: LooksTrain, config: StlConfig, seed: int) -> Any:
     for number, batch in enumerate(reader.batches(0, n_steps)):
         rate = config.learning_rate * (1 + math.cos(math.pi * number / n_steps)) / 2
         key = jax.random.fold_in(jax.random.key(seed), number)
-        given = (colours_of(train, config), rate, *numbers)
-        params, statistics, moments, _ = step(params, statistics, moments, batch, given, key)
+        batch = varied(shown, batch, given, key)
+        params, statistics, moments, _ = step(params, statistics, moments, batch, rate, given)
     return params, statistics
 
 
