@@ -88,7 +88,7 @@ def test_strong_is_deeper_and_the_book_has_its_layers() -> None:
         params = shapes(architecture(tower, shared=True))[2]
         return sum(getattr(leaf, "ndim", 0) == 4 for leaf in jax.tree.leaves(params))
 
-    assert kernels("book") == 2 * 3  # per block a 3×3 and two 1×1 convolutions
+    assert kernels("book") == 2 * 4  # per block two 3×3 and two 1×1 convolutions
     assert kernels("strong") == 2 * (2 * 2 + 1)
     assert kernels("style") == 2 * 3
 
