@@ -1,5 +1,6 @@
 """Layers in their fast forms give what Flax's own give, and so do their gradients; the book's block is the book's."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -75,8 +76,9 @@ def test_a_block_is_the_one_that_the_book_prints_with_its_gradient_and_its_stati
         assert layer.bias is not None
         layer.bias[...] = 0.1 * jnp.arange(5.0) - number
     x, before = image(side, side), as_printed(block)
-    expected, after = printed.apply(before, x, True, mutable=["batch_stats"])
-    gradient = jax.grad(lambda x: jnp.sum(printed.apply(before, x, True, mutable=["batch_stats"])[0] ** 3))(x)
+    run: Any = partial(printed.apply, train=True, mutable=["batch_stats"])
+    expected, after = run(before, x)
+    gradient = jax.grad(lambda x: jnp.sum(run(before, x)[0] ** 3))(x)
     graph, state = nnx.split(block)
     arrays = nnx.to_pure_dict(state)
     ours = jax.grad(lambda x: jnp.sum(nnx.merge(graph, nnx.State(arrays))(x) ** 3))(x)
@@ -87,4 +89,5 @@ def test_a_block_is_the_one_that_the_book_prints_with_its_gradient_and_its_stati
     ):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
     block.eval()
-    np.testing.assert_allclose(block(x), printed.apply(as_printed(block), x, False), rtol=1e-3, atol=1e-4)
+    evaluated: Any = printed.apply(as_printed(block), x, train=False)
+    np.testing.assert_allclose(block(x), evaluated, rtol=1e-3, atol=1e-4)
