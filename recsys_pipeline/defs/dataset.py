@@ -23,7 +23,7 @@ from recsys_pipeline.core.dataset.snapshots import DayEntry, write_snapshot
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.printable import markdown_text
 from recsys_pipeline.core.reports.page.pictures import image_grid
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline.defs.asset import asset
 from recsys_pipeline.defs.dataset_checks import CATALOGUE_OF_A_DAY, ROWS_OF_A_DAY
 from recsys_pipeline.defs.deployed_settings import origins_in_run

@@ -28,7 +28,7 @@ from recsys_pipeline.core.speed.config import OverlayConfig
 from recsys_pipeline.core.speed.delta import read_hours
 from recsys_pipeline.core.speed.monitor import HourLimits, hour_profile, hour_report, largest_user
 from recsys_pipeline.core.speed.overlay import Overlay, write_overlay
-from recsys_pipeline.core.types import HOUR_KEY, Window
+from recsys_pipeline.core.time import HOUR_KEY, Window
 from recsys_pipeline.defs.asset import asset
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.deployed_settings import origins_in_run

@@ -19,9 +19,9 @@ from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStor
 from recsys_pipeline.adapters.store.manifest import Manifest, to_json
 from recsys_pipeline.core.errors import ArtifactError, UnknownPastError
 from recsys_pipeline.core.folds import Fold
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.reports.parity.gaps import never_in
-from recsys_pipeline.core.types import ArtifactRef
 from recsys_pipeline.defs.asset import declared
 
 PARITY = "reports/parity"

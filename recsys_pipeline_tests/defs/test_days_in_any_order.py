@@ -24,10 +24,10 @@ from recsys_pipeline.adapters.store.deletion import delete
 from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.adapters.store.retention import collect
 from recsys_pipeline.core.errors import UnknownPastError
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.serving.gate import Decision
 from recsys_pipeline.core.serving.gate_limits import GateLimits
-from recsys_pipeline.core.types import ArtifactRef
 from recsys_pipeline.defs.asset import declared
 from recsys_pipeline.defs.serving import best_decision, decision_on
 from recsys_pipeline.defs.warm_starts import data_settings, plan_fit, remembered

@@ -22,7 +22,7 @@ from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.errors import DataError, SourceError
-from recsys_pipeline.core.types import DAY, Window
+from recsys_pipeline.core.time import DAY, Window
 
 __all__ = ["KEY", "Ingested", "day_entries", "ingest", "open_snapshot"]
 

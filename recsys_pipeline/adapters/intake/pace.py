@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from recsys_pipeline.core.types import Progress
+from recsys_pipeline.core.progress import Progress
 
 EVERY_S = 5.0
 

@@ -37,7 +37,7 @@ from recsys_pipeline.adapters.store.manifest import (
 )
 from recsys_pipeline.adapters.store.processes import Processes
 from recsys_pipeline.core.errors import ArtifactError
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 POINTER_NAME = "current"
 HASHING_THREADS = 2

@@ -26,7 +26,7 @@ from recsys_pipeline.adapters.store.artifact_store import Artifact
 from recsys_pipeline.adapters.store.manifest import to_json
 from recsys_pipeline.adapters.store.processes import Processes
 from recsys_pipeline.adapters.wandb.event_file import Event, append_event, read_events
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 logger = logging.getLogger(__name__)
 

@@ -34,7 +34,8 @@ from recsys_pipeline.core.dataset.schema import (
 )
 from recsys_pipeline.core.dataset.undated import Undated
 from recsys_pipeline.core.errors import DataError, RecsysError, SettingError, SourceError
-from recsys_pipeline.core.types import DAY, EPOCH, HOUR, Progress, Window
+from recsys_pipeline.core.progress import Progress
+from recsys_pipeline.core.time import DAY, EPOCH, HOUR, Window
 
 __all__ = ["INTERACTIONS_FILE", "QUARANTINE_FILE", "PeriodFile", "Written", "write_good_periods", "write_periods"]
 

@@ -21,7 +21,7 @@ from recsys_pipeline.core.reports.monitoring.profile_inputs import first_timers,
 from recsys_pipeline.core.reports.monitoring.profiles import activity_profile, catalogue_profile, retrieval_profile
 from recsys_pipeline.core.reports.monitoring.retrieval_sample import Retrieval
 from recsys_pipeline.core.reports.page import plots
-from recsys_pipeline.core.types import microseconds
+from recsys_pipeline.core.time import microseconds
 from recsys_pipeline.defs.asset import asset
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.make import Make
