@@ -22,7 +22,7 @@ from recsys_pipeline.core.learning.neural.checkpoints import name_of_training
 from recsys_pipeline.core.learning.neural.networks import Weights
 from recsys_pipeline.core.learning.neural.protocols import Task
 from recsys_pipeline.core.learning.neural.trainer import Course, Saving, Trainer
-from recsys_pipeline.core.types import Progress
+from recsys_pipeline.core.progress import Progress
 
 
 def train_towers(

@@ -19,7 +19,7 @@ from recsys_pipeline.core.learning.neural.schedules import Schedule, cosine
 from recsys_pipeline.core.learning.neural.sharding import Placement
 from recsys_pipeline.core.learning.neural.steps import ADAM, TrainingState, update, varied
 from recsys_pipeline.core.learning.neural.stopping import Best, Stopping, better_of, is_over, nothing_yet
-from recsys_pipeline.core.types import Progress
+from recsys_pipeline.core.progress import Progress
 
 NO_STEP = 2**32 - 1
 """The number of a step that no training takes: what follows from it is no key of a step."""
