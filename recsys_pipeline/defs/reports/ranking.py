@@ -13,8 +13,9 @@ from recsys_pipeline.adapters.intake.ingestion import open_snapshot
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.folds import Fold
-from recsys_pipeline.core.models import Recommender, discover
+from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.neighbors.vectors import VectorTable
+from recsys_pipeline.core.recommenders import Recommender
 from recsys_pipeline.core.reports.accuracy.leaderboard import headline_markdown
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_report import PRIMARY_K, PRIMARY_METRIC, RankingReport, summarise

@@ -6,7 +6,7 @@ import numpy as np
 
 from recsys_pipeline.core.errors import ModelError
 from recsys_pipeline.core.learning.sweeps.baseline import Units
-from recsys_pipeline.core.models import Scorer
+from recsys_pipeline.core.recommenders import Scorer
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.types import Ratings
 

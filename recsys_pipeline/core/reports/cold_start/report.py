@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from recsys_pipeline.core.learning.cold_start.cold_start import MAPPERS, Factorisation, MapperError
+from recsys_pipeline.core.learning.cold_start.cold_start import MAPPERS, MapperError
 from recsys_pipeline.core.learning.cold_start.config import ColdStartConfig
 from recsys_pipeline.core.learning.cold_start.features import ItemFeatures
 from recsys_pipeline.core.learning.model_files import read_json
+from recsys_pipeline.core.recommenders import HasVectors
 from recsys_pipeline.core.reports.accuracy.day_by_day import KnownUntil
 from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
@@ -43,7 +44,7 @@ PRIMARY = METRICS[0]
 SCOPES = ("day", "recent days")
 MODELS = ("random", "popularity", *MAPPERS)
 _COLUMNS = [f"{metric}@{k}" for metric, k in METRICS]
-Fit = Callable[[Ratings], Factorisation]
+Fit = Callable[[Ratings], HasVectors]
 Metrics = tuple[tuple[str, int], ...]
 
 
