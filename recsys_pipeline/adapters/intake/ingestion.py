@@ -147,5 +147,5 @@ def open_snapshot(store: ArtifactStore, artifact: Artifact, events: bool = False
     snapshot = Snapshot.load(artifact.path, store.local_root)
     for folder in [*snapshot.id_folders, *(snapshot.day_folders if events else ())]:
         key, partition, version = folder.rsplit("/", 2)
-        store.version(key, partition, version).verify(anew=False)
+        store.listed(key, partition, version).verify(anew=False)
     return snapshot

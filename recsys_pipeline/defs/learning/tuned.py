@@ -1,7 +1,7 @@
 """What each sweep asset tunes: a model, on which inputs, and how a trial is trained, judged and compared."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -39,8 +39,8 @@ class Tuned:
     form: type[SearchConfig]
     metrics: tuple[str, ...]
     """That may decide, because single users or scenes have them."""
-    trials: Callable[[Sequence[Artifact], Any, str], RunTrials]
-    units: Callable[[Sequence[Artifact], Any, str, Any], Units]
+    trials: "partial[RunTrials]"
+    units: "partial[Units]"
     """`units(inputs, form, metric, config)`: a config fitted anew, judged on what is held back."""
     unit: str
     """What that is, in the plural."""
