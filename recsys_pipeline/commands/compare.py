@@ -26,7 +26,7 @@ from recsys_pipeline.core.serving.comparison_page import (
 )
 from recsys_pipeline.core.serving.gate import Decision
 from recsys_pipeline.core.serving.release import Release
-from recsys_pipeline.defs import asset_modules
+from recsys_pipeline.defs import load_forms
 from recsys_pipeline.defs.experiments import is_same, settings_behind, was_experiment
 from recsys_pipeline.defs.releasing import named_day
 from recsys_pipeline.defs.resources import StoreResource, configured_source, report_folder
@@ -53,7 +53,7 @@ class Pair:
 
 def run(console: Console, parsed: argparse.Namespace) -> int:
     """Print the tables, write the page and say where it is."""
-    asset_modules()  # what the deployment would give is in the forms of the assets
+    load_forms()  # what the deployment would give is in the forms of the assets
     store = StoreResource().open()
     pair = find_pair(store, named_day(parsed.day) if parsed.day else None, parsed.digest)
     found, about = compared(store, pair)

@@ -15,7 +15,7 @@ from recsys_pipeline.adapters.store.deletion import Doomed, Place, delete
 from recsys_pipeline.adapters.store.machine_errors import told
 from recsys_pipeline.adapters.store.retention import KEEP_DAYS, collect
 from recsys_pipeline.adapters.wandb.outbox import Entry, Outbox
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.defs.resources import configured_source, open_store, report_folder
 from recsys_pipeline.settings import settings
 

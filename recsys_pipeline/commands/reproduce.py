@@ -23,6 +23,7 @@ from recsys_pipeline.adapters.store.manifest import Manifest, Recipe
 from recsys_pipeline.commands.running.launch import QUIET, check_partition
 from recsys_pipeline.commands.screen import show_steps
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.defs.asset import declared
 from recsys_pipeline.defs.failures import cause_of
 from recsys_pipeline.defs.resources import StoreResource, configured_source
 from recsys_pipeline.settings import settings
@@ -72,8 +73,11 @@ def reproduce(defs: dg.Definitions, name: str, keep: bool, warn: Warn) -> Reprod
     version = graph.version(graph.find(name))
     recipe = version.manifest.recipe
     check_partition(recipe.partition, of_hours=recipe.key.startswith("speed/"))
-    fields = _form_fields(defs, recipe.key)
-    for warning in (*changes_since(recipe, source.fingerprint), *_changed_fields(recipe, fields)):
+    fields, made = _form_fields(defs, recipe.key), declared(recipe.key)
+    for warning in (
+        *changes_since(recipe, made.code_version, made.libraries, source.fingerprint),
+        *_changed_fields(recipe, fields),
+    ):
         warn(warning)
     if version.manifest.metrics.get(ENGINE) == "wandb":
         warn("W&B drew the trials of this sweep; here Optuna draws them, and they will be others")

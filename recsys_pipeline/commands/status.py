@@ -19,7 +19,7 @@ from recsys_pipeline.adapters.serving.releases import champion
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
 from recsys_pipeline.adapters.store.machine_errors import is_of_the_machine, told
 from recsys_pipeline.core.errors import RecsysError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline.defs.archives import newest_moment
 from recsys_pipeline.defs.freshness import Freshness, champion_freshness, overlay_freshness, spoken
 from recsys_pipeline.defs.history import use_history

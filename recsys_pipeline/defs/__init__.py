@@ -2,42 +2,69 @@
 
 import importlib
 import pkgutil
+from dataclasses import dataclass
 from types import ModuleType
 
 import dagster as dg
 
+from recsys_pipeline.core.dataset.sources import Source
+from recsys_pipeline.defs.partitions import Partitions, configured_partitions
+from recsys_pipeline.defs.resources import configured_source
 
-def build_definitions() -> dg.Definitions:
-    """All assets that the configured source can feed, with their jobs, schedules and resources."""
+
+@dataclass(frozen=True)
+class Deployment:
+    """What definitions are built for."""
+
+    source: Source
+    partitions: Partitions
+
+    @classmethod
+    def configured(cls) -> "Deployment":
+        """That of the settings."""
+        return cls(configured_source(), configured_partitions())
+
+
+def build_definitions(deployment: Deployment) -> dg.Definitions:
+    """All assets that the source can feed, with their jobs, schedules and resources."""
+    from recsys_pipeline.defs.asset import fed
     from recsys_pipeline.defs.deployed_settings import check_settings
     from recsys_pipeline.defs.freshness import CHECKS
     from recsys_pipeline.defs.jobs import build_jobs, build_schedules
-    from recsys_pipeline.defs.production import NEEDS
-    from recsys_pipeline.defs.resources import RESOURCES, configured_source
+    from recsys_pipeline.defs.making import as_dagster
+    from recsys_pipeline.defs.resources import RESOURCES
     from recsys_pipeline.defs.sensors import build_sensors
 
-    modules = asset_modules()
+    load_forms()
     check_settings()
-    provided = configured_source().provides | {"reports"}
-    found = dg.load_assets_from_modules(modules)
-    assets = [asset for asset in found if isinstance(asset, dg.AssetsDefinition) and _needs(asset, NEEDS) <= provided]
+    provided = frozenset(deployment.source.provides)
+    made = fed(provided)
+    checks = [check for key, check in own_checks().items() if key in {one.key for one in made}]
     jobs = build_jobs(sweeps=bool({"interactions", "looks"} & provided), speed="interactions" in provided)
     return dg.Definitions(
-        assets=assets,
-        asset_checks=[
-            *dg.load_asset_checks_from_modules(modules),
-            *(CHECKS if "interactions" in provided else ()),
-        ],
+        assets=[as_dagster(one, provided, deployment.partitions) for one in made],
+        asset_checks=[*checks, *(CHECKS if "interactions" in provided else ())],
         jobs=jobs,
-        schedules=build_schedules(jobs),
-        sensors=build_sensors(jobs),
+        schedules=build_schedules(jobs, deployment.partitions),
+        sensors=build_sensors(jobs, deployment.partitions, has_end=deployment.source.days().last is not None),
         resources=RESOURCES,
         executor=dg.in_process_executor,
     )
 
 
+def load_forms() -> None:
+    """Import the modules of all assets, and give their forms the deployment's values as defaults."""
+    from recsys_pipeline.defs.asset import ASSETS
+    from recsys_pipeline.defs.deployed_settings import deployed_form
+
+    asset_modules()
+    for made in ASSETS.values():
+        if made.form is not None:
+            deployed_form(made.key, made.form)
+
+
 def asset_modules() -> list[ModuleType]:
-    """The modules of all assets, whatever the source can feed; loading them makes every form."""
+    """The modules of all assets, whatever the source can feed: importing them declares these."""
     from recsys_pipeline.defs import (
         dataset,
         folds,
@@ -54,10 +81,12 @@ def asset_modules() -> list[ModuleType]:
     return [dataset, joins, item_images, folds, sweeps, models, neighbors, *_modules_of(reports), serving, speed]
 
 
+def own_checks() -> dict[str, dg.AssetChecksDefinition]:
+    """Checks that are steps of their own, by the key of their asset."""
+    found = [check for module in asset_modules() for check in dg.load_asset_checks_from_modules([module])]
+    return {spec.asset_key.to_user_string(): check for check in found for spec in check.check_specs}
+
+
 def _modules_of(package: ModuleType) -> list[ModuleType]:
     names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
     return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
-
-
-def _needs(asset: dg.AssetsDefinition, tag: str) -> set[str]:
-    return {need for spec in asset.specs for need in spec.tags[tag].split(".")}

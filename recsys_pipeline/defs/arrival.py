@@ -12,8 +12,7 @@ from recsys_pipeline.adapters.intake.late_rows import KEY, LATE_DAYS
 from recsys_pipeline.adapters.lineage.manifest_differences import SOURCE
 from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.dataset.sources import Source
-from recsys_pipeline.core.types import Window
-from recsys_pipeline.defs.partitions import DAILY
+from recsys_pipeline.core.time import Window
 from recsys_pipeline.defs.resources import SourceResource, StoreResource
 
 CHECK_EVERY_S = 300
@@ -32,7 +31,7 @@ class Due:
     reason: str
 
 
-def source_arrival(job: Any, partitions: dg.DailyPartitionsDefinition = DAILY) -> Any:
+def source_arrival(job: Any, partitions: dg.DailyPartitionsDefinition) -> Any:
     """The sensor over a daily job; off until somebody switches it on."""
 
     @dg.sensor(

@@ -9,7 +9,7 @@ from recsys_pipeline.adapters.store.artifact_store import Artifact
 from recsys_pipeline.core.dataset.event_counts import kinds_counted
 from recsys_pipeline.core.dataset.event_doubts import doubts, kinds_told
 from recsys_pipeline.core.dataset.sources import Source
-from recsys_pipeline.defs.production import steps
+from recsys_pipeline.defs.step_log import steps
 
 
 def say_what_events_mean(source: Source, days: Sequence[Artifact]) -> dict[str, Any]:

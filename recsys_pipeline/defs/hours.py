@@ -16,9 +16,8 @@ import dagster as dg
 from recsys_pipeline.adapters.serving.overlays import KEY, reach
 from recsys_pipeline.adapters.serving.releases import champion, history
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
-from recsys_pipeline.core.types import HOUR_KEY, Window
+from recsys_pipeline.core.time import HOUR_KEY, Window
 from recsys_pipeline.defs.instance import PARTITION
-from recsys_pipeline.defs.partitions import HOURLY
 from recsys_pipeline.defs.resources import StoreResource
 from recsys_pipeline.defs.retries import RETRY_OF
 from recsys_pipeline.settings import settings
@@ -43,7 +42,7 @@ class Asked:
     """Whether the newest of its runs failed; one that was cancelled did what somebody wanted."""
 
 
-def speed_hourly_schedule(job: Any, partitions: dg.HourlyPartitionsDefinition = HOURLY) -> Any:
+def speed_hourly_schedule(job: Any, partitions: dg.HourlyPartitionsDefinition) -> Any:
     """The schedule over the hourly job, at five past; off until somebody switches it on."""
 
     @dg.schedule(
@@ -72,7 +71,7 @@ def speed_hourly_schedule(job: Any, partitions: dg.HourlyPartitionsDefinition = 
     return speed_hourly
 
 
-def overlay_after_promotion(job: Any, partitions: dg.HourlyPartitionsDefinition = HOURLY) -> Any:
+def overlay_after_promotion(job: Any, partitions: dg.HourlyPartitionsDefinition) -> Any:
     """The sensor that gives a new champion its first overlay at once; off until somebody switches it on.
 
     A promotion or a way back leaves the champion without an overlay until the next full hour; the last complete hour,

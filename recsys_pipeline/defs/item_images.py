@@ -1,7 +1,6 @@
 """Pictures of items that stand in no looks: decoded, and described for models of new items and for visual search."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -10,16 +9,16 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
-from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.item_images import ItemImages, write_item_images
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.learning.cold_start.image_descriptor import PHOTO_SIDE, describe_photos
 from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.reports.page.pictures import image_grid
-from recsys_pipeline.core.types import Window
-from recsys_pipeline.defs.partitions import day_of
-from recsys_pipeline.defs.production import log_progress, picture, produce, stage_asset, steps
-from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource, configured_source
+from recsys_pipeline.defs.asset import asset
+from recsys_pipeline.defs.make import Make
+from recsys_pipeline.defs.reads import Cached, Read
+from recsys_pipeline.defs.shown import log_progress, picture
+from recsys_pipeline.defs.step_log import steps
 
 IMAGES, VECTORS, TOWER_VECTORS = "dataset/item_images", "neighbors/item_image_vectors", "neighbors/stl_vectors"
 NEED = "item_images"
@@ -27,8 +26,7 @@ NEED = "item_images"
 SHOWN = 24
 
 
-_KEYS = {"looks": TOWER_VECTORS, NEED: VECTORS}
-PHOTOS = [key for need, key in _KEYS.items() if need in configured_source().provides]
+PHOTOS = [Read(TOWER_VECTORS, needs="looks"), Read(VECTORS, needs=NEED)]
 """What says how items look: the towers' vectors where there are looks, else those of pictures alone; or nothing."""
 
 
@@ -60,49 +58,11 @@ class ItemImagesConfig(dg.Config):
     )  # fmt: skip
 
 
-@stage_asset(IMAGES, needs=NEED, kinds={"numpy", "parquet"}, after=["dataset/items"])
-def item_images(
-    context: dg.AssetExecutionContext, config: ItemImagesConfig, source: SourceResource, store: StoreResource,
-    tracker: TrackerResource,
-) -> dg.MaterializeResult:  # fmt: skip
-    """One row is an item whose picture could be decoded; those that could not stand in the quarantine beside.
-
-    Pictures that did not change since an earlier day are taken from it, as they are.
-    """
-    opened, catalogue = source.open(), store.input(context, "dataset/items")
-    earlier = None if store.recompute else store.open().latest(IMAGES, before=context.partition_key)
-
-    def build(directory: Path, _: TrackedRun) -> Built:
-        items = pq.read_table(catalogue.path / "items.parquet", columns=["item_id", "image"])
-        made = write_item_images(
-            opened, items, directory, PHOTO_SIDE, log_progress,
-            earlier.path if earlier and earlier.has_all_files() else None, config.max_quarantine_share,
-        )  # fmt: skip
-        if made.quarantined:
-            steps.warning("  %d pictures of items cannot be used, as of %s", made.quarantined, made.note)
-        return Built(vars(made))
-
-    told = {**config.model_dump(), "source": opened.fingerprint(Window.of_day(day_of(context)), "items")}
-    return produce(context, store, tracker, inputs=[catalogue], config=told, build=build, describe=_describe)
+def _recipe_settings(make: Make) -> Mapping[str, Any]:
+    return {**make.form.model_dump(), "source": make.source.fingerprint(make.window, "items")}
 
 
-@stage_asset(VECTORS, needs=NEED, kinds={"safetensors", "numpy"}, after=[IMAGES])
-def item_image_vectors(
-    context: dg.AssetExecutionContext, store: StoreResource, tracker: TrackerResource
-) -> dg.MaterializeResult:
-    """One row says how an item looks: colours, where they are, and which way its edges run. Nothing is learned."""
-    pictures = store.input(context, IMAGES)
-
-    def build(directory: Path, _: TrackedRun) -> Built:
-        found = ItemImages.load(pictures.path)
-        table = VectorTable(found.item_ids, describe_photos(found.images))
-        table.save(directory / TABLES[VECTORS])
-        return Built({"items": len(table), "dimensions": table.dim}, digest=table.digest())
-
-    return produce(context, store, tracker, inputs=[pictures], config={}, build=build)
-
-
-def _describe(artifact: Artifact) -> dict[str, Any]:
+def _describe_images(_: Make, artifact: Artifact) -> dict[str, Any]:
     """Pictures spread over the catalogue."""
     found = ItemImages.load(artifact.path)
     if not found.item_ids:
@@ -112,4 +72,29 @@ def _describe(artifact: Artifact) -> dict[str, Any]:
     return {"sample pictures": picture(grid, "sample pictures")}
 
 
-ITEM_IMAGE_ASSETS = [item_images, item_image_vectors]
+@asset(
+    IMAGES, needs=NEED, kinds={"numpy", "parquet"}, reads=[Read("dataset/items"), Cached(IMAGES)],
+    form=ItemImagesConfig, settings=_recipe_settings, describe=_describe_images, reads_source=True,
+)  # fmt: skip
+def item_images(make: Make) -> Built:
+    """One row is an item whose picture could be decoded; those that could not stand in the quarantine beside.
+
+    Pictures that did not change since an earlier day are taken from it, as they are.
+    """
+    items = pq.read_table(make["dataset/items"].path / "items.parquet", columns=["item_id", "image"])
+    made = write_item_images(
+        make.source, items, make.directory, PHOTO_SIDE, log_progress, make.cached(IMAGES),
+        make.form.max_quarantine_share,
+    )  # fmt: skip
+    if made.quarantined:
+        steps.warning("  %d pictures of items cannot be used, as of %s", made.quarantined, made.note)
+    return Built(vars(made))
+
+
+@asset(VECTORS, needs=NEED, kinds={"safetensors", "numpy"}, reads=[Read(IMAGES)])
+def item_image_vectors(make: Make) -> Built:
+    """One row says how an item looks: colours, where they are, and which way its edges run. Nothing is learned."""
+    found = ItemImages.load(make[IMAGES].path)
+    table = VectorTable(found.item_ids, describe_photos(found.images))
+    table.save(make.directory / TABLES[VECTORS])
+    return Built({"items": len(table), "dimensions": table.dim}, digest=table.digest())

@@ -5,9 +5,9 @@ from typing import Any
 import dagster as dg
 
 from recsys_pipeline.defs.hours import speed_hourly_schedule
+from recsys_pipeline.defs.making import ON_REQUEST
 from recsys_pipeline.defs.mirroring import wandb_mirror, wandb_mirror_hourly
-from recsys_pipeline.defs.partitions import DAILY
-from recsys_pipeline.defs.production import ON_REQUEST
+from recsys_pipeline.defs.partitions import Partitions
 from recsys_pipeline.defs.releasing import release_by_hand
 
 STAGES = dg.AssetSelection.groups("dataset", "folds", "models", "neighbors", "reports", "serving")
@@ -47,7 +47,7 @@ def build_jobs(sweeps: bool, speed: bool) -> list[Any]:
     return [batch, *([sweep, by_hand] if sweeps else []), *([hourly, release_by_hand] if speed else []), wandb_mirror]
 
 
-def build_schedules(jobs: list[Any]) -> list[Any]:
+def build_schedules(jobs: list[Any], partitions: Partitions) -> list[Any]:
     """Off until somebody switches them on.
 
     The batch at 03:15 UTC for the day before, the sweep on Sunday at 04:30, the speed layer at five past every hour for
@@ -55,8 +55,8 @@ def build_schedules(jobs: list[Any]) -> list[Any]:
     """
     makers = {
         "batch_daily": _daily,
-        "sweep_weekly": _weekly,
-        "speed_hourly": speed_hourly_schedule,
+        "sweep_weekly": lambda job: _weekly(job, partitions.daily),
+        "speed_hourly": lambda job: speed_hourly_schedule(job, partitions.hourly),
         "wandb_mirror": lambda _: wandb_mirror_hourly,
     }
     return [makers[job.name](job) for job in jobs if job.name in makers]
@@ -69,12 +69,12 @@ def _daily(job: Any) -> Any:
     )  # fmt: skip
 
 
-def _weekly(job: Any) -> Any:
+def _weekly(job: Any, days: dg.DailyPartitionsDefinition) -> Any:
     @dg.schedule(name=job.name, job=job, cron_schedule="30 4 * * 0", execution_timezone="UTC", description=SUNDAYS)
     def sweep_weekly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         """Tune on the fold of the last complete day."""
         with dg.partition_loading_context(effective_dt=context.scheduled_execution_time):
-            partition = DAILY.get_last_partition_key()
+            partition = days.get_last_partition_key()
         if partition is None:
             return dg.SkipReason("no day is complete yet")
         return dg.RunRequest(run_key=partition, partition_key=partition)

@@ -15,7 +15,7 @@ from recsys_pipeline.adapters.wandb.tracker import Tracker
 from recsys_pipeline.core.dataset.days import QUARANTINE_FILE
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.defs.alerting import MAX_TEXT, raise_alert
-from recsys_pipeline.defs.production import steps
+from recsys_pipeline.defs.step_log import steps
 from recsys_pipeline.settings import settings
 
 MISSING = "missing history"

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pyarrow.parquet as pq
 from pydantic import Field
 
@@ -17,30 +16,33 @@ from recsys_pipeline.adapters.intake.ingestion import open_snapshot
 from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
 from recsys_pipeline.adapters.store.manifest import content_digest, describe_files
 from recsys_pipeline.adapters.wandb.tracker import TrackedRun
+from recsys_pipeline.core.configs import parse_config
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.folds.triplets import LookFolds
 from recsys_pipeline.core.learning.cold_start.cold_start import ItemSpace, fit_cold_start
 from recsys_pipeline.core.learning.cold_start.config import ColdStartConfig
 from recsys_pipeline.core.learning.cold_start.features import ItemFeatures, item_features
-from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import ModelSpec, discover
 from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.reports.page import plots
+from recsys_pipeline.defs.asset import Asset, asset, declared
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.item_images import PHOTOS, photo_vectors
 from recsys_pipeline.defs.learning.tuned import TRAINED_ON
-from recsys_pipeline.defs.model_settings import USE_SWEEP, settings_in_run, settings_table
-from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset, steps
-from recsys_pipeline.defs.resources import StoreResource, TrackerResource
-from recsys_pipeline.defs.warm_starts import REFIT_FIELDS, data_settings, plan_fit
+from recsys_pipeline.defs.make import Make
+from recsys_pipeline.defs.model_settings import USE_SWEEP, ModelSettings, settings_in_run, settings_table
+from recsys_pipeline.defs.reads import Read, Traced
+from recsys_pipeline.defs.shown import log_progress, picture, seed_field
+from recsys_pipeline.defs.step_log import steps
+from recsys_pipeline.defs.warm_starts import REFIT_FIELDS, FitPlan, data_settings, plan_fit
 from recsys_pipeline.settings import settings
 
 HISTORY = "history.json"
 ColdStartForm = config_form(ColdStartConfig, seed=(int, seed_field("Seed of what is held out and of the network.")))
 
 
-def model_asset(spec: ModelSpec) -> dg.AssetsDefinition:
+def model_asset(spec: ModelSpec) -> Asset:
     """The asset that fits one registered model on the day's fold."""
     form = config_form(
         spec.config,
@@ -49,46 +51,72 @@ def model_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                                                      "those in use, save those that a run's own form sets."))},
         **(REFIT_FIELDS if spec.continue_fit else {}),
     )  # fmt: skip
-
-    names = [field.name for field in dataclasses.fields(spec.config)]
-
-    def asset(context: dg.AssetExecutionContext, config: form, store: StoreResource, tracker: TrackerResource):  # pyright: ignore[reportInvalidTypeForm]
-        inputs = [store.input(context, key) for key in inputs_of(spec)]
-        settled = settings_in_run(context, store.open(), spec, config)
-        chosen = parse_config(spec.config, {name: settled.values[name] for name in names}, spec.name)
-        recipe_config = {**vars(chosen), **{name: getattr(config, name) for name in of_the_fit(spec)}}
-        origins = {name: origin for name, origin in settled.origins.items() if name in recipe_config}
-        plan = plan_fit(store.open(), spec, context.partition_key, inputs, recipe_config) if spec.continue_fit else None
-        start = plan.start if plan else None
-
-        def build(directory: Path, run: TrackedRun) -> Built:
-            facts = {**plan.facts(context.partition_key), "data_settings": data_settings(inputs)} if plan else {}
-            if plan:
-                steps.info("  models/%s: %s", spec.name, facts["fit"])
-            fit = _fit_interactions if spec.data == "interactions" else _fit_looks
-            built = fit(spec, chosen, config.seed, inputs, start, directory, run)
-            return dataclasses.replace(built, metrics={**built.metrics, **facts})
-
-        def describe(artifact: Artifact) -> dict[str, Any]:
-            return {"settings": settings_table(recipe_config, origins), **_describe_training(artifact)}
-
-        sources = [*inputs, *(one for one in (settled.sweep, start) if one)]
-        return produce(
-            context, store, tracker, inputs=sources, config=recipe_config, build=build, describe=describe,
-            origins=origins,
-        )  # fmt: skip
-
-    asset.__name__ = spec.name
-    asset.__doc__ = (
-        f"One row is the fitted `{spec.name}` model of the day.\n\n{sys.modules[spec.fit.__module__].__doc__}"
-    )
-    return stage_asset(
+    reads = [*map(Read, inputs_of(spec)), Traced("sweep", trace=partial(_sweep, spec))]
+    reads += [Traced("start", trace=partial(_start, spec))] if spec.continue_fit else []
+    return asset(
         f"models/{spec.name}",
-        needs=spec.data,
         kinds={"jax", "python"},
-        after=inputs_of(spec),
+        reads=reads,
+        needs=spec.data,
+        form=form,
+        settings=partial(_recipe_settings, spec),
+        origins=partial(_origins, spec),
+        describe=_describe_model,
         on_request=not spec.daily,
-    )(asset)
+        code=[(spec.fit.__module__, "SPEC")],
+        doc=f"One row is the fitted `{spec.name}` model of the day.\n\n{sys.modules[spec.fit.__module__].__doc__}",
+    )(partial(_fit, spec))
+
+
+def _settled(spec: ModelSpec, make: Make) -> ModelSettings:
+    return settings_in_run(make.context, make.store, spec, make.form)
+
+
+def _sweep(spec: ModelSpec, make: Make) -> list[Artifact | None]:
+    """The sweep whose winner is taken."""
+    return [make.once(_settled, spec).sweep]
+
+
+def _chosen(spec: ModelSpec, make: Make) -> Any:
+    """The model's config in this run."""
+    values = make.once(_settled, spec).values
+    return parse_config(spec.config, {one.name: values[one.name] for one in dataclasses.fields(spec.config)}, spec.name)
+
+
+def _recipe_settings(spec: ModelSpec, make: Make) -> dict[str, Any]:
+    return {**vars(_chosen(spec, make)), **{name: getattr(make.form, name) for name in of_the_fit(spec)}}
+
+
+def _origins(spec: ModelSpec, make: Make) -> dict[str, str]:
+    names = _recipe_settings(spec, make)
+    return {name: origin for name, origin in make.once(_settled, spec).origins.items() if name in names}
+
+
+def _fit_plan(spec: ModelSpec, make: Make) -> FitPlan:
+    fitted_on = [make[key] for key in inputs_of(spec)]
+    return plan_fit(make.store, spec, make.partition, fitted_on, _recipe_settings(spec, make))
+
+
+def _start(spec: ModelSpec, make: Make) -> list[Artifact | None]:
+    """The earlier model that the fit goes on from."""
+    return [make.once(_fit_plan, spec).start]
+
+
+def _fit(spec: ModelSpec, make: Make) -> Built:
+    plan = make.once(_fit_plan, spec) if spec.continue_fit else None
+    inputs = [make[key] for key in inputs_of(spec)]
+    facts = {**plan.facts(make.partition), "data_settings": data_settings(inputs)} if plan else {}
+    if plan:
+        steps.info("  models/%s: %s", spec.name, facts["fit"])
+    fit = _fit_interactions if spec.data == "interactions" else _fit_looks
+    start = plan.start if plan else None
+    built = fit(spec, _chosen(spec, make), make.form.seed, inputs, start, make.directory, make.run)
+    return dataclasses.replace(built, metrics={**built.metrics, **facts})
+
+
+def _describe_model(make: Make, artifact: Artifact) -> dict[str, Any]:
+    config, origins = artifact.manifest.recipe.config, declared(make.key).origins
+    return {"settings": settings_table(config, origins(make) if origins else {}), **_describe_training(artifact)}
 
 
 def of_the_fit(spec: ModelSpec) -> list[str]:
@@ -182,36 +210,25 @@ def _describe_training(artifact: Artifact) -> dict[str, Any]:
     return curves
 
 
-def _cold_start_inputs() -> list[str]:
-    return ["models/als", "folds/prequential", "dataset/snapshot", "dataset/items", *PHOTOS]
-
-
-@stage_asset("models/cold_start", needs="interactions.items", kinds={"jax", "python"}, after=_cold_start_inputs())
-def cold_start(
-    context: dg.AssetExecutionContext,
-    config: ColdStartForm,  # pyright: ignore[reportInvalidTypeForm] (made at run time)
-    store: StoreResource,
-    tracker: TrackerResource,
-) -> dg.MaterializeResult:
+@asset(
+    "models/cold_start", kinds={"jax", "python"}, form=ColdStartForm,
+    reads=[Read("models/als"), Read("folds/prequential"), Read("dataset/snapshot"), Read("dataset/items"), *PHOTOS],
+)  # fmt: skip
+def cold_start(make: Make) -> Built:
     """One row is a fitted mapper from what is known of a new item to a vector in the item space of `models/als`.
 
     From embedded photos where the source has any, from categories where it has none; an item with neither gets the
     mean vector. The mapper that is used is chosen on items that are held out as if they were new. Always fitted in
     full, because that is cheap.
     """
-    inputs = {key: store.input(context, key) for key in _cold_start_inputs()}
-
-    def build(directory: Path, _: TrackedRun) -> Built:
-        train = Fold.load(inputs["folds/prequential"].path).train_and_validation
-        item_ids = open_snapshot(store.open(), inputs["dataset/snapshot"]).item_ids.tolist()
-        features = features_of(item_ids, inputs)
-        space = ItemSpace.of(AlsModel.load(inputs["models/als"].path), train)
-        fitted = fit_cold_start(features, space, from_form(ColdStartConfig, config), config.seed)
-        fitted.save(directory)
-        learned = {"items": int((space.counts > 0).sum()), "with_photo": int(features.has_image.sum())}
-        return Built({"chosen": fitted.chosen, **fitted.unexplained(), **learned, "note": fitted.note or "-"})
-
-    return produce(context, store, tracker, inputs=list(inputs.values()), config=config, build=build)
+    train = Fold.load(make["folds/prequential"].path).train_and_validation
+    item_ids = open_snapshot(make.store, make["dataset/snapshot"]).item_ids.tolist()
+    features = features_of(item_ids, make.reads)
+    space = ItemSpace.of(AlsModel.load(make["models/als"].path), train)
+    fitted = fit_cold_start(features, space, from_form(ColdStartConfig, make.form), make.form.seed)
+    fitted.save(make.directory)
+    learned = {"items": int((space.counts > 0).sum()), "with_photo": int(features.has_image.sum())}
+    return Built({"chosen": fitted.chosen, **fitted.unexplained(), **learned, "note": fitted.note or "-"})
 
 
 def features_of(item_ids: list[str], inputs: Mapping[str, Artifact]) -> ItemFeatures:
@@ -221,4 +238,4 @@ def features_of(item_ids: list[str], inputs: Mapping[str, Artifact]) -> ItemFeat
     return item_features(item_ids, items, photos.ids, photos.vectors) if photos else item_features(item_ids, items)
 
 
-MODEL_ASSETS = [*(model_asset(spec) for spec in discover().values()), cold_start]
+MODEL_ASSETS = [model_asset(spec) for spec in discover().values()]

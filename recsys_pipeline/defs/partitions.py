@@ -1,11 +1,12 @@
 """Partitions, UTC: days are the batch layer's only clock, hours the speed layer's."""
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 
 import dagster as dg
 
-from recsys_pipeline.core.dataset.sources import DayRange
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.dataset.sources import DayRange, Source
 from recsys_pipeline.defs.archives import archive_end
 from recsys_pipeline.defs.resources import configured_source
 from recsys_pipeline.settings import settings
@@ -31,16 +32,31 @@ def hourly_partitions(days: DayRange, today: date, newest_days: int) -> dg.Hourl
     return dg.HourlyPartitionsDefinition(start_date=f"{first.isoformat()}-00:00", end_date=end, timezone="UTC")
 
 
-_TODAY = datetime.now(UTC).date()
-DAILY = daily_partitions(configured_source().days(), _TODAY)
-HOURLY = hourly_partitions(configured_source().days(), _TODAY, settings().hourly_days)
+@dataclass(frozen=True)
+class Partitions:
+    """The days and the hours of a source."""
+
+    daily: dg.DailyPartitionsDefinition
+    hourly: dg.HourlyPartitionsDefinition
 
 
-def day_of(context: dg.AssetExecutionContext) -> date:
-    """The day that this run computes."""
-    return date.fromisoformat(context.partition_key)
+def partitions_of(source: Source, newest_days: int) -> Partitions:
+    """Those of a source as of today; hours of its newest days alone."""
+    today, days = datetime.now(UTC).date(), source.days()
+    return Partitions(daily_partitions(days, today), hourly_partitions(days, today, newest_days))
 
 
-def hour_of(context: dg.AssetExecutionContext) -> Window:
-    """The hour that this run computes."""
-    return Window.of_partition(context.partition_key)
+@cache
+def configured_partitions() -> Partitions:
+    """Those of the configured source, found once per process."""
+    return partitions_of(configured_source(), settings().hourly_days)
+
+
+def daily() -> dg.DailyPartitionsDefinition:
+    """The days of the configured source."""
+    return configured_partitions().daily
+
+
+def hourly() -> dg.HourlyPartitionsDefinition:
+    """The hours of the configured source."""
+    return configured_partitions().hourly

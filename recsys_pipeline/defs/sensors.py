@@ -13,8 +13,9 @@ from recsys_pipeline.defs.freshness import freshness
 from recsys_pipeline.defs.hours import overlay_after_promotion
 from recsys_pipeline.defs.instance import PARTITION
 from recsys_pipeline.defs.learning.tuned import TUNED
+from recsys_pipeline.defs.partitions import Partitions
 from recsys_pipeline.defs.reports.drift import KEY
-from recsys_pipeline.defs.resources import StoreResource, configured_source
+from recsys_pipeline.defs.resources import StoreResource
 from recsys_pipeline.defs.retries import retry_of_backfills
 from recsys_pipeline.defs.run_records import RUNS_LOOKED_AT
 from recsys_pipeline.settings import settings
@@ -24,14 +25,13 @@ PARTITIONED = ("batch_daily", "sweep_weekly", "speed_hourly")
 """Jobs that can be backfilled."""
 
 
-def build_sensors(jobs: list[Any]) -> list[Any]:
+def build_sensors(jobs: list[Any], partitions: Partitions, has_end: bool) -> list[Any]:
     """`alert_on_failure`, `retry_of_backfills` and `freshness`, which are on; off until switched on: `drift_sweep`,
     where there is something to sweep, `source_arrival`, where the source has an end that moves as data arrives, and
     `overlay_after_promotion`."""
     sweeps = [_drift_sweep(job) for job in jobs if job.name == "sweep_weekly"]
-    has_end = configured_source().days().last is not None
-    arrivals = [source_arrival(job) for job in jobs if job.name == "batch_daily" and has_end]
-    overlays = [overlay_after_promotion(job) for job in jobs if job.name == "speed_hourly"]
+    arrivals = [source_arrival(job, partitions.daily) for job in jobs if job.name == "batch_daily" and has_end]
+    overlays = [overlay_after_promotion(job, partitions.hourly) for job in jobs if job.name == "speed_hourly"]
     retries = retry_of_backfills([job for job in jobs if job.name in PARTITIONED])
     fresh = [freshness for job in jobs if job.name == "speed_hourly"]
     return [alert_on_failure, retries, *fresh, *sweeps, *arrivals, *overlays]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,10 +17,8 @@ from recsys_pipeline.adapters.serving.overlays import hours_since, release_of, r
 from recsys_pipeline.adapters.serving.releases import RELEASE
 from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
 from recsys_pipeline.adapters.store.manifest import Recipe
-from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.dataset.schema import validate_items
-from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.reports.monitoring.drift import DriftReport
 from recsys_pipeline.core.reports.monitoring.drift_section import drift_headline
 from recsys_pipeline.core.reports.monitoring.priors import ProfileConfig
@@ -31,11 +28,14 @@ from recsys_pipeline.core.speed.config import OverlayConfig
 from recsys_pipeline.core.speed.delta import read_hours
 from recsys_pipeline.core.speed.monitor import HourLimits, hour_profile, hour_report, largest_user
 from recsys_pipeline.core.speed.overlay import Overlay, write_overlay
-from recsys_pipeline.core.types import HOUR_KEY, Window
+from recsys_pipeline.core.time import HOUR_KEY, Window
+from recsys_pipeline.defs.asset import asset
 from recsys_pipeline.defs.config_form import config_form, from_form
-from recsys_pipeline.defs.partitions import HOURLY, hour_of
-from recsys_pipeline.defs.production import make_recipe, metadata_of, produce, report, seed_field, stage_asset, steps
-from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource
+from recsys_pipeline.defs.make import Make
+from recsys_pipeline.defs.making import recipe_of
+from recsys_pipeline.defs.reads import After, Read, Traced
+from recsys_pipeline.defs.shown import metadata_of, report, seed_field
+from recsys_pipeline.defs.step_log import steps
 from recsys_pipeline.settings import settings
 
 MONITOR = "speed/monitor"
@@ -62,25 +62,21 @@ class HourlyIngestConfig(dg.Config):
     )
 
 
-@stage_asset(INTERACTIONS, needs="interactions", kinds={"duckdb", "parquet"}, partitions=HOURLY)
-def hourly_interactions(
-    context: dg.AssetExecutionContext, config: HourlyIngestConfig, source: SourceResource, store: StoreResource
-) -> dg.MaterializeResult:
+@asset(
+    INTERACTIONS, needs="interactions", kinds={"duckdb", "parquet"}, form=HourlyIngestConfig, hourly=True, by_hand=True,
+    shaped_by=ingest_hours, reads_source=True,
+)  # fmt: skip
+def hourly_interactions(make: Make) -> dg.MaterializeResult:
     """One row is an event of the hour: checked, quarantined and digested as those of a day are.
 
     Hours since the champion's snapshot that were never ingested are ingested too, and the last `late_hours` where
     events came late; they appear as materializations of their own partitions.
     """
-    opened, hour = source.open(), hour_of(context)
-
-    def recipe_of(window: Window) -> Recipe:
-        told = {SOURCE: opened.fingerprint(window), MEANING: opened.meaning.document()}
-        return make_recipe(INTERACTIONS, window.start.strftime(HOUR_KEY), [], {**config.model_dump(), **told})
-
-    since = hours_since(store.open(), hour, settings().overlay_hours)
+    context, since = make.context, hours_since(make.store, make.window, settings().overlay_hours)
     found = ingest_hours(
-        store.open(), opened, hour, since, recipe_of, late_hours=config.late_hours, run_id=context.run.run_id,
-        max_quarantine_share=config.max_quarantine_share, recompute=store.recompute,
+        make.store, make.source, make.window, since, lambda hour: _recipe_of_hour(make, hour),
+        late_hours=make.form.late_hours, run_id=context.run.run_id,
+        max_quarantine_share=make.form.max_quarantine_share, recompute=make.recompute,
     )  # fmt: skip
     for artifact in found.artifacts[:-1]:
         key = artifact.manifest.recipe.partition
@@ -88,6 +84,12 @@ def hourly_interactions(
     for key, why in found.failed.items():
         steps.warning("  %s is left out, since it cannot be read: %s", key, why)
     return report(found.artifacts[-1])
+
+
+def _recipe_of_hour(make: Make, hour: Window) -> Recipe:
+    told = {SOURCE: make.source.fingerprint(hour), MEANING: make.source.meaning.document()}
+    settings_of_hour = {**make.form.model_dump(), **told}
+    return recipe_of(hourly_interactions, make, hour.start.strftime(HOUR_KEY), settings_of_hour)
 
 
 def vectors_are_finite(artifact: Artifact) -> bool:
@@ -109,55 +111,62 @@ def no_hour_is_missing(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]:
     return not absent, {"missing": ", ".join(absent) or "none"}
 
 
-BLOCKING, ADVISORY = [vectors_are_finite, nobody_counts_twice], [no_hour_is_missing]
+def _release_under(make: Make) -> list[Artifact]:
+    return [release_under(make.store, make.window)]
 
 
-@stage_asset(
-    OVERLAY, needs="interactions", kinds={"safetensors", "parquet"}, partitions=HOURLY, blocking=BLOCKING,
-    after=[INTERACTIONS, dg.AssetDep(RELEASE.split("/"), partition_mapping=dg.LastPartitionMapping())],
-    advisory=ADVISORY,
+def _hours(make: Make) -> tuple[list[Artifact], list[str]]:
+    """The hours since the release's snapshot: those that are there, and the keys of those that are not."""
+    snapshot_end = Window.of_partition(make["release"].manifest.recipe.partition).end
+    return hour_files(make.store, Window(snapshot_end, make.window.end))
+
+
+def _hour_files(make: Make) -> list[Artifact]:
+    return make.once(_hours)[0]
+
+
+def _of_overlay(make: Make) -> Mapping[str, Any]:
+    """Raises `DataError` where the events of the release's day meant something else then."""
+    day = date.fromisoformat(make["release"].manifest.recipe.partition)
+    refuse_other_meaning(make.source, stored_days(make.store, day, day))
+    return {**make.form.model_dump(), SOURCE: make.source.fingerprint(make.window, "items")}
+
+
+@asset(
+    OVERLAY, kinds={"safetensors", "parquet"}, form=OverlayForm, settings=_of_overlay, hourly=True, reads_source=True,
+    blocking=[vectors_are_finite, nobody_counts_twice], advisory=[no_hour_is_missing], verify_beside=True,
+    reads=[
+        After(INTERACTIONS),
+        Traced(
+            "release", trace=_release_under,
+            edge=dg.AssetDep(RELEASE.split("/"), partition_mapping=dg.LastPartitionMapping()),
+        ),
+        Traced("hours", trace=_hour_files),
+    ],
 )  # fmt: skip
-def overlay(
-    context: dg.AssetExecutionContext,
-    config: OverlayForm,  # pyright: ignore[reportInvalidTypeForm] (made at run time)
-    source: SourceResource,
-    store: StoreResource,
-    tracker: TrackerResource,
-) -> dg.MaterializeResult:
+def overlay(make: Make) -> Built:
     """One row is a user or an item that is not as the champion's snapshot has it: vectors, popularity, filters, offer.
 
     It holds all hours since the snapshot, so that the newest one is all that serving needs beside the champion.
     """
-    hour, opened = hour_of(context), source.open()
-    base = release_under(store.open(), hour)
-    day = date.fromisoformat(base.manifest.recipe.partition)
-    refuse_other_meaning(opened, stored_days(store.open(), day, day))
-    files, absent = hour_files(store.open(), Window(Window.of_partition(base.manifest.recipe.partition).end, hour.end))
-
-    def build(directory: Path, _: TrackedRun) -> Built:
-        events, form = read_hours([file.path / INTERACTIONS_FILE for file in files]), from_form(OverlayConfig, config)
-        release = Release.load(base.path, verify=False)
-        parts, summary = build_overlay(release, events, hour, form, **_catalogue(opened, hour, config))
-        write_overlay(directory, release, parts)
-        return Built({**vars(summary), "missing_hours": absent, "release": release.day})
-
-    told = {**config.model_dump(), "source": opened.fingerprint(hour, "items")}
-    return produce(
-        context, store, tracker, inputs=[base, *files], config=told, build=build, blocking=BLOCKING,
-        advisory=ADVISORY, verify_beside=True,
-    )  # fmt: skip
+    files, absent = make.once(_hours)
+    events, config = read_hours([file.path / INTERACTIONS_FILE for file in files]), from_form(OverlayConfig, make.form)
+    release = Release.load(make["release"].path, verify=False)
+    parts, summary = build_overlay(release, events, make.window, config, **_catalogue(make))
+    write_overlay(make.directory, release, parts)
+    return Built({**vars(summary), "missing_hours": absent, "release": release.day})
 
 
-def _catalogue(source: Source, hour: Window, config: Any) -> dict[str, Any]:
+def _catalogue(make: Make) -> dict[str, Any]:
     """What the source says of items at the end of the hour, as `build_overlay` takes it.
 
     A catalogue of which much cannot be read would take all that off sale: it fails, as that of a day does.
     """
-    if "items" not in source.provides:
+    if "items" not in make.source.provides:
         return {}
-    checked = validate_items(source.items(hour.end), hour.end)
-    checked.check_share("items", config.max_quarantine_share)
-    return {"catalogue": checked.clean, "images": source}
+    checked = validate_items(make.source.items(make.window.end), make.window.end)
+    checked.check_share("items", make.form.max_quarantine_share)
+    return {"catalogue": checked.clean, "images": make.source}
 
 
 def hour_is_like_its_release(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]:
@@ -173,40 +182,27 @@ def no_user_makes_the_hour(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]
     return not metrics["largest_user_too_large"], {"most interactions": share}
 
 
-FINDINGS = [hour_is_like_its_release, no_user_makes_the_hour]
+def _release_below(make: Make) -> list[Artifact]:
+    return [release_of(make.store, make[OVERLAY])]
 
 
-@stage_asset(
-    MONITOR, needs="interactions", kinds={"numpy", "parquet"}, after=[INTERACTIONS, OVERLAY], partitions=HOURLY,
-    advisory=FINDINGS,
+@asset(
+    MONITOR, kinds={"numpy", "parquet"}, form=MonitorForm, hourly=True, verify_beside=True,
+    reads=[Read(INTERACTIONS), Read(OVERLAY), Traced("release", trace=_release_below)],
+    advisory=[hour_is_like_its_release, no_user_makes_the_hour],
 )  # fmt: skip
-def monitor(
-    context: dg.AssetExecutionContext,
-    config: MonitorForm,  # pyright: ignore[reportInvalidTypeForm] (made at run time)
-    store: StoreResource,
-    tracker: TrackerResource,
-) -> dg.MaterializeResult:
+def monitor(make: Make) -> Built:
     """One row is a feature of the hour (events, values, categories, prices, norms) against the release's priors."""
-    events, made = store.input(context, INTERACTIONS), store.input(context, OVERLAY)
-    base = release_of(store.open(), made)
-
-    def build(directory: Path, _: TrackedRun) -> Built:
-        release, told = Release.load(base.path, verify=False), read_hours([events.path / INTERACTIONS_FILE])
-        limits, limits_of_samples = from_form(HourLimits, config), from_form(ProfileConfig, config)
-        profile = hour_profile(told, release, Overlay.load(made.path, release), limits_of_samples, config.seed)
-        found = hour_report(release.priors, profile, limits, release.day)
-        largest = largest_user(told, limits, release.events)
-        found.save(directory)
-        judged = {"features": len(found.rows), "breached": [row.feature for row in found.breaches]}
-        return Built(judged | {
-            "largest_user": largest.user_id, "largest_user_interactions": largest.interactions,
-            "largest_user_too_large": largest.too_large,
-        })  # fmt: skip
-
-    return produce(
-        context, store, tracker, inputs=[events, made, base], config=config, build=build, advisory=FINDINGS,
-        verify_beside=True,
+    release, told = (
+        Release.load(make["release"].path, verify=False), read_hours([make[INTERACTIONS].path / INTERACTIONS_FILE])
     )  # fmt: skip
-
-
-SPEED_ASSETS = [hourly_interactions, overlay, monitor]
+    limits, samples = from_form(HourLimits, make.form), from_form(ProfileConfig, make.form)
+    profile = hour_profile(told, release, Overlay.load(make[OVERLAY].path, release), samples, make.form.seed)
+    found = hour_report(release.priors, profile, limits, release.day)
+    largest = largest_user(told, limits, release.events)
+    found.save(make.directory)
+    judged = {"features": len(found.rows), "breached": [row.feature for row in found.breaches]}
+    return Built(judged | {
+        "largest_user": largest.user_id, "largest_user_interactions": largest.interactions,
+        "largest_user_too_large": largest.too_large,
+    })  # fmt: skip

@@ -17,12 +17,12 @@ from recsys_pipeline.adapters.lineage.manifest_differences import SOURCE
 from recsys_pipeline.adapters.serving.releases import DECISION, champion
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
 from recsys_pipeline.adapters.store.manifest import Manifest, to_json
-from recsys_pipeline.adapters.store.versions import code_version
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.folds import Fold
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.reports.parity.gaps import never_in
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.defs.asset import declared
 
 PARITY = "reports/parity"
 BEHIND = "behind"
@@ -187,7 +187,7 @@ def _difference(earlier: Manifest, day: str, inputs: Sequence[Artifact], config:
     gap = (date.fromisoformat(day) - date.fromisoformat(then)).days
     if gap > config["max_gap_days"]:
         return f"the newest earlier model is of {then}, {gap} days before"
-    if earlier.recipe.code_version != code_version(earlier.recipe.key):
+    if earlier.recipe.code_version != declared(earlier.recipe.key).code_version:
         return f"the code has changed since {then}"
     names = (before.keys() | config.keys()) - REFIT_FIELDS.keys()
     if changed := sorted(name for name in names if _plain(before.get(name)) != _plain(config.get(name))):

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from recsys_pipeline.adapters.store.versions import code_version, library_versions
+from recsys_pipeline.adapters.store.versions import code_of, library_versions
 from recsys_pipeline.core.reports.accuracy.resampling import Estimate
 from recsys_pipeline.evaluate.notes import leaders
 from recsys_pipeline.evaluate.request import CutFile, Request
@@ -156,8 +156,9 @@ def _settings(request: Request) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """What the figures were made with."""
-    own = {"recsys_pipeline": version("recsys_pipeline"), "code": code_version("reports")}
-    return {**own, "python": platform.python_version(), **library_versions()}
+    code = code_of([("recsys_pipeline.evaluate.run", "evaluate"), ("recsys_pipeline.evaluate.curve", "evaluate_curve")])
+    own = {"recsys_pipeline": version("recsys_pipeline"), "code": code.digest}
+    return {**own, **library_versions(code), "python": platform.python_version()}
 
 
 def _cut_settings(files: CutFile) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from recsys_pipeline.core.dataset.snapshots import Snapshot, write_snapshot
 from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.dataset.sources import DayRange, Source
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.adapters.sql_fixtures import DAY, at
 
 Event = tuple[int, int]

@@ -14,7 +14,7 @@ from recsys_pipeline.adapters.store import artifact_store as store_module
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.store.manifest import Manifest, Recipe, to_json
 from recsys_pipeline.core.errors import ArtifactError
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 
 def recipe(partition: str = "2026-01-01", **config: object) -> Recipe:

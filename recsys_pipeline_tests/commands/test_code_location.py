@@ -106,7 +106,7 @@ def test_what_failed_before_its_caller_is_not_tried_again_behind_him(
     def raise_source_error(*_: object) -> None:
         raise SourceError("a bad moment")
 
-    monkeypatch.setattr("recsys_pipeline.defs.production.make_recipe", raise_source_error)
+    monkeypatch.setattr("recsys_pipeline.defs.making.recipe_of", raise_source_error)
     home = tmp_path / "dagster"
     home.mkdir()
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\nrun_retries: {enabled: true, max_retries: 1}\n")

@@ -15,10 +15,10 @@ from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator
 from recsys_pipeline.core.dataset.sources import DayRange, Source
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline.defs import resources
 from recsys_pipeline.defs.arrival import AT_ONCE, source_arrival
-from recsys_pipeline.defs.partitions import daily_partitions
+from recsys_pipeline.defs.partitions import daily_partitions, partitions_of
 from recsys_pipeline.defs.resources import SourceResource, StoreResource
 from recsys_pipeline.defs.sensors import build_sensors
 from recsys_pipeline_tests.adapters.file_fixtures import source_over
@@ -178,10 +178,10 @@ def test_partitions_go_on_except_those_of_an_archive(last: date | None, today: d
         assert partitions.get_last_partition_key() == newest
 
 
-def test_the_sensor_is_there_for_sources_that_end_and_off(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sensor_is_there_for_sources_that_end_and_off(feed: Feed) -> None:
     def found(source: Source) -> list[Any]:
-        monkeypatch.setattr("recsys_pipeline.defs.sensors.configured_source", lambda: source)
-        return [sensor for sensor in build_sensors([JOB]) if sensor.name == "source_arrival"]
+        sensors = build_sensors([JOB], partitions_of(source, 0), has_end=source.days().last is not None)
+        return [sensor for sensor in sensors if sensor.name == "source_arrival"]
 
     assert found(Simulator(SIZES["tiny"])) == [], "it goes on"
     (sensor,) = found(feed.open())

@@ -23,13 +23,13 @@ from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStor
 from recsys_pipeline.adapters.store.deletion import delete
 from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.adapters.store.retention import collect
-from recsys_pipeline.adapters.store.versions import code_version
 from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.serving.gate import Decision
 from recsys_pipeline.core.serving.gate_limits import GateLimits
-from recsys_pipeline.core.types import ArtifactRef
-from recsys_pipeline.defs.serving import _earlier_decisions
+from recsys_pipeline.defs.asset import declared
+from recsys_pipeline.defs.serving import best_decision, decision_on
 from recsys_pipeline.defs.warm_starts import data_settings, plan_fit, remembered
 from recsys_pipeline_tests.adapters.release_artifacts import decided, released
 
@@ -48,7 +48,7 @@ class Shop:
         """The day that the gate rejects."""
 
     def write(self, key: str, day: str, inputs: tuple[ArtifactRef, ...], text: str, **metrics: Any) -> Artifact:
-        made = Recipe(key, day, inputs, CONFIG, code_version(key), {})
+        made = Recipe(key, day, inputs, CONFIG, declared(key).code_version, {})
         existing = self.store.reusable(made)
 
         def build(directory: Path) -> Built:
@@ -68,7 +68,8 @@ class Shop:
         )
         release = released(self.store, day, model.manifest.digest, (model.manifest.ref,))
         before = champion(self.store, before=day)
-        earlier, best = _earlier_decisions(self.store, before, day, GateLimits())
+        best = best_decision(self.store, day, GateLimits().decay_days)
+        earlier = decision_on(self.store, before) if before else None
         compared = tuple(one.manifest.ref for one in (before, earlier, best) if one)
         made = decided(self.store, release, good=day != self.rejected, inputs=compared)
         return promote_if_newer(self.store, release, made)

@@ -12,10 +12,14 @@ from pydantic import Field
 from recsys_pipeline.adapters.settings_file import SettingsFile, parse_settings
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.definitions import defs
+from recsys_pipeline.defs import asset as assets
 from recsys_pipeline.defs import deployed_settings
 from recsys_pipeline.defs.config_form import config_form
 from recsys_pipeline.defs.deployed_settings import DEFAULT, FORM, FORMS, check_settings, origins_in_run, with_defaults
-from recsys_pipeline.defs.production import stage_asset
+from recsys_pipeline.defs.make import Make
+from recsys_pipeline.defs.making import as_dagster
+from recsys_pipeline.defs.partitions import configured_partitions
+from recsys_pipeline.defs.resources import RESOURCES
 from recsys_pipeline_tests.defs.test_config_form import Example, Together
 
 KEY = "models/probe"
@@ -47,6 +51,12 @@ def _no_probe() -> Iterator[None]:
     FORMS.update(before)
 
 
+def _probe(make: Make) -> dg.MaterializeResult:
+    values = make.form.model_dump()
+    SEEN.append((values, origins_in_run(make.context, values)))
+    return dg.MaterializeResult()
+
+
 @pytest.fixture
 def deployed(monkeypatch: pytest.MonkeyPatch, _no_probe: None) -> Any:
     """Makes an asset under a file of settings and runs it with a form; what it saw, and where that was from."""
@@ -54,14 +64,14 @@ def deployed(monkeypatch: pytest.MonkeyPatch, _no_probe: None) -> Any:
     def run(file: SettingsFile, form: type[dg.Config], given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         monkeypatch.setattr(deployed_settings, "settings_file", lambda: file)
 
-        def probe(context: dg.AssetExecutionContext, config: form) -> None:  # pyright: ignore[reportInvalidTypeForm]
-            values = config.model_dump()
-            SEEN.append((values, origins_in_run(context, values)))
-
-        asset = stage_asset(KEY, needs="interactions", kinds={"python"})(probe)
+        monkeypatch.setattr(assets, "ASSETS", {})
+        declared = assets.asset(KEY, kinds={"python"}, form=form, by_hand=True)(_probe)
+        asset = as_dagster(declared, frozenset(), configured_partitions())
         ops = {"models__probe": {"config": given}} if given else {}
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        assert dg.materialize([asset], run_config={"ops": ops, **quiet}, partition_key="2026-01-05").success
+        assert dg.materialize(
+            [asset], run_config={"ops": ops, **quiet}, partition_key="2026-01-05", resources=RESOURCES
+        ).success
         return SEEN.pop()
 
     return run

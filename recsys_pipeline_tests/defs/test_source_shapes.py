@@ -32,14 +32,14 @@ def describe_definitions(environment: dict[str, str], found: Path) -> None:
     """Load the code location with these settings, and write down what is in it."""
     os.environ.update(environment)
     from recsys_pipeline.definitions import defs
-    from recsys_pipeline.defs.partitions import DAILY
+    from recsys_pipeline.defs.partitions import daily
 
     specs = list(defs.resolve_all_asset_specs())
     names = {
         "assets": sorted(spec.key.to_user_string() for spec in specs),
         "deps": sorted({dep.asset_key.to_user_string() for spec in specs for dep in spec.deps}),
         "schedules": sorted(schedule.name for schedule in defs.schedules or ()),
-        "first": DAILY.get_first_partition_key(),
+        "first": daily().get_first_partition_key(),
     }
     found.write_text(json.dumps(names))
 

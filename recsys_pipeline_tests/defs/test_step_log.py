@@ -5,7 +5,7 @@ import logging
 import dagster as dg
 import pytest
 
-from recsys_pipeline.defs.production import log_progress
+from recsys_pipeline.defs.shown import log_progress
 from recsys_pipeline.defs.step_log import steps, with_step_log
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

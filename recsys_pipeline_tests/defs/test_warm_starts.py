@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from recsys_pipeline.adapters.serving.releases import DECISION
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.store.manifest import Recipe
-from recsys_pipeline.adapters.store.versions import code_version
 from recsys_pipeline.core.models import discover
+from recsys_pipeline.defs.asset import declared
 from recsys_pipeline.defs.warm_starts import (
     BEHIND,
     PARITY,
@@ -46,7 +46,7 @@ def keep(store: ArtifactStore) -> Keep:
         **metrics: Any,
     ) -> Artifact:  # fmt: skip
         refs = tuple(artifact.manifest.ref for artifact in inputs)
-        recipe = Recipe(key, day, refs, config or {}, code or code_version(key), {})
+        recipe = Recipe(key, day, refs, config or {}, code or declared(key).code_version, {})
 
         def build(directory: Path) -> Built:
             (directory / "name").write_text(f"{key} {day} {metrics}")

@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline.definitions import defs
 from recsys_pipeline.defs.instance import PROCESS
 from recsys_pipeline.defs.jobs import IN_ORDER
-from recsys_pipeline.defs.production import HEAVY, TRAINING
+from recsys_pipeline.defs.making import HEAVY, TRAINING
 from recsys_pipeline.defs.resources import RESOURCES
 from recsys_pipeline_tests.deployment import Deployment
 from recsys_pipeline_tests.misbehaving_sources import Misbehaving

@@ -11,7 +11,7 @@ import pytest
 
 from recsys_pipeline.adapters.wandb.outbox import Outbox
 from recsys_pipeline.core.reports.monitoring.drift import OF_THE_MODEL
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, Deployment
 from recsys_pipeline_tests.misbehaving_sources import Misbehaving
 

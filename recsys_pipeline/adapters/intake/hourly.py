@@ -18,7 +18,7 @@ from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.dataset.undated import Undated
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import HOUR, HOUR_KEY, Window
+from recsys_pipeline.core.time import HOUR, HOUR_KEY, Window
 
 KEY = "speed/interactions"
 LATE_HOURS = 3

@@ -21,7 +21,7 @@ from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.errors import DataError, SourceError
-from recsys_pipeline.core.types import DAY, Window
+from recsys_pipeline.core.time import DAY, Window
 
 __all__ = ["KEY", "Ingested", "day_entries", "ingest", "open_snapshot"]
 
@@ -147,5 +147,5 @@ def open_snapshot(store: ArtifactStore, artifact: Artifact, events: bool = False
     snapshot = Snapshot.load(artifact.path, store.local_root)
     for folder in [*snapshot.id_folders, *(snapshot.day_folders if events else ())]:
         key, partition, version = folder.rsplit("/", 2)
-        store.version(key, partition, version).verify(anew=False)
+        store.listed(key, partition, version).verify(anew=False)
     return snapshot

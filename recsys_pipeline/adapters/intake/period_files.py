@@ -17,7 +17,7 @@ from recsys_pipeline.core.dataset.events import EventMeaning
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.dataset.undated import Holders, Undated, holders_in
 from recsys_pipeline.core.errors import DataError, SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 WITHOUT_TIME, SOURCE_MARK = "without_time", "source_mark"
 """Metrics of a day: how many of its quarantined rows had no usable time; a digest of what the source gave for it."""

@@ -15,7 +15,7 @@ from recsys_pipeline.core.dataset.joins import join_share
 from recsys_pipeline.core.dataset.schema import validate_items
 from recsys_pipeline.core.dataset.sources import KnowsFarDays, Source
 from recsys_pipeline.core.errors import RecsysError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 NEWEST_DAYS = 31
 """Days that are looked at: as many as are read in seconds."""

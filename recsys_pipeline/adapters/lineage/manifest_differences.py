@@ -1,11 +1,10 @@
 """What differs: between a recipe and the code and libraries of today, and between two makings of one artifact."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from recsys_pipeline.adapters.store.manifest import Manifest, Recipe
-from recsys_pipeline.adapters.store.versions import code_version, library_versions
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 SOURCE = "source"
 """Entry of a recipe's config that holds the fingerprint of the source."""
@@ -13,12 +12,16 @@ TABLES = {"items": "items", "looks": "looks", "overlay": "items"}
 """Of which table that is, by the subject of the key; of interactions where it is none of these."""
 
 
-def changes_since(recipe: Recipe, fingerprint: Callable[[Window, str], str]) -> Iterator[str]:
-    """What is no longer as it was when a recipe was written: code, libraries, and the source where it was read."""
-    now, subject = code_version(recipe.key), recipe.key.split("/")[1]
-    if now != recipe.code_version:
-        yield f"the code that shapes {recipe.key} has changed: {recipe.code_version} then, {now} now"
-    here = library_versions()
+def changes_since(
+    recipe: Recipe, code_version: str, libraries: Mapping[str, str], fingerprint: Callable[[Window, str], str]
+) -> Iterator[str]:
+    """What is no longer as it was when a recipe was written: code, libraries, and the source where it was read.
+
+    `code_version` and `libraries` are those of its asset today.
+    """
+    subject, here = recipe.key.split("/")[1], libraries
+    if code_version != recipe.code_version:
+        yield f"the code that shapes {recipe.key} has changed: {recipe.code_version} then, {code_version} now"
     for name in sorted(here.keys() | recipe.libraries.keys()):
         if here.get(name) != recipe.libraries.get(name):
             yield f"{name} was {recipe.libraries.get(name, 'absent')} then, and is {here.get(name, 'not recorded')} now"

@@ -20,9 +20,9 @@ from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStor
 from recsys_pipeline.adapters.store.locks import waiting
 from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME, Manifest, with_checksum, without_checksum
 from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.core.serving.gate import Decision
 from recsys_pipeline.core.serving.release_document import read_release_document
-from recsys_pipeline.core.types import ArtifactRef
 
 RELEASE, DECISION = "serving/release", "serving/decision"
 POINTER, LOCK = "serving/champion.json", ".champion.lock"

@@ -12,9 +12,10 @@ import errno
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +36,7 @@ from recsys_pipeline.adapters.store.manifest import (
 )
 from recsys_pipeline.adapters.store.processes import is_abandoned, process_name
 from recsys_pipeline.core.errors import ArtifactError
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 POINTER_NAME = "current"
 HASHING_THREADS = 2
@@ -85,6 +86,32 @@ class Artifact:
             if not intact:
                 path, recipe = self.path / name, self.manifest.recipe
                 raise ArtifactError(f"{path} is missing or corrupt: materialize {recipe.key} {recipe.partition} again")
+
+
+_DECLARED: ContextVar[tuple[str, frozenset[Path]] | None] = ContextVar("declared", default=None)
+
+
+@contextmanager
+def only_declared(key: str, artifacts: Iterable[Artifact]) -> Iterator[None]:
+    """While the body makes `key`, the store opens these artifacts alone; others raise `ArtifactError`.
+
+    What is read and stands in no recipe lets what was made of it pass for up to date when it changes.
+    """
+    token = _DECLARED.set((key, frozenset(artifact.path for artifact in artifacts)))
+    try:
+        yield
+    finally:
+        _DECLARED.reset(token)
+
+
+def _check_declared(artifact: Artifact) -> Artifact:
+    declared = _DECLARED.get()
+    if declared is not None and artifact.path not in declared[1]:
+        ref = artifact.manifest.ref
+        raise ArtifactError(
+            f"{declared[0]} reads {ref.key}@{ref.partition}, and does not declare it: add it to `reads`"
+        )
+    return artifact
 
 
 class ArtifactStore:
@@ -143,6 +170,10 @@ class ArtifactStore:
 
     def version(self, key: str, partition: str, version: str) -> Artifact:
         """One named version, fetched to the local disk where the store is remote."""
+        return _check_declared(self.listed(key, partition, version))
+
+    def listed(self, key: str, partition: str, version: str) -> Artifact:
+        """The same, of a version that another artifact lists as part of itself, which stands for it in recipes."""
         relative = f"{key}/{partition}/{version}"
         path = self.local_root / relative
         gone = ArtifactError(f"{self.root}/{relative} is gone: materialize {key} {partition} again")

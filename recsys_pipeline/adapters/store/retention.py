@@ -29,8 +29,8 @@ from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.adapters.store.deletion import Doomed, Place, left_over
 from recsys_pipeline.core.dataset.snapshots import Snapshot
 from recsys_pipeline.core.errors import ArtifactError, SettingError
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.core.serving.gate_limits import GateLimits
-from recsys_pipeline.core.types import ArtifactRef
 
 KEEP_DAYS = 28
 """Four weeks: a person who finds on a Monday that something went wrong last month can still go back."""

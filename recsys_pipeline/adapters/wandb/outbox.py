@@ -24,7 +24,7 @@ from typing import Any
 from recsys_pipeline.adapters.store.artifact_store import Artifact
 from recsys_pipeline.adapters.store.manifest import to_json
 from recsys_pipeline.adapters.store.processes import is_abandoned, process_name
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 logger = logging.getLogger(__name__)
 

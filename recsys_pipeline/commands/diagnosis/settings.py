@@ -16,9 +16,9 @@ def check_settings_file(deployment: Settings) -> Iterator[Finding]:
     try:
         file = read_settings_file(deployment.settings_file)
         if file.fields:
-            from recsys_pipeline.defs import asset_modules  # brings JAX along, which takes seconds
+            from recsys_pipeline.defs import load_forms  # brings JAX along, which takes seconds
 
-            asset_modules()
+            load_forms()
     except RecsysError as error:
         yield Finding(SUBJECT, "wrong", str(error), REMEDY)
         return

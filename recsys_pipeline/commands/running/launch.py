@@ -10,12 +10,12 @@ from dagster._core.execution.api import execute_run
 
 from recsys_pipeline.commands.running.code_location import create_run
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.types import HOUR_KEY
+from recsys_pipeline.core.time import HOUR_KEY
 from recsys_pipeline.defs.failures import cause_of
 from recsys_pipeline.defs.instance import fail_killed_runs, open_instance, tags_of_this_process
 from recsys_pipeline.defs.missing_days import MISSING
 from recsys_pipeline.defs.overrides import op_config
-from recsys_pipeline.defs.partitions import DAILY, HOURLY
+from recsys_pipeline.defs.partitions import daily, hourly
 from recsys_pipeline.defs.refusals import MAX_RETRIES
 from recsys_pipeline.defs.resources import SourceResource
 from recsys_pipeline.settings import settings
@@ -41,7 +41,7 @@ class Outcome:
 
 def last_complete_day() -> str:
     """The last daily partition for which the configured source has data."""
-    day, last = DAILY.get_last_partition_key(), SourceResource().open().days().last
+    day, last = daily().get_last_partition_key(), SourceResource().open().days().last
     if day is None:
         raise SettingError("the source has no complete day yet: RECSYS_START_DATE must lie before today")
     return day if last is None else min(day, last.isoformat())
@@ -49,7 +49,7 @@ def last_complete_day() -> str:
 
 def last_complete_hour() -> str:
     """The last hourly partition of the source."""
-    hour = HOURLY.get_last_partition_key()
+    hour = hourly().get_last_partition_key()
     if hour is None:
         raise SettingError("the source has no complete hour yet: RECSYS_START_DATE must lie before now")
     return hour
@@ -106,17 +106,18 @@ def check_partition(key: str, of_hours: bool, taker: str = "this") -> None:
         )
     if is_hour and not of_hours:
         raise SettingError(f"{taker} takes a day, written as 2026-01-05; {key} is an hour")
-    if of_hours and not HOURLY.has_partition_key(key):
+    days, hours = daily(), hourly()
+    if of_hours and not hours.has_partition_key(key):
         days = settings().hourly_days
         kept = f"those of the newest {days} days" if days else "those of all days"
         raise SettingError(
-            f"{key} is no hour that can be run: there are hours from {HOURLY.get_first_partition_key()} to "
-            f"{HOURLY.get_last_partition_key()} (UTC), written as 2026-01-05-13:00; "
+            f"{key} is no hour that can be run: there are hours from {hours.get_first_partition_key()} to "
+            f"{hours.get_last_partition_key()} (UTC), written as 2026-01-05-13:00; "
             f"RECSYS_HOURLY_DAYS={days} gives {kept}"
         )
-    if not of_hours and (not DAILY.has_partition_key(key) or key > last_complete_day()):
+    if not of_hours and (not days.has_partition_key(key) or key > last_complete_day()):
         raise SettingError(
-            f"{key} is no day that can be run: the source has complete days from {DAILY.get_first_partition_key()} to "
+            f"{key} is no day that can be run: the source has complete days from {days.get_first_partition_key()} to "
             f"{last_complete_day()} (UTC), written as YYYY-MM-DD"
         )
 

@@ -20,8 +20,9 @@ from recsys_pipeline.core.neighbors.similar import similar_products
 from recsys_pipeline.core.reports.looks.look_book import SceneScorer
 from recsys_pipeline.core.reports.looks.look_scorers import TowerScorer
 from recsys_pipeline.core.serving.looks import recommend_look
-from recsys_pipeline.defs.dataset import CATALOGUE
+from recsys_pipeline.defs.dataset import ITEMS_OF_DAY
 from recsys_pipeline.defs.item_images import IMAGES, PHOTOS, TOWER_VECTORS, photo_vectors
+from recsys_pipeline.defs.reads import provided
 from recsys_pipeline.defs.resources import StoreResource, configured_source
 
 
@@ -61,19 +62,20 @@ def open_showcase(day: str | None = None) -> Showcase:
     Raises `ArtifactError` where the source has no pictures, or none could be read.
     """
     store = StoreResource().open()
-    if not PHOTOS:
+    photos = next((read.key for read in PHOTOS if provided(read.needs, configured_source().provides)), None)
+    if photos is None:
         raise ArtifactError(
             f"the source {configured_source().name} names no pictures of items: say in [items] where they are "
             "(`image`, docs/data.md)"
         )
-    day = day or _newest(store, PHOTOS[0])
-    table = photo_vectors({PHOTOS[0]: store.get(PHOTOS[0], day)})
+    day = day or _newest(store, photos)
+    table = photo_vectors({photos: store.get(photos, day)})
     if table is None:
         raise ArtifactError(f"no picture of an item could be read on {day}: {IMAGES} tells why in its quarantine")
     items = _items(store, day)
     listed = zip(items["item_id"].to_pylist(), items["categories"].to_pylist(), strict=True)
     known = {item: names[0] for item, names in listed if names}
-    if PHOTOS[0] == TOWER_VECTORS:
+    if photos == TOWER_VECTORS:
         looks = LookData.load(store.get("dataset/looks", day).path)
         known |= {
             item: looks.categories[at] for item, at in zip(looks.product_ids, looks.product_category, strict=True)
@@ -83,8 +85,9 @@ def open_showcase(day: str | None = None) -> Showcase:
 
 
 def _items(store: ArtifactStore, day: str) -> pa.Table:
-    items = [pq.read_table(store.get(key, day).path / "items.parquet") for key in CATALOGUE]
-    return items[0] if items else ITEMS.empty_table()
+    if "items" not in configured_source().provides:
+        return ITEMS.empty_table()
+    return pq.read_table(store.get(ITEMS_OF_DAY, day).path / "items.parquet")
 
 
 def look_table(room: Showroom, scene: str, budget: float | None, n_products: int) -> Table:

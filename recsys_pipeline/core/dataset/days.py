@@ -34,7 +34,7 @@ from recsys_pipeline.core.dataset.schema import (
 )
 from recsys_pipeline.core.dataset.undated import Undated
 from recsys_pipeline.core.errors import DataError, RecsysError, SettingError, SourceError
-from recsys_pipeline.core.types import DAY, EPOCH, HOUR, Window
+from recsys_pipeline.core.time import DAY, EPOCH, HOUR, Window
 
 __all__ = ["INTERACTIONS_FILE", "QUARANTINE_FILE", "PeriodFile", "Written", "write_good_periods", "write_periods"]
 

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from recsys_pipeline.core.dataset.events import WEB_LOG, EventMeaning
 from recsys_pipeline.core.dataset.schema import open_duckdb
-from recsys_pipeline.core.types import Ratings, microseconds
+from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.time import microseconds
 
 SNAPSHOT_NAME = "snapshot.json"
 SUBJECTS = ("user", "item")

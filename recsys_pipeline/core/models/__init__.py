@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 
 @runtime_checkable

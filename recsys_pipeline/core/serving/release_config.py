@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.models import ModelSpec, discover
-from recsys_pipeline.core.types import check_settings, setting
 
 RELEASED_MODELS = ("als",)
 """The release's new items (`models/cold_start`), its drift report and its vectors are those of this model."""

@@ -33,7 +33,6 @@ from recsys_pipeline.core.reports.page.sweep_page import (
     why_unknown_of,
 )
 from recsys_pipeline.defs.learning.engines import SweepTask, Swept, run_engine
-from recsys_pipeline.defs.learning.forms import SearchConfig
 from recsys_pipeline.defs.learning.in_use import (
     BASELINE,
     BEST_CONFIG,
@@ -45,54 +44,50 @@ from recsys_pipeline.defs.learning.in_use import (
     in_use_before,
 )
 from recsys_pipeline.defs.learning.tuned import Tuned
-from recsys_pipeline.defs.production import page_link, picture, produce, steps
-from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
+from recsys_pipeline.defs.make import Make
+from recsys_pipeline.defs.resources import report_folder
+from recsys_pipeline.defs.shown import page_link, picture
+from recsys_pipeline.defs.step_log import steps
 from recsys_pipeline.settings import settings
 
 PAGE, TRIALS, YAML, COMPARISON = "sweep.html", "trials.jsonl", "sweep.yaml", "comparison.json"
 
 
-def sweep_result(
-    context: dg.AssetExecutionContext,
-    config: SearchConfig,
-    store: StoreResource,
-    tracker: TrackerResource,
-    tuned: Tuned,
-) -> dg.MaterializeResult:
-    """Run the sweep that the file defines over the config of the model, or find that it is up to date."""
-    inputs = [store.input(context, key) for key in tuned.inputs]
-    text = read_sweep_file(config.file, tuned.key)
-    parsed = tuned.parse(text, config.file, config.chosen_method)
-    day = context.partition_key
-    form = {**config.model_dump(exclude={BASELINE}), "definition": text}
-    in_use = _in_use(tuned, config, store, day, form)
-    form[BASELINE] = dataclasses.asdict(in_use.config)
-    sweep = dataclasses.replace(parsed, base=form[BASELINE])
-
-    def build(directory: Path, run: TrackedRun) -> Built:
-        kept = progress_file(tuned, day, inputs, form)
-        swept = run_engine(SweepTask(tuned, day, sweep, config, inputs, tracker.open(), kept, in_use.config))
-        steps.info("  %s", verdict(swept.result))
-        if over := end_of_space(sweep, swept.result.trials):
-            steps.info("  %s", over)
-        (directory / YAML).write_text(text)
-        digest = _write(directory, swept, day, _data_digest(inputs))
-        _track(run, swept.result)
-        for left in (kept, kept.with_suffix(".sweep")):
-            left.unlink(missing_ok=True)
-        return Built({**_headline(swept, in_use), IN_USE: in_use.facts()}, digest)
-
-    def describe(artifact: Artifact) -> dict[str, Any]:
-        return _describe(tuned, artifact)
-
-    return produce(context, store, tracker, inputs=inputs, config=form, build=build, describe=describe)
+def _definition(tuned: Tuned, make: Make) -> str:
+    return read_sweep_file(make.form.file, tuned.key)
 
 
-def _in_use(tuned: Tuned, config: SearchConfig, store: StoreResource, day: str, form: dict[str, Any]) -> InUse:
+def _in_use(tuned: Tuned, make: Make) -> InUse:
     """What the best trial is compared with: the field's settings where it has any, else those in use."""
-    if not config.baseline:
-        return in_use_before(store.open(), tuned.spec, day, form)
-    return given_baseline(tuned.spec, config.baseline)
+    if make.form.baseline:
+        return given_baseline(tuned.spec, make.form.baseline)
+    form = {**make.form.model_dump(exclude={BASELINE}), "definition": make.once(_definition, tuned)}
+    return in_use_before(make.store, tuned.spec, make.partition, form)
+
+
+def sweep_settings(tuned: Tuned, make: Make) -> dict[str, Any]:
+    """The form with the file's text, and with what the trials are compared with."""
+    in_use = dataclasses.asdict(make.once(_in_use, tuned).config)
+    form = make.form.model_dump(exclude={BASELINE})
+    return {**form, "definition": make.once(_definition, tuned), BASELINE: in_use}
+
+
+def run_sweep(tuned: Tuned, make: Make) -> Built:
+    """Run the sweep that the file defines over the config of the model."""
+    form, in_use, day = sweep_settings(tuned, make), make.once(_in_use, tuned), make.partition
+    parsed = tuned.parse(form["definition"], make.form.file, make.form.chosen_method)
+    sweep, inputs = dataclasses.replace(parsed, base=form[BASELINE]), [make[key] for key in tuned.inputs]
+    kept = progress_file(tuned, day, inputs, form)
+    swept = run_engine(SweepTask(tuned, day, sweep, make.form, inputs, make.tracker, kept, in_use.config))
+    steps.info("  %s", verdict(swept.result))
+    if over := end_of_space(sweep, swept.result.trials):
+        steps.info("  %s", over)
+    (make.directory / YAML).write_text(form["definition"])
+    digest = _write(make.directory, swept, day, _data_digest(inputs))
+    _track(make.run, swept.result)
+    for left in (kept, kept.with_suffix(".sweep")):
+        left.unlink(missing_ok=True)
+    return Built({**_headline(swept, in_use), IN_USE: in_use.facts()}, digest)
 
 
 def read_sweep_file(file: str, key: str) -> str:
@@ -206,8 +201,9 @@ def stored_result(tuned: Tuned, artifact: Artifact) -> SweepResult:
     return best_of(sweep, load_trials(artifact.path / TRIALS), comparison)
 
 
-def _describe(tuned: Tuned, artifact: Artifact) -> dict[str, Any]:
-    folder = report_folder(settings(), configured_source().name)
+def describe_sweep(tuned: Tuned, make: Make, artifact: Artifact) -> dict[str, Any]:
+    """The page, the plots, and the trials, best first."""
+    folder = report_folder(settings(), make.store.source)
     page = publish_beside(artifact, PAGE, folder, f"{tuned.model}_sweep").absolute()
     result = stored_result(tuned, artifact)
     trials = pd.read_parquet(artifact.path / "trials.parquet")

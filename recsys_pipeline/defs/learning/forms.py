@@ -8,7 +8,7 @@ from pydantic import Field, create_model
 from recsys_pipeline.core.learning.sweeps.fused import FactorizationConfig
 from recsys_pipeline.core.learning.sweeps.protocol import Limits
 from recsys_pipeline.core.models import ModelSpec
-from recsys_pipeline.defs.production import seed_field
+from recsys_pipeline.defs.shown import seed_field
 
 FILE = "A sweep YAML in W&B's format; its metric decides."
 DEFAULT_FILES = {"als": "als_ndcg", "sampled_mf": "sampled_mf_ndcg"}

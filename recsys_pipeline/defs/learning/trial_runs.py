@@ -16,7 +16,7 @@ from recsys_pipeline.core.learning.sweeps.forecast import duration_words, expect
 from recsys_pipeline.core.learning.sweeps.protocol import Proposal, Watch
 from recsys_pipeline.core.learning.sweeps.space import Sweep
 from recsys_pipeline.core.learning.sweeps.trials import FINISHED, STOPPED, Trial, save_trial
-from recsys_pipeline.defs.production import steps
+from recsys_pipeline.defs.step_log import steps
 
 
 class TrialRuns(Watch):

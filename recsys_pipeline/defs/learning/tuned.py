@@ -1,7 +1,7 @@
 """What each sweep asset tunes: a model, on which inputs, and how a trial is trained, judged and compared."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,10 +20,10 @@ from recsys_pipeline.core.learning.sweeps.fused import FusedTrials, Judge
 from recsys_pipeline.core.learning.sweeps.protocol import Proposal, RunTrials
 from recsys_pipeline.core.learning.sweeps.space import Sweep, parse_sweep
 from recsys_pipeline.core.models import ModelSpec, discover
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.validation import UNIT_METRICS, validation_metrics, validation_units
 from recsys_pipeline.core.reports.looks.look_scorers import TowerScorer
 from recsys_pipeline.core.reports.looks.looks import pair_figures, scene_sums
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline.defs.learning.forms import InteractionsSearchConfig, SearchConfig, sweep_form
 from recsys_pipeline.defs.learning.in_use import sweep_key
 
@@ -39,8 +39,8 @@ class Tuned:
     form: type[SearchConfig]
     metrics: tuple[str, ...]
     """That may decide, because single users or scenes have them."""
-    trials: Callable[[Sequence[Artifact], Any, str], RunTrials]
-    units: Callable[[Sequence[Artifact], Any, str, Any], Units]
+    trials: "partial[RunTrials]"
+    units: "partial[Units]"
     """`units(inputs, form, metric, config)`: a config fitted anew, judged on what is held back."""
     unit: str
     """What that is, in the plural."""

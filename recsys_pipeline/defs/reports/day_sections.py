@@ -71,6 +71,8 @@ class DayInputs:
     artifacts: Mapping[str, Artifact]
     earlier: Artifact | None
     """The newest ranking report before the day's."""
+    snapshot_before: Artifact | None
+    """What that was made on."""
     store: ArtifactStore
 
     def counts(self) -> list[tuple[str, int]]:
@@ -168,11 +170,10 @@ def _facts(name: str, counts: list[tuple[str, int]], estimates: list[Estimate]) 
 
 
 def _earlier_facts(day: DayInputs) -> DayFacts | None:
-    if day.earlier is None:
+    if day.earlier is None or day.snapshot_before is None:
         return None
     name = day.earlier.manifest.recipe.partition
-    snapshot = day.store.get("dataset/snapshot", name)
-    counts = [(key, snapshot.manifest.metrics[key]) for key in COUNTED["dataset/snapshot"]]
+    counts = [(key, day.snapshot_before.manifest.metrics[key]) for key in COUNTED["dataset/snapshot"]]
     return _facts(name, counts, load_records(Estimate, day.earlier.path / "estimates.parquet"))
 
 

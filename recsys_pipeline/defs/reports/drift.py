@@ -2,17 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import numpy as np
 from pydantic import create_model
 
 from recsys_pipeline.adapters.intake.ingestion import open_snapshot
 from recsys_pipeline.adapters.serving.releases import Standing, history, released
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
-from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.folds import PARTS, Fold
 from recsys_pipeline.core.hashing import text_hashes
@@ -24,27 +21,17 @@ from recsys_pipeline.core.reports.monitoring.profile_inputs import first_timers,
 from recsys_pipeline.core.reports.monitoring.profiles import activity_profile, catalogue_profile, retrieval_profile
 from recsys_pipeline.core.reports.monitoring.retrieval_sample import Retrieval
 from recsys_pipeline.core.reports.page import plots
-from recsys_pipeline.core.types import Window, microseconds
+from recsys_pipeline.core.time import microseconds
+from recsys_pipeline.defs.asset import asset
 from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.models import fitted_config
-from recsys_pipeline.defs.partitions import day_of
-from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset
-from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
+from recsys_pipeline.defs.reads import Read, Traced
+from recsys_pipeline.defs.shown import picture, seed_field
 
 KEY = "reports/drift"
 PROFILE = "profile"
 """Folder of the artifact that holds the day's profile: what later days are compared with."""
-DRIFT_INPUTS = {
-    "interactions": [
-        "dataset/interactions",
-        "dataset/snapshot",
-        "folds/prequential",
-        "models/als",
-        "neighbors/als_vectors",
-    ],
-    "items": ["dataset/items"],
-}
-AVAILABLE = [key for need, keys in DRIFT_INPUTS.items() if need in configured_source().provides for key in keys]
 DriftForm = create_model(
     "DriftForm",
     __base__=(config_form(DriftLimits, seed=(int, seed_field("Seed of the samples."))), config_form(ProfileConfig)),
@@ -57,34 +44,6 @@ def no_drift(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]:
     figure = worst_plot(report, artifact.manifest.recipe.partition)
     plot = {"plot": picture(plots.to_png(figure), "reference and today")} if figure else {}
     return not report.breaches, {"headline": drift_headline(report), **plot}
-
-
-@stage_asset(KEY, needs="interactions", kinds={"numpy", "parquet"}, after=AVAILABLE, advisory=[no_drift])
-def drift(
-    context: dg.AssetExecutionContext,
-    config: DriftForm,  # pyright: ignore[reportInvalidTypeForm] (made at run time)
-    store: StoreResource,
-    tracker: TrackerResource,
-) -> dg.MaterializeResult:
-    """One row is a feature of the day (scores, vectors, catalogue, activity) against the reference before it."""
-    inputs = {key: store.input(context, key) for key in AVAILABLE}
-    reference = reference_profile(store.open(), context.partition_key)
-
-    def build(directory: Path, run: TrackedRun) -> Built:
-        today = _profile(store.open(), inputs, Window.of_day(day_of(context)), config)
-        today.save(directory / PROFILE)
-        earlier, name = _read(reference)
-        same = earlier is not None and today.has_settings_of(earlier)
-        report = drift_report(earlier, today, from_form(DriftLimits, config), name, same_settings=same)
-        report.save(directory)
-        if report.breaches:
-            run.alert(f"Drift on {context.partition_key}", breach_summary(report.breaches))
-        return Built(_metrics(report))
-
-    sources = [*inputs.values(), *([reference] if reference else [])]
-    return produce(
-        context, store, tracker, inputs=sources, config=config, build=build, describe=_describe, advisory=[no_drift]
-    )
 
 
 def reference_profile(store: ArtifactStore, partition: str) -> Artifact | None:
@@ -101,26 +60,57 @@ def reference_profile(store: ArtifactStore, partition: str) -> Artifact | None:
     return (store.find(refs[0]) if refs else None) or newest
 
 
+def _reference(make: Make) -> list[Artifact | None]:
+    return [reference_profile(make.store, make.partition)]
+
+
+def _describe(_: Make, artifact: Artifact) -> dict[str, Any]:
+    report = DriftReport.load(artifact.path)
+    figure = worst_plot(report, artifact.manifest.recipe.partition)
+    plot = {"plot of the largest drift": picture(plots.to_png(figure), "reference and today")} if figure else {}
+    return {"headline": drift_headline(report), **plot}
+
+
+@asset(
+    KEY, kinds={"numpy", "parquet"}, form=DriftForm, describe=_describe, advisory=[no_drift],
+    reads=[
+        Read("dataset/interactions"), Read("dataset/snapshot"), Read("folds/prequential"), Read("models/als"),
+        Read("neighbors/als_vectors"), Read("dataset/items", needs="items"), Traced("reference", trace=_reference),
+    ],
+)  # fmt: skip
+def drift(make: Make) -> Built:
+    """One row is a feature of the day (scores, vectors, catalogue, activity) against the reference before it."""
+    today = _profile(make)
+    today.save(make.directory / PROFILE)
+    earlier, name = _read(make.one("reference"))
+    same = earlier is not None and today.has_settings_of(earlier)
+    report = drift_report(earlier, today, from_form(DriftLimits, make.form), name, same_settings=same)
+    report.save(make.directory)
+    if report.breaches:
+        make.run.alert(f"Drift on {make.partition}", breach_summary(report.breaches))
+    return Built(_metrics(report))
+
+
 def _read(reference: Artifact | None) -> tuple[Profile | None, str]:
     if reference is None:
         return None, ""
     return Profile.load(reference.path / PROFILE), reference.manifest.recipe.partition
 
 
-def _profile(store: ArtifactStore, inputs: Mapping[str, Artifact], window: Window, form: dg.Config) -> Profile:
-    config, seed = from_form(ProfileConfig, form), form.seed  # pyright: ignore[reportAttributeAccessIssue]
-    fold = Fold.load(inputs["folds/prequential"].path)
-    snapshot = open_snapshot(store, inputs["dataset/snapshot"], events=True)
+def _profile(make: Make) -> Profile:
+    config, seed, window = from_form(ProfileConfig, make.form), make.form.seed, make.window
+    fold = Fold.load(make["folds/prequential"].path)
+    snapshot = open_snapshot(make.store, make["dataset/snapshot"], events=True)
     ids, catalogue = [], None
-    if "dataset/items" in inputs:
-        ids, catalogue = read_catalogue(inputs["dataset/items"].path / "items.parquet", microseconds(window.end))
-    day_file = inputs["dataset/interactions"].path / INTERACTIONS_FILE
+    if "dataset/items" in make:
+        ids, catalogue = read_catalogue(make["dataset/items"].path / "items.parquet", microseconds(window.end))
+    day_file = make["dataset/interactions"].path / INTERACTIONS_FILE
     events = read_events(day_file, snapshot.user_ids.tolist(), ids, snapshot.events)
     day = window.start.date().isoformat()
-    earlier = [store.local_root / entry.path for entry in snapshot.days if entry.day < day and entry.rows]
+    earlier = [make.store.local_root / entry.path for entry in snapshot.days if entry.day < day and entry.rows]
     new = first_timers(day_file, earlier, snapshot.events)
     activity = activity_profile(events, catalogue, new, config, seed)
-    vectors = inputs["neighbors/als_vectors"].path
+    vectors = make["neighbors/als_vectors"].path
     items, users = VectorTable.load(vectors / "items"), VectorTable.load(vectors / "users")
     rows = positions(np.array(items.ids, object), ids)
     seen_user, seen_item = (
@@ -129,7 +119,7 @@ def _profile(store: ArtifactStore, inputs: Mapping[str, Artifact], window: Windo
     active, tie_key = np.unique(events.user), text_hashes(items.ids)
     retrieval = Retrieval(users.vectors, items.vectors, seen_user, seen_item, rows, active, tie_key)
     offer = catalogue_profile(catalogue, config, seed) if catalogue else Profile()
-    given = Profile(settings=model_settings(fitted_config(inputs["models/als"])))
+    given = Profile(settings=model_settings(fitted_config(make["models/als"])))
     return activity | offer | retrieval_profile(retrieval, catalogue, config, seed) | given
 
 
@@ -145,10 +135,3 @@ def _metrics(report: DriftReport) -> dict[str, Any]:
         "reference": report.reference or "none",
         **({"largest_psi": worst.value, "largest_psi_of": worst.feature} if worst else {}),
     }
-
-
-def _describe(artifact: Artifact) -> dict[str, Any]:
-    report = DriftReport.load(artifact.path)
-    figure = worst_plot(report, artifact.manifest.recipe.partition)
-    plot = {"plot of the largest drift": picture(plots.to_png(figure), "reference and today")} if figure else {}
-    return {"headline": drift_headline(report), **plot}

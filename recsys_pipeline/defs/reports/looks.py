@@ -1,7 +1,6 @@
 """The looks report: ways to find products for unseen scenes, side by side, and the look book."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,7 +10,6 @@ from pydantic import Field
 
 from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
 from recsys_pipeline.adapters.store.report_folder import publish_beside
-from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.dataset.schema import ITEMS
 from recsys_pipeline.core.dataset.shelf import Shelf
@@ -28,15 +26,17 @@ from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.core.reports.page.pictures import look_grid
 from recsys_pipeline.core.reports.page.samples import look_examples
 from recsys_pipeline.core.serving.looks import recommend_look
-from recsys_pipeline.defs.dataset import CATALOGUE
-from recsys_pipeline.defs.production import page_link, picture, produce, seed_field, stage_asset
-from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source, report_folder
+from recsys_pipeline.defs.asset import asset
+from recsys_pipeline.defs.make import Make
+from recsys_pipeline.defs.reads import Read
+from recsys_pipeline.defs.resources import report_folder
+from recsys_pipeline.defs.shown import page_link, picture, seed_field
 from recsys_pipeline.settings import settings
 
 SEED = seed_field("Seed of the resampling and of what is shown.")
 LOOK_BOOK, BESIDE = "look_book.html", "looks"
 """The page in the artifact, and what its name ends with beside the day's page."""
-INPUTS = ["folds/triplets", "models/stl", "dataset/looks", *CATALOGUE]
+READS = [Read("folds/triplets"), Read("models/stl"), Read("dataset/looks"), Read("dataset/items", needs="items")]
 
 
 class LooksReportConfig(dg.Config):
@@ -55,38 +55,40 @@ class LooksReportConfig(dg.Config):
     seed: int = SEED
 
 
-@stage_asset("reports/looks", needs="looks", kinds={"jax", "python", "html"}, after=INPUTS)
-def looks_report(
-    context: dg.AssetExecutionContext, config: LooksReportConfig, store: StoreResource, tracker: TrackerResource
-) -> dg.MaterializeResult:
+def _describe_looks(make: Make, artifact: Artifact) -> dict[str, Any]:
+    report = LooksReport.load(artifact.path)
+    figure = plots.leaderboard(report.estimates, "same_category_accuracy", 0)
+    page = publish_beside(artifact, LOOK_BOOK, report_folder(settings(), make.store.source), BESIDE).absolute()
+    return {
+        **page_link("look book", page),
+        "plot of same-category accuracy": picture(plots.to_png(figure), "same-category accuracy"),
+        "recommended looks": picture((artifact.path / "looks.png").read_bytes(), "recommended looks"),
+    }
+
+
+@asset("reports/looks", kinds={"jax", "python", "html"}, reads=READS, form=LooksReportConfig, describe=_describe_looks)
+def looks_report(make: Make) -> Built:
     """One row is a figure of a way to find products for unseen scenes, with its interval over scenes.
 
     The look book shows a few of the scenes: what is recommended for each, and why.
     """
-    inputs = {key: store.input(context, key) for key in INPUTS}
-
-    def build(directory: Path, _: TrackedRun) -> Built:
-        paths = {key: artifact.path for key, artifact in inputs.items()}
-        folds, data = LookFolds.load(paths["folds/triplets"]), LookData.load(paths["dataset/looks"])
-        towers = TowerScorer(StlModel.load(paths["models/stl"]), data)
-        report = _judged(towers, data, folds, config)
-        report.save(directory)
-        examples = look_examples(towers, data, folds.test, config.n_examples, 5, config.seed)
-        (directory / "looks.png").write_bytes(look_grid(examples))
-        items = [pq.read_table(paths[key] / "items.parquet") for key in CATALOGUE]
-        shelf = Shelf.of(data.product_ids, items[0] if items else ITEMS.empty_table())
-        book = make_look_book(
-            towers, data, folds.train, folds.test, _recommend(data, shelf, config), config.n_book_scenes, config.seed
-        )
-        digest = inputs["dataset/looks"].manifest.digest
-        page = render_look_book(book, data, shelf, configured_source().name, context.partition_key, digest)
-        (directory / LOOK_BOOK).write_text(page, encoding="utf-8")
-        headline = headline_figures(report.estimates, *PRIMARY, "accuracy")
-        return Built({**headline, **_hubness(report), "pairs": len(folds.test)})
-
-    return produce(
-        context, store, tracker, inputs=list(inputs.values()), config=config, build=build, describe=_describe_looks
+    form, catalogue = make.form, make.one("dataset/items")
+    folds, data = LookFolds.load(make["folds/triplets"].path), LookData.load(make["dataset/looks"].path)
+    towers = TowerScorer(StlModel.load(make["models/stl"].path), data)
+    report = _judged(towers, data, folds, form)
+    report.save(make.directory)
+    examples = look_examples(towers, data, folds.test, form.n_examples, 5, form.seed)
+    (make.directory / "looks.png").write_bytes(look_grid(examples))
+    items = pq.read_table(catalogue.path / "items.parquet") if catalogue else ITEMS.empty_table()
+    shelf = Shelf.of(data.product_ids, items)
+    book = make_look_book(
+        towers, data, folds.train, folds.test, _recommend(data, shelf, form), form.n_book_scenes, form.seed
     )
+    digest = make["dataset/looks"].manifest.digest
+    page = render_look_book(book, data, shelf, make.store.source, make.partition, digest)
+    (make.directory / LOOK_BOOK).write_text(page, encoding="utf-8")
+    headline = headline_figures(report.estimates, *PRIMARY, "accuracy")
+    return Built({**headline, **_hubness(report), "pairs": len(folds.test)})
 
 
 def _judged(towers: TowerScorer, data: LookData, folds: LookFolds, config: LooksReportConfig) -> LooksReport:
@@ -113,14 +115,3 @@ def _hubness(report: LooksReport) -> dict[str, float]:
     """Before and after the corrections."""
     found = {row.model: row.value for row in report.estimates if row.metric == "hubness"}
     return {f"{name}_hubness": value for name, value in found.items() if name.startswith("stl")}
-
-
-def _describe_looks(artifact: Artifact) -> dict[str, Any]:
-    report = LooksReport.load(artifact.path)
-    figure = plots.leaderboard(report.estimates, "same_category_accuracy", 0)
-    page = publish_beside(artifact, LOOK_BOOK, report_folder(settings(), configured_source().name), BESIDE).absolute()
-    return {
-        **page_link("look book", page),
-        "plot of same-category accuracy": picture(plots.to_png(figure), "same-category accuracy"),
-        "recommended looks": picture((artifact.path / "looks.png").read_bytes(), "recommended looks"),
-    }

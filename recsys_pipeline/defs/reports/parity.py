@@ -1,14 +1,12 @@
 """The parity report: on days of a full fit, what the continued model would have been, and how far it lies behind."""
 
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
-from recsys_pipeline.adapters.wandb.tracker import TrackedRun
+from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.errors import ModelError
 from recsys_pipeline.core.folds import Fold
@@ -17,18 +15,18 @@ from recsys_pipeline.core.models import ModelSpec, discover
 from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.core.reports.parity.gaps import Gap, compare_looks, compare_rankings, gap_figure
+from recsys_pipeline.defs.asset import asset
+from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.models import fit_of, fitted_config, inputs_of, training_data
-from recsys_pipeline.defs.production import picture, produce, seed_field, stage_asset, steps
-from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
+from recsys_pipeline.defs.reads import Earlier, Read, Traced
+from recsys_pipeline.defs.resources import StoreResource
+from recsys_pipeline.defs.shown import picture, seed_field
+from recsys_pipeline.defs.step_log import steps
 from recsys_pipeline.defs.warm_starts import BEHIND, PARITY, plan_fit, trained_before
 
 GAPS = "gaps.parquet"
-CONTINUED = [
-    spec for spec in discover().values()
-    if spec.continue_fit and spec.daily and spec.data in configured_source().provides
-]  # fmt: skip
-"""Models that go on from day to day."""
-INPUTS = list(dict.fromkeys(key for spec in CONTINUED for key in (f"models/{spec.name}", *inputs_of(spec))))
+CONTINUED = [spec for spec in discover().values() if spec.continue_fit and spec.daily]
+"""Models that go on from day to day, where the source feeds them."""
 
 
 class ParityConfig(dg.Config):
@@ -43,32 +41,49 @@ class ParityConfig(dg.Config):
     seed: int = seed_field("Seed of the resampling.")
 
 
-@stage_asset(PARITY, needs="reports", kinds={"jax", "python"}, after=INPUTS)
-def parity(
-    context: dg.AssetExecutionContext, config: ParityConfig, store: StoreResource, tracker: TrackerResource
-) -> dg.MaterializeResult:
+def _starts(make: Make) -> dict[str, Artifact]:
+    """By model that was fitted in full today: what it could have gone on from."""
+    fed = [spec for spec in CONTINUED if f"models/{spec.name}" in make]
+    return {spec.name: start for spec in fed if (start := _start(spec, make))}
+
+
+def _behind(make: Make) -> dict[str, list[Artifact]]:
+    return {name: trained_before(make.store, start) for name, start in make.once(_starts).items()}
+
+
+def _all_behind(make: Make) -> list[Artifact]:
+    return [one for found in make.once(_behind).values() for one in found]
+
+
+def _read_of(spec: ModelSpec) -> list[Read]:
+    return [Read(key, needs=spec.data) for key in (f"models/{spec.name}", *inputs_of(spec))]
+
+
+def _describe(_: Make, artifact: Artifact) -> dict[str, Any]:
+    gaps = load_records(Gap, artifact.path / GAPS)
+    if not gaps:
+        return {}
+    figure = gap_figure(gaps, artifact.manifest.recipe.config["max_gap"])
+    return {"plot of gaps": picture(plots.to_png(figure), "full minus continued, day by day")}
+
+
+@asset(
+    PARITY, kinds={"jax", "python"}, form=ParityConfig, describe=_describe,
+    reads=[
+        *(read for spec in CONTINUED for read in _read_of(spec)), Traced("behind", trace=_all_behind), Earlier(PARITY),
+    ],
+)  # fmt: skip
+def parity(make: Make) -> Built:
     """One row is the gap between a model's full fit and its continued fit of the same day, on the same test rows.
 
     Only days of a full fit have new rows; the others carry the earlier ones along. Where a gap is too large its check
     fails the run, and the next day is fitted in full.
     """
-    opened, day = store.open(), context.partition_key
-    inputs = {key: store.input(context, key) for key in INPUTS}
-    earlier = opened.latest(PARITY, before=day)
-    starts = {spec.name: start for spec in CONTINUED if (start := _start(opened, spec, day, inputs))}
-    behind_them = {name: trained_before(opened, start) for name, start in starts.items()}
-
-    def build(directory: Path, _: TrackedRun) -> Built:
-        gaps = load_records(Gap, earlier.path / GAPS) if earlier else []
-        today = [
-            _gap(discover()[name], day, inputs, start, behind_them[name], config) for name, start in starts.items()
-        ]
-        save_records([*gaps, *today], directory / GAPS)
-        return Built(_headline(today, config.max_gap))
-
-    sources = [*inputs.values(), *(one for found in behind_them.values() for one in found)]
-    sources += [earlier] if earlier else []
-    return produce(context, store, tracker, inputs=sources, config=config, build=build, describe=_describe)
+    earlier, behind = make.earlier(PARITY), make.once(_behind)
+    gaps = load_records(Gap, earlier.path / GAPS) if earlier else []
+    today = [_gap(discover()[name], make, start, behind[name]) for name, start in make.once(_starts).items()]
+    save_records([*gaps, *today], make.directory / GAPS)
+    return Built(_headline(today, make.form.max_gap))
 
 
 @dg.asset_check(asset=PARITY.split("/"))
@@ -83,19 +98,17 @@ def continued_models_keep_up(context: dg.AssetCheckExecutionContext, store: Stor
     return dg.AssetCheckResult(passed=True, metadata={"compared": figures["compared"]})
 
 
-def _start(store: ArtifactStore, spec: ModelSpec, day: str, inputs: dict[str, Artifact]) -> Artifact | None:
+def _start(spec: ModelSpec, make: Make) -> Artifact | None:
     """What a model that was fitted in full could have gone on from."""
-    model = inputs[f"models/{spec.name}"].manifest
+    model = make[f"models/{spec.name}"].manifest
     if any(ref.key == model.recipe.key for ref in model.recipe.inputs):
         return None
-    return plan_fit(store, spec, day, [inputs[key] for key in inputs_of(spec)], model.recipe.config).earlier
+    inputs = [make[key] for key in inputs_of(spec)]
+    return plan_fit(make.store, spec, make.partition, inputs, model.recipe.config).earlier
 
 
-def _gap(
-    spec: ModelSpec, day: str, inputs: dict[str, Artifact], start: Artifact, behind: list[Artifact],
-    config: ParityConfig,
-) -> Gap:  # fmt: skip
-    full, own = inputs[f"models/{spec.name}"], [inputs[key] for key in inputs_of(spec)]
+def _gap(spec: ModelSpec, make: Make, start: Artifact, behind: list[Artifact]) -> Gap:
+    full, own, config = make[f"models/{spec.name}"], [make[key] for key in inputs_of(spec)], make.form
     train = training_data(spec, own)
     continued = fit_of(spec, start)(train, fitted_config(full), full.manifest.recipe.config["seed"])
     model = spec.load(full.path)
@@ -108,8 +121,8 @@ def _gap(
     else:
         data, look_folds = LookData.load(own[1].path), LookFolds.load(own[0].path)
         compared = compare_looks(model, continued, data, look_folds, config.seed, config.n_resamples)
-    since = date.fromisoformat(day) - date.fromisoformat(start.manifest.metrics["full_fit_day"])
-    return compared.of(day, spec.name, since.days)
+    since = make.day - date.fromisoformat(start.manifest.metrics["full_fit_day"])
+    return compared.of(make.partition, spec.name, since.days)
 
 
 def _headline(today: list[Gap], max_gap: float) -> dict[str, Any]:
@@ -130,11 +143,3 @@ def _headline(today: list[Gap], max_gap: float) -> dict[str, Any]:
     }
     return {**figures, "compared": " ".join(gap.model for gap in today) or "nothing: no full fit today",
             BEHIND: " ".join(gap.model for gap in beyond), "problem": problem}  # fmt: skip
-
-
-def _describe(artifact: Artifact) -> dict[str, Any]:
-    gaps = load_records(Gap, artifact.path / GAPS)
-    if not gaps:
-        return {}
-    figure = gap_figure(gaps, artifact.manifest.recipe.config["max_gap"])
-    return {"plot of gaps": picture(plots.to_png(figure), "full minus continued, day by day")}

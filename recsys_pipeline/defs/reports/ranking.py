@@ -2,16 +2,13 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from recsys_pipeline.adapters.intake.ingestion import open_snapshot
-from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
-from recsys_pipeline.adapters.wandb.tracker import TrackedRun
+from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.models import Recommender, discover
 from recsys_pipeline.core.neighbors.vectors import VectorTable
@@ -30,10 +27,12 @@ from recsys_pipeline.core.reports.lists.list_report import (
 )
 from recsys_pipeline.core.reports.lists.responsiveness import responsiveness_estimates
 from recsys_pipeline.core.reports.page import plots
-from recsys_pipeline.core.types import Window, microseconds
-from recsys_pipeline.defs.production import log_progress, picture, produce, seed_field, stage_asset
-from recsys_pipeline.defs.resources import StoreResource, TrackerResource, configured_source
-from recsys_pipeline.defs.warm_starts import remembered, unremembered
+from recsys_pipeline.core.time import microseconds
+from recsys_pipeline.defs.asset import asset
+from recsys_pipeline.defs.make import Make
+from recsys_pipeline.defs.reads import Earlier, Read, Traced
+from recsys_pipeline.defs.shown import log_progress, picture, seed_field
+from recsys_pipeline.defs.warm_starts import input_of, remembered, unremembered
 
 RANKED = [spec.name for spec in discover().values() if spec.data == "interactions" and spec.daily]
 SEED = seed_field("Seed of the resampling.")
@@ -48,41 +47,54 @@ class RankingConfig(dg.Config):
     seed: int = SEED
 
 
-INPUTS = ["dataset/snapshot", "folds/prequential", "neighbors/als_vectors", *(f"models/{name}" for name in RANKED)]
-INPUTS += ["dataset/items"] if "items" in configured_source().provides else []
 KEY, LISTS = "reports/ranking", "lists"
 
 
-@stage_asset(KEY, needs="interactions", kinds={"jax", "python"}, after=INPUTS)
-def ranking(
-    context: dg.AssetExecutionContext, config: RankingConfig, store: StoreResource, tracker: TrackerResource
-) -> dg.MaterializeResult:
+def _remembered(make: Make) -> list[Artifact]:
+    """What the day's models went on from, and the folds of that."""
+    return [one for name in RANKED for one in remembered(make.store, make[f"models/{name}"])]
+
+
+def _snapshot_then(make: Make) -> list[Artifact | None]:
+    """The snapshot whose ids the lists of the report before are in."""
+    earlier = make.earlier(KEY)
+    return [input_of(make.store, earlier, "dataset/snapshot") if earlier else None]
+
+
+def _describe_ranking(_: Make, artifact: Artifact) -> dict[str, Any]:
+    report = RankingReport.load(artifact.path)
+    figure = plots.leaderboard(report.estimates, "ndcg", 10)
+    return {
+        "leaderboard": dg.MetadataValue.md(headline_markdown(report.estimates, report.differences)),
+        "plot of NDCG@10": picture(plots.to_png(figure), "NDCG@10 by model"),
+    }
+
+
+@asset(
+    KEY, kinds={"jax", "python"}, form=RankingConfig, describe=_describe_ranking,
+    reads=[
+        Read("dataset/snapshot"), Read("folds/prequential"), Read("neighbors/als_vectors"),
+        *(Read(f"models/{name}") for name in RANKED), Read("dataset/items", needs="items"), Earlier(KEY),
+        Traced("snapshot then", trace=_snapshot_then), Traced("remembered", trace=_remembered),
+    ],
+)  # fmt: skip
+def ranking(make: Make) -> Built:
     """One row is a figure of a model on the test rows, with its interval: full ranking, seen items left out.
 
     Beside accuracy: who is served how well, how varied the lists are, how much they changed since the report before.
     Test rows that a model may remember from a day that it went on from are left out, for all models alike.
     """
-    opened, inputs = store.open(), {key: store.input(context, key) for key in INPUTS}
-    earlier = opened.latest(KEY, before=context.partition_key)
-
-    behind = {one.path: one for name in RANKED for one in remembered(opened, inputs[f"models/{name}"])}
-
-    def build(directory: Path, _: TrackedRun) -> Built:
-        fold = unremembered(inputs["folds/prequential"], list(behind.values()))
-        models = {name: discover()[name].load(inputs[f"models/{name}"].path) for name in RANKED}
-        results = list(_evaluate(models, fold, config))
-        report = summarise(results, config.seed, config.n_resamples)
-        report.save(directory)
-        (directory / LISTS).mkdir()
-        lists = _list_report(opened, inputs, fold, results, config)
-        more = responsiveness_estimates(models, fold.train_and_validation, (SHOWN_K,), config.seed)
-        more += _churn(opened, inputs, earlier, results, config) if earlier else []
-        dataclasses.replace(lists, variety=[*lists.variety, *more]).save(directory / LISTS)
-        figures = headline_figures(report.estimates, PRIMARY_METRIC, PRIMARY_K)
-        return Built({**figures, "best": report.best, "users": results[0].n_users, "test_rows": len(fold.test)})
-
-    sources = [*inputs.values(), *([earlier] if earlier else []), *behind.values()]
-    return produce(context, store, tracker, inputs=sources, config=config, build=build, describe=_describe_ranking)
+    fold, config = unremembered(make["folds/prequential"], make.all("remembered")), make.form
+    models = {name: discover()[name].load(make[f"models/{name}"].path) for name in RANKED}
+    results = list(_evaluate(models, fold, config))
+    report = summarise(results, config.seed, config.n_resamples)
+    report.save(make.directory)
+    (make.directory / LISTS).mkdir()
+    lists = _list_report(make, fold, results)
+    more = responsiveness_estimates(models, fold.train_and_validation, (SHOWN_K,), config.seed) + _churn(make, results)
+    dataclasses.replace(lists, variety=[*lists.variety, *more]).save(make.directory / LISTS)
+    figures = headline_figures(report.estimates, PRIMARY_METRIC, PRIMARY_K)
+    return Built({**figures, "best": report.best, "users": results[0].n_users, "test_rows": len(fold.test)})
 
 
 def _evaluate(models: Mapping[str, Recommender], fold: Fold, config: RankingConfig) -> Iterator[RankingResult]:
@@ -93,39 +105,20 @@ def _evaluate(models: Mapping[str, Recommender], fold: Fold, config: RankingConf
         yield result
 
 
-def _list_report(
-    store: ArtifactStore,
-    inputs: Mapping[str, Artifact],
-    fold: Fold,
-    results: Sequence[RankingResult],
-    config: RankingConfig,
-) -> ListReport:
-    data, items = inputs["dataset/snapshot"], inputs.get("dataset/items")
-    end_us = microseconds(Window.of_day(date.fromisoformat(data.manifest.recipe.partition)).end)
-    item_ids = open_snapshot(store, data).item_ids.tolist()
+def _list_report(make: Make, fold: Fold, results: Sequence[RankingResult]) -> ListReport:
+    items, config = make.one("dataset/items"), make.form
+    item_ids = open_snapshot(make.store, make["dataset/snapshot"]).item_ids.tolist()
     mix = read_category_mix(items.path / "items.parquet", item_ids) if items else None
-    vectors = VectorTable.load(inputs["neighbors/als_vectors"].path / "items").vectors
-    known = fold.train_and_validation
+    vectors = VectorTable.load(make["neighbors/als_vectors"].path / "items").vectors
+    known, end_us = fold.train_and_validation, microseconds(make.window.end)
     return describe_lists(results, known, config.seed, end_us, mix, vectors, n_resamples=config.n_resamples)
 
 
-def _churn(
-    store: ArtifactStore,
-    inputs: Mapping[str, Artifact],
-    earlier: Artifact,
-    results: Sequence[RankingResult],
-    config: RankingConfig,
-) -> list[Estimate]:
-    now = open_snapshot(store, inputs["dataset/snapshot"])
-    then = open_snapshot(store, store.get("dataset/snapshot", earlier.manifest.recipe.partition))
+def _churn(make: Make, results: Sequence[RankingResult]) -> list[Estimate]:
+    """Nothing where there is no report before, or its snapshot is gone."""
+    earlier, data = make.earlier(KEY), make.one("snapshot then")
+    if earlier is None or data is None:
+        return []
+    now, then = (open_snapshot(make.store, one) for one in (make["dataset/snapshot"], data))
     before = EarlierLists(then.user_ids, then.item_ids, RankingReport.load(earlier.path).lists)
-    return churn_estimates(results, now.user_ids, now.item_ids, before, config.seed, config.n_resamples)
-
-
-def _describe_ranking(artifact: Artifact) -> dict[str, Any]:
-    report = RankingReport.load(artifact.path)
-    figure = plots.leaderboard(report.estimates, "ndcg", 10)
-    return {
-        "leaderboard": dg.MetadataValue.md(headline_markdown(report.estimates, report.differences)),
-        "plot of NDCG@10": picture(plots.to_png(figure), "NDCG@10 by model"),
-    }
+    return churn_estimates(results, now.user_ids, now.item_ids, before, make.form.seed, make.form.n_resamples)

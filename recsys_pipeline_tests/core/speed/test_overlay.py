@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.errors import ArtifactError, DataError
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.serving.overlay_protocol import Overlay as ServedOverlay
 from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.core.serving.release import Release, decayed_popularity
 from recsys_pipeline.core.speed.build import build_overlay
 from recsys_pipeline.core.speed.config import OverlayConfig
 from recsys_pipeline.core.speed.overlay import Overlay, write_overlay
-from recsys_pipeline.core.types import Ratings, microseconds
+from recsys_pipeline.core.time import microseconds
 from recsys_pipeline_tests.core.dataset.plain_pairs import plain_pairs
 from recsys_pipeline_tests.core.speed.events import END, event, hour, overlay, table
 from recsys_pipeline_tests.release_fixtures import ITEM_IDS, OFF_SALE, USER_IDS, catalogue, ratings, tiny_release

@@ -30,7 +30,7 @@ from recsys_pipeline.core.learning.looks.sharding import Placement
 from recsys_pipeline.core.learning.looks.towers import Architecture, discover_towers
 from recsys_pipeline.core.learning.looks.trained_towers import TrainedTowers, carried_over, course_of
 from recsys_pipeline.core.learning.looks.triplet_batches import Batch, BatchReader
-from recsys_pipeline.core.types import Progress
+from recsys_pipeline.core.progress import Progress
 
 ADAM = optax.scale_by_adam()
 """Adam's direction; the learning rate is applied outside so that it need not be compiled in."""

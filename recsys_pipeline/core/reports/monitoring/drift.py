@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import scipy
 
-from recsys_pipeline.core.learning.model_files import read_json
+from recsys_pipeline.core.configs import check_settings, setting
+from recsys_pipeline.core.files import read_json
 from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
 from recsys_pipeline.core.reports.monitoring.divergence import Binned, binned, kl, psi
 from recsys_pipeline.core.reports.monitoring.priors import EMPTY_LISTS, Distribution, Profile, Share
-from recsys_pipeline.core.types import check_settings, setting
 
 YES, NO = "yes", "no"
 SCALED = ("score", "user_norm", "item_norm", "neighbor_distance")

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.core.reports.accuracy.hit_rates import ValueHitRate
 from recsys_pipeline.core.reports.accuracy.leaderboard import (
     headline_markdown,
@@ -36,7 +37,6 @@ from recsys_pipeline.core.reports.page.sections import (
     samples_section,
     terms_section,
 )
-from recsys_pipeline.core.types import ArtifactRef
 from recsys_pipeline_tests.core.reports.page.test_plots import ESTIMATES, INDEX
 
 EVIL = '<script>alert("x")</script>'

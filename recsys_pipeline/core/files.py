@@ -12,6 +12,7 @@ import mmap
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -70,6 +71,14 @@ def map_arrays(path: Path) -> dict[str, np.ndarray]:
         return {name: _view(content, 8 + length, **entry) for name, entry in header.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path} holds no readable arrays ({error}): materialize its artifact again") from error
+
+
+def read_json(path: Path) -> Any:
+    """A JSON document of an artifact; raises `ArtifactError` naming the file where it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} is not readable ({error}): materialize the artifact again") from error
 
 
 def _plain(path: Path, name: str, array: np.ndarray) -> np.ndarray:
