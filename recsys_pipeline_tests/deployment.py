@@ -140,7 +140,8 @@ class Deployment:
     @property
     def store(self) -> ArtifactStore:
         """The store of the marketplace."""
-        return ArtifactStore(str(self.home / "data" / "store" / "simulator-tiny"), cache=self.home / "data" / "cache")
+        data = self.home / "data"
+        return ArtifactStore(str(data / "store" / "simulator-tiny"), cache=data / "cache" / "simulator-tiny")
 
     def artifacts(self, day: str) -> dict[str, Artifact]:
         """What is current for a day, by key."""

@@ -9,7 +9,7 @@ nothing, and only what is used is read.
 
 import json
 import mmap
-import os
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     (objects and texts, say), naming it.
     """
     plain = {name: _plain(path, name, array) for name, array in arrays.items()}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         save_file(plain, unfinished)
         unfinished.replace(path)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -93,10 +94,11 @@ def recipe_of(source: Source, code: str = "v1") -> Callable[[date], Recipe]:
 
 
 def take_in(
-    store: ArtifactStore, source: Source, number: int, late_days: int = LATE_DAYS, code: str = "v1"
+    store: ArtifactStore, source: Source, number: int, late_days: int = LATE_DAYS, code: str = "v1", **options: Any
 ) -> Ingested:
     """The ingestion of a day's batch."""
-    return ingest(store, source, day(number), recipe_of(source, code), max_quarantine_share=0.0, late_days=late_days)
+    options = {"max_quarantine_share": 0.0, "late_days": late_days, **options}
+    return ingest(store, source, day(number), recipe_of(source, code), **options)
 
 
 def batch(store: ArtifactStore, source: Source, number: int, late_days: int = LATE_DAYS) -> Ingested:

@@ -27,7 +27,7 @@ from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.models import fitted_config
 from recsys_pipeline.defs.reads import Read, Traced
-from recsys_pipeline.defs.shown import picture, seed_field
+from recsys_pipeline.defs.shown import drawn, picture, seed_field
 
 KEY = "reports/drift"
 PROFILE = "profile"
@@ -41,8 +41,7 @@ DriftForm = create_model(
 def no_drift(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]:
     """No feature has left the reference by more than its threshold, and hardly any list is empty."""
     report = DriftReport.load(artifact.path)
-    figure = worst_plot(report, artifact.manifest.recipe.partition)
-    plot = {"plot": picture(plots.to_png(figure), "reference and today")} if figure else {}
+    plot = drawn(lambda: _plot(report, artifact, "plot"), "the plot of the largest drift")
     return not report.breaches, {"headline": drift_headline(report), **plot}
 
 
@@ -66,9 +65,12 @@ def _reference(make: Make) -> list[Artifact | None]:
 
 def _describe(_: Make, artifact: Artifact) -> dict[str, Any]:
     report = DriftReport.load(artifact.path)
+    return {"headline": drift_headline(report), **_plot(report, artifact, "plot of the largest drift")}
+
+
+def _plot(report: DriftReport, artifact: Artifact, name: str) -> dict[str, Any]:
     figure = worst_plot(report, artifact.manifest.recipe.partition)
-    plot = {"plot of the largest drift": picture(plots.to_png(figure), "reference and today")} if figure else {}
-    return {"headline": drift_headline(report), **plot}
+    return {name: picture(plots.to_png(figure), "reference and today")} if figure else {}
 
 
 @asset(
