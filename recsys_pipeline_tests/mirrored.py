@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Protocol
 
 from recsys_pipeline.adapters.lineage.graph import Edge, LineageGraph
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline_tests.wandb_double.views import ArtifactRecord
 from recsys_pipeline_tests.wandb_double.views import Edge as RunEdge
 

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from recsys_pipeline.core.dataset.image_files import KnowsImageVersions
 from recsys_pipeline.core.dataset.schema import INTERACTIONS, TRACE
 from recsys_pipeline.core.dataset.sources import DayRange, KnowsTruth, Source
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 TRACED = pa.schema([*INTERACTIONS, *TRACE])
 FILE = "events.csv"

@@ -32,7 +32,7 @@ from recsys_pipeline.core.serving.gate_figures import Trial, measure
 from recsys_pipeline.core.serving.gate_limits import GateLimits
 from recsys_pipeline.core.serving.gate_record import GateFigures
 from recsys_pipeline.core.serving.release import Release, ReleaseConfig, ReleaseParts, write_release
-from recsys_pipeline.core.types import Window, microseconds
+from recsys_pipeline.core.time import Window, microseconds
 
 FIRST_DAY = date(2026, 1, 1)
 SUNDAY, MAX_GAP_DAYS = 6, 3

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 
 @st.composite

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from recsys_pipeline.adapters.store.durable_files import replace_file
-from recsys_pipeline.adapters.store.processes import is_gone, process_name
+from recsys_pipeline.adapters.store.processes import Processes
 
 OURS = ("dagster", "multiprocessing")
 """What a command line of Dagster's servers and of the processes of its runs holds: a group's number may be reused."""
@@ -26,15 +26,15 @@ class Member:
 
 @dataclass(frozen=True)
 class Group:
-    """The processes of one UI: the number of their group, and who started them."""
+    """The processes of one UI: the number of their group, and who started them; noted in a file."""
 
     number: int
     owner: str
 
     @classmethod
-    def of_this_process(cls, number: int) -> "Group":
-        """A group that this process has started."""
-        return cls(number, process_name())
+    def of_this_process(cls, number: int, path: Path) -> "Group":
+        """A group that this process has started and will note there."""
+        return cls(number, _starters(path).me())
 
     @classmethod
     def read(cls, path: Path) -> "Group | None":
@@ -43,12 +43,11 @@ class Group:
 
     def note(self, path: Path) -> None:
         """Keep it in a file."""
-        replace_file(path, json.dumps(asdict(self)).encode(), path.with_name(f".{process_name()}"))
+        replace_file(path, json.dumps(asdict(self)).encode())
 
-    @property
-    def is_owned(self) -> bool:
-        """Whether the process that started it lives, as far as can be seen from here."""
-        return not is_gone(self.owner)
+    def is_owned(self, path: Path) -> bool:
+        """Whether the process that started it, and noted it there, lives."""
+        return not _starters(path).is_abandoned(self.owner, path)
 
     def members(self) -> list[Member]:
         """Its processes that live on this machine."""
@@ -85,6 +84,10 @@ class Group:
         for member in members:
             _send(member.process_id, number)
         return len(members)
+
+
+def _starters(note: Path) -> Processes:
+    return Processes(note.parent / ".processes")
 
 
 def _send(process_id: int, number: signal.Signals) -> None:

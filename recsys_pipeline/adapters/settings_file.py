@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
+from recsys_pipeline.core.configs import Yaml12
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.learning.configs import Yaml12
 
 DEFAULT = Path("conf/settings.yaml")
 OPS, CONFIG = "ops", "config"

@@ -21,9 +21,10 @@ from rich.table import Column, Table
 
 from recsys_pipeline.adapters.sources import open_source
 from recsys_pipeline.adapters.store.machine_errors import is_of_the_machine, told
-from recsys_pipeline.adapters.wandb.server import base_url, is_online
+from recsys_pipeline.adapters.wandb.server import base_url, is_online, mode_in_words
 from recsys_pipeline.commands.diagnosis.events import check_days, check_events
 from recsys_pipeline.commands.diagnosis.findings import Finding
+from recsys_pipeline.commands.diagnosis.served import check_champion
 from recsys_pipeline.commands.diagnosis.settings import check_settings_file
 from recsys_pipeline.commands.diagnosis.source import check_history, check_rows
 from recsys_pipeline.core.dataset.sources import ChecksTables
@@ -251,16 +252,12 @@ def check_dagster(_: Settings) -> Iterator[Finding]:
 
 def check_wandb(_: Settings) -> Iterator[Finding]:
     """How W&B is spoken to; asks no server."""
-    key, mode = os.environ.get("WANDB_API_KEY", ""), os.environ.get("WANDB_MODE", "online")
-    if mode == "disabled":
-        yield Finding("W&B", "ok", "switched off (WANDB_MODE=disabled)")
-    elif not is_online():
-        yield Finding("W&B", "ok", "offline: tracked below the runtime root, `recsys wandb push` sends it later")
-    elif len(key) < 40:
+    key = os.environ.get("WANDB_API_KEY", "")
+    if is_online() and len(key) < 40:
         what = f"WANDB_API_KEY has {len(key)} characters; keys have 40 or more"
         yield Finding("W&B", "warning", what, f"copy it anew from {base_url()}/authorize")
     else:
-        yield Finding("W&B", "ok", f"online at {base_url()}")
+        yield Finding("W&B", "ok", mode_in_words())
 
 
 CHECKS: dict[Callable[[Settings], Iterator[Finding]], set[str]] = {
@@ -271,6 +268,7 @@ CHECKS: dict[Callable[[Settings], Iterator[Finding]], set[str]] = {
     check_events: {"home", "source", "source_config", "size", "start_date"},
     check_days: {"home", "store", "source", "source_config", "size", "start_date"},
     check_history: {"home", "source", "source_config", "size", "start_date"},
+    check_champion: {"home", "store", "source", "source_config", "size", "start_date"},
     check_settings_file: {"home", "source", "source_config", "size", "start_date", "settings_file"},
     check_dagster: set(),
     check_wandb: set(),

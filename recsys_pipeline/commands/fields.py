@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from recsys_pipeline import definitions
+from recsys_pipeline.core.configs import BOUNDS
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.types import BOUNDS
 from recsys_pipeline.defs.overrides import forms_of
 
 

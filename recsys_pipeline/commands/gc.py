@@ -12,10 +12,11 @@ from rich.table import Table
 
 from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.adapters.store.deletion import Doomed, Place, delete
+from recsys_pipeline.adapters.store.homes import other_homes
 from recsys_pipeline.adapters.store.machine_errors import told
 from recsys_pipeline.adapters.store.retention import KEEP_DAYS, collect
 from recsys_pipeline.adapters.wandb.outbox import Entry, Outbox
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.defs.resources import configured_source, open_store, report_folder
 from recsys_pipeline.settings import settings
 
@@ -31,7 +32,12 @@ def run(console: Console, parsed: argparse.Namespace) -> int:
     outbox = Outbox(deployment.home / "wandb" / "outbox")
     expired = never_sent(outbox, deployment.unsent_days)
     waiting = unsent(outbox, source, {entry.facts.id for entry in expired})
-    found = collect(store, days, shown, () if parsed.even_unsent else waiting, decision_days=gate_looks_back())
+    first_unsent = datetime.now(UTC) - timedelta(days=deployment.unsent_days)
+    others = [] if parsed.even_unsent else other_homes(store.fs, store.root, store.cache, first_unsent)
+    found = collect(
+        store, days, shown, () if parsed.even_unsent else waiting, decision_days=gate_looks_back(),
+        others_since=first_unsent if others else None,
+    )  # fmt: skip
     if found.doomed:
         console.print(_table(found.doomed))
     stuck = {} if dry_run else _delete(store, found.doomed)
@@ -40,6 +46,8 @@ def run(console: Console, parsed: argparse.Namespace) -> int:
     console.print(f"{len(gone):,} versions {'would go' if dry_run else 'deleted'}: {size:,.1f} MiB")
     for reason, count in Counter(found.kept.values()).most_common():
         console.print(f"  {count:,} stay: {reason}")
+    for home in others:
+        console.print(f"another home writes here: {escape(str(home))}. --even-unsent passes it over", soft_wrap=True)
     if expired:
         _tell_expired(console, expired, deployment.unsent_days, dry_run)
     if not dry_run:

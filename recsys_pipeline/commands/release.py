@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_pipeline.adapters.serving.releases import RELEASE, Move, Standing, decision_of, history
+from recsys_pipeline.adapters.serving.releases import RELEASE, Move, Standing, decision_of, history, released
 from recsys_pipeline.adapters.serving.served_spans import Span, in_words, served_spans
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError
@@ -93,13 +93,14 @@ def _lines(store: ArtifactStore, moves: Sequence[Move]) -> list[Line]:
 
 
 def _line(store: ArtifactStore, day: str, version: str, standing: Standing, spans: Sequence[Span]) -> Line:
-    is_served = standing.current and (standing.current.day, standing.current.version) == (day, version)
+    is_served = standing.current is not None and (standing.current.day, standing.current.version) == (day, version)
     start = ["champion" if is_served else "", day]
     try:
-        release = _release(store, day, version)
+        release = released(store, standing.current) if is_served and standing.current else _release(store, day, version)
         digest = release.manifest.digest
     except ArtifactError as error:
-        return Line([*start, "–", "damaged", in_words(spans), "–", "–", ""], str(error))
+        state = "damaged" if store.fs.exists(f"{store.root}/{RELEASE}/{day}/{version}") else "gone"
+        return Line([*start, "–", state, in_words(spans), "–", "–", ""], str(error))
     start.append(digest[:12])
     try:
         decided = decision_of(store, day, digest)

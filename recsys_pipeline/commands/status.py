@@ -18,8 +18,9 @@ from recsys_pipeline.adapters.serving.overlays import newest_overlay
 from recsys_pipeline.adapters.serving.releases import champion
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
 from recsys_pipeline.adapters.store.machine_errors import is_of_the_machine, told
-from recsys_pipeline.core.errors import RecsysError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.adapters.wandb.server import mode_in_words
+from recsys_pipeline.core.errors import ArtifactError, RecsysError
+from recsys_pipeline.core.time import Window
 from recsys_pipeline.defs.archives import newest_moment
 from recsys_pipeline.defs.freshness import Freshness, champion_freshness, overlay_freshness, spoken
 from recsys_pipeline.defs.history import use_history
@@ -61,7 +62,8 @@ def run(console: Console, _: argparse.Namespace, now: datetime | None = None) ->
             if isinstance(error, OSError) and not is_of_the_machine(error):
                 raise
             failed, problem = True, told(error) if isinstance(error, OSError) else str(error)
-            text = "[red]unknown[/red]: " + ("as above" if problem in said else escape(problem))
+            state = "damaged" if isinstance(error, ArtifactError) and problem not in said else "unknown"
+            text = f"[red]{state}[/red]: " + ("as above" if problem in said else escape(problem))
             said.add(problem)
         table.add_row(f"[bold]{name}[/bold]", text)
     console.print(table)
@@ -164,10 +166,9 @@ def _schedules(switched_on: Sequence[str]) -> str:
 
 def _waiting() -> str:
     if os.environ.get("WANDB_MODE") == "disabled":
-        return "switched off"
-    mirror = open_mirror()
-    waiting = len(mirror.waiting(stores(settings()).sources()))
-    return f"{waiting} runs wait: `recsys wandb push` sends them" if waiting else "nothing waits"
+        return mode_in_words()
+    waiting = len(open_mirror().waiting(stores(settings()).sources()))
+    return f"{mode_in_words()}\n{waiting or 'no'} runs wait to be sent"
 
 
 def _disk(deployment: Settings, store: ArtifactStore) -> str:

@@ -1,14 +1,13 @@
 """`recsys wandb push` and `recsys wandb status`."""
 
 import argparse
-import os
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from recsys_pipeline.adapters.wandb.mirror import Report
-from recsys_pipeline.adapters.wandb.server import base_url
+from recsys_pipeline.adapters.wandb.server import mode_in_words
 from recsys_pipeline.defs.mirroring import SHOWN, headline, open_mirror, sending_mirror
 from recsys_pipeline.defs.resources import stores
 from recsys_pipeline.settings import settings
@@ -31,12 +30,7 @@ def _status(console: Console) -> int:
     """What waits, without asking any server."""
     mirror = open_mirror()
     waiting, running = mirror.waiting(stores(settings()).sources()), mirror.outbox.running()
-    key = "set" if os.environ.get("WANDB_API_KEY") else "not set"
-    console.print(
-        f"Server  {base_url()}  (WANDB_API_KEY is {key}, WANDB_MODE is {os.environ.get('WANDB_MODE', 'online')})"
-    )
-    if os.environ.get("WANDB_MODE") == "disabled":
-        console.print("Switched off: nothing is sent until WANDB_MODE is unset")
+    console.print(f"W&B is {mode_in_words()}", soft_wrap=True)
     console.print(f"{len(running)} running, {len(waiting)} waiting to be sent")
     if waiting:
         table = Table("waiting, in order", "inputs", "outputs", "state")

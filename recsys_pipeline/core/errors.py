@@ -5,6 +5,7 @@
     ├── SourceError         a source cannot be read: missing file, wrong columns, broken download
     ├── DataError           data broke its contract beyond what the quarantine may hold
     ├── ArtifactError       a stored artifact is missing, half-written or corrupt
+    │   └── UnknownPastError    what a model was trained on is gone, so that it cannot be judged
     ├── ModelError          training or scoring met something it cannot define
     └── TrackingError       a tracking server does not answer or refuses; runs never see it, pushing does
 
@@ -36,6 +37,10 @@ class DataError(RecsysError):
 
 class ArtifactError(RecsysError):
     """A stored artifact is missing, half-written or corrupt."""
+
+
+class UnknownPastError(ArtifactError):
+    """What a model was trained on is gone: which test rows it has seen is not known, so it cannot be judged."""
 
 
 class ModelError(RecsysError):

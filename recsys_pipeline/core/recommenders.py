@@ -19,7 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from recsys_pipeline.adapters.intake.late_rows import KEY, LATE_DAYS
 from recsys_pipeline.adapters.lineage.manifest_differences import SOURCE
 from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.dataset.sources import Source
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline.defs.resources import SourceResource, StoreResource
 
 CHECK_EVERY_S = 300

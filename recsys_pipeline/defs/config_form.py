@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import dagster as dg
 from pydantic import Field, create_model, model_validator
 
-from recsys_pipeline.core.types import BOUNDS
+from recsys_pipeline.core.configs import BOUNDS
 
 T = TypeVar("T")
 

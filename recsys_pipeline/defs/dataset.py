@@ -23,9 +23,10 @@ from recsys_pipeline.core.dataset.snapshots import DayEntry, write_snapshot
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.printable import markdown_text
 from recsys_pipeline.core.reports.page.pictures import image_grid
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline.defs.asset import asset
 from recsys_pipeline.defs.dataset_checks import CATALOGUE_OF_A_DAY, ROWS_OF_A_DAY
+from recsys_pipeline.defs.deployed_settings import origins_in_run
 from recsys_pipeline.defs.event_meaning import say_what_events_mean
 from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.making import recipe_of
@@ -95,7 +96,7 @@ def interactions(make: Make) -> dg.MaterializeResult:
     found = ingest(
         make.store, source, make.day, lambda day: _recipe_of_day(make, day), run_id=context.run.run_id,
         recompute=make.recompute, max_quarantine_share=form.max_quarantine_share, late_days=form.late_days,
-        reread_from=form.first_again, say=steps.info,
+        reread_from=form.first_again, say=steps.info, origins=origins_in_run(context, form.model_dump()),
     )  # fmt: skip
     for artifact in found.artifacts[:-1]:
         name = artifact.manifest.recipe.partition

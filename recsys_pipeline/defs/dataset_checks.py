@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from recsys_pipeline.adapters.intake.period_files import rows_given
 from recsys_pipeline.adapters.store.artifact_store import Artifact
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline.defs.resources import StoreResource
 from recsys_pipeline.defs.table_metadata import table_of
 

@@ -14,7 +14,7 @@ from recsys_pipeline.adapters.serving.overlays import KEY as OVERLAY
 from recsys_pipeline.adapters.serving.overlays import newest_overlay
 from recsys_pipeline.adapters.serving.releases import champion
 from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline.defs.archives import newest_moment
 from recsys_pipeline.defs.resources import SourceResource, StoreResource
 

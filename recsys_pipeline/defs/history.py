@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 
 from recsys_pipeline.adapters.store.durable_files import replace_file
-from recsys_pipeline.adapters.store.processes import process_name
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.defs.resources import configured_source
 from recsys_pipeline.settings import Settings, settings
@@ -60,7 +59,7 @@ def _prepared(deployment: Settings, source_name: str) -> Path:
     target = home / CONFIG
     if not target.is_file() or target.read_text(encoding="utf-8") != text:
         home.mkdir(parents=True, exist_ok=True)
-        replace_file(target, text.encode(), home / f".{process_name()}")
+        replace_file(target, text.encode())
     return home
 
 

@@ -16,7 +16,7 @@ import dagster as dg
 from recsys_pipeline.adapters.serving.overlays import KEY, reach
 from recsys_pipeline.adapters.serving.releases import champion, history
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
-from recsys_pipeline.core.types import HOUR_KEY, Window
+from recsys_pipeline.core.time import HOUR_KEY, Window
 from recsys_pipeline.defs.instance import PARTITION
 from recsys_pipeline.defs.resources import StoreResource
 from recsys_pipeline.defs.retries import RETRY_OF

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from recsys_pipeline.adapters.store.locks import waiting
 from recsys_pipeline.adapters.store.machine_errors import is_of_the_machine
-from recsys_pipeline.adapters.store.processes import is_gone, process_name
+from recsys_pipeline.adapters.store.processes import Processes
 from recsys_pipeline.core.errors import RecsysError, SettingError
 from recsys_pipeline.defs.history import state_of, use_history
 
@@ -76,13 +76,18 @@ def _in_a_line(error: Exception) -> str:
 
 def tags_of_this_process() -> dict[str, str]:
     """Tags of a run by which others can tell that it was killed."""
-    return {PROCESS: process_name()}
+    return {PROCESS: _commands().me()}
+
+
+def _commands() -> Processes:
+    """The processes that share this record of runs."""
+    return Processes(state_of(use_history()) / ".processes")
 
 
 def was_killed(run: dg.DagsterRun) -> bool:
     """Whether a run's process was on this machine and ended before the run did."""
     process = run.tags.get(PROCESS)
-    return KILLED in run.tags or (run.status in GOING_ON and process is not None and is_gone(process))
+    return KILLED in run.tags or (run.status in GOING_ON and process is not None and _commands().was_killed(process))
 
 
 def fail_killed_runs(instance: dg.DagsterInstance) -> None:
@@ -91,3 +96,4 @@ def fail_killed_runs(instance: dg.DagsterInstance) -> None:
         if was_killed(run):
             instance.add_run_tags(run.run_id, {KILLED: "true"})
             instance.report_run_failed(run, f"its process is gone ({run.tags[PROCESS]}): it was killed")
+    _commands().forget_killed()

@@ -10,7 +10,7 @@ import dagster as dg
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
 from recsys_pipeline.adapters.wandb.tracker import TrackedRun
 from recsys_pipeline.core.dataset.sources import Source
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline.defs.reads import Cached, Read
 from recsys_pipeline.defs.resources import SourceResource, StoreResource, TrackerResource
 

@@ -16,13 +16,13 @@ from recsys_pipeline.adapters.intake.ingestion import open_snapshot
 from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
 from recsys_pipeline.adapters.store.manifest import content_digest, describe_files
 from recsys_pipeline.adapters.wandb.tracker import TrackedRun
+from recsys_pipeline.core.configs import parse_config
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.folds.triplets import LookFolds
 from recsys_pipeline.core.learning.cold_start.cold_start import ItemSpace, fit_cold_start
 from recsys_pipeline.core.learning.cold_start.config import ColdStartConfig
 from recsys_pipeline.core.learning.cold_start.features import ItemFeatures, item_features
-from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import ModelSpec, discover
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.asset import Asset, asset, declared

@@ -6,9 +6,8 @@ from typing import Any
 import dagster as dg
 from pydantic import ValidationError
 
+from recsys_pipeline.core.configs import BOUNDS, read_value, similar_names
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.learning.configs import read_value, similar_names
-from recsys_pipeline.core.types import BOUNDS
 
 FLAG = "--set"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import dagster as dg
 
-from recsys_pipeline.core.errors import DataError, ModelError, RecsysError, SettingError
+from recsys_pipeline.core.errors import DataError, ModelError, RecsysError, SettingError, UnknownPastError
 
-LASTING = (SettingError, DataError, ModelError)
+LASTING = (SettingError, DataError, ModelError, UnknownPastError)
 """What comes out the same however often it is run. Sources, stores and machines may have a bad moment, code a bug that
 was met at random."""
 MAX_RETRIES = "dagster/max_retries"

@@ -52,7 +52,7 @@ def report(
     )
     return dg.MaterializeResult(
         metadata={
-            **(_described(describe, artifact) if describe else {}),
+            **(drawn(lambda: describe(artifact), _name(artifact)) if describe else {}),
             **{name: dg.MetadataValue.url(link) for name, link in links.items()},
             **metadata_of(artifact),
             **table_metadata(artifact),
@@ -65,15 +65,14 @@ def report(
     )
 
 
-def _described(describe: Describe, artifact: Artifact) -> Mapping[str, Any]:
+def drawn(draw: Callable[[], Mapping[str, Any]], what: str) -> Mapping[str, Any]:
     """What people look at. A picture that cannot be drawn fails nothing: the artifact is made, and the run goes on."""
     try:
-        return describe(artifact)
+        return draw()
     except ArtifactError:
         raise  # what is stored cannot be read, which is more than a picture
     except Exception as error:  # noqa: BLE001 - whatever a plotting library raises
-        ref = artifact.manifest.ref
-        steps.warning("  %s %s is made, and cannot be shown: %r", ref.key, ref.partition, error, exc_info=error)
+        steps.warning("  %s is made, and cannot be shown: %r", what, error, exc_info=error)
         return {"not shown": f"{type(error).__name__}: {error}"}
 
 
@@ -89,6 +88,10 @@ def _warning(finding: Finding, artifact: Artifact) -> dg.AssetCheckResult:
         check_name=finding.__name__, passed=passed, severity=dg.AssetCheckSeverity.WARN,
         metadata=_of_partition(artifact, metadata),
     )  # fmt: skip
+
+
+def _name(artifact: Artifact) -> str:
+    return f"{artifact.manifest.recipe.key} {artifact.manifest.recipe.partition}"
 
 
 def _of_partition(artifact: Artifact, metadata: Mapping[str, Any]) -> dict[str, Any]:

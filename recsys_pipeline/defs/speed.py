@@ -28,9 +28,10 @@ from recsys_pipeline.core.speed.config import OverlayConfig
 from recsys_pipeline.core.speed.delta import read_hours
 from recsys_pipeline.core.speed.monitor import HourLimits, hour_profile, hour_report, largest_user
 from recsys_pipeline.core.speed.overlay import Overlay, write_overlay
-from recsys_pipeline.core.types import HOUR_KEY, Window
+from recsys_pipeline.core.time import HOUR_KEY, Window
 from recsys_pipeline.defs.asset import asset
 from recsys_pipeline.defs.config_form import config_form, from_form
+from recsys_pipeline.defs.deployed_settings import origins_in_run
 from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.making import recipe_of
 from recsys_pipeline.defs.reads import After, Read, Traced
@@ -77,6 +78,7 @@ def hourly_interactions(make: Make) -> dg.MaterializeResult:
         make.store, make.source, make.window, since, lambda hour: _recipe_of_hour(make, hour),
         late_hours=make.form.late_hours, run_id=context.run.run_id,
         max_quarantine_share=make.form.max_quarantine_share, recompute=make.recompute,
+        origins=origins_in_run(context, make.form.model_dump()),
     )  # fmt: skip
     for artifact in found.artifacts[:-1]:
         key = artifact.manifest.recipe.partition

@@ -17,11 +17,11 @@ from recsys_pipeline.adapters.lineage.manifest_differences import SOURCE
 from recsys_pipeline.adapters.serving.releases import DECISION, champion
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
 from recsys_pipeline.adapters.store.manifest import Manifest, to_json
-from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.errors import ArtifactError, UnknownPastError
 from recsys_pipeline.core.folds import Fold
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.reports.parity.gaps import never_in
-from recsys_pipeline.core.types import ArtifactRef
 from recsys_pipeline.defs.asset import declared
 
 PARITY = "reports/parity"
@@ -107,7 +107,7 @@ def earlier_model(store: ArtifactStore, key: str, day: str) -> tuple[Artifact | 
 def chain(store: ArtifactStore, model: Artifact) -> Iterator[Artifact]:
     """A model and those that it went on from, newest first, back to its full fit: the versions that manifests name.
 
-    Raises `ArtifactError` naming one that is gone: nobody knows what it was trained on, and so what of the test rows
+    Raises `UnknownPastError` naming one that is gone: nobody knows what it was trained on, and so what of the test rows
     its successors remember.
     """
     found: Artifact | None = model
@@ -149,11 +149,11 @@ def _ref_of(artifact: Artifact, key: str) -> ArtifactRef | None:
 
 
 def _needed(store: ArtifactStore, artifact: Artifact, key: str) -> Artifact | None:
-    """The same; what was read and is gone raises `ArtifactError`."""
+    """The same; what was read and is gone raises `UnknownPastError`."""
     ref, found = _ref_of(artifact, key), input_of(store, artifact, key)
     if ref is not None and found is None:
         made = artifact.manifest.recipe
-        raise ArtifactError(
+        raise UnknownPastError(
             f"{made.key}@{made.partition} was made from {ref.key}@{ref.partition} {ref.digest[:12]}, which is gone: "
             f"what its model has seen is not known, so it cannot be judged. Materialize {made.key} {made.partition} "
             "again, with refit=always"

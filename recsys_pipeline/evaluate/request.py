@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from recsys_pipeline.adapters.splits.reading import Reading
+from recsys_pipeline.core.configs import parse_config, read_value
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds.protocols import PROTOCOLS
-from recsys_pipeline.core.learning.configs import parse_config, read_value
 from recsys_pipeline.core.models import ModelSpec, discover
 from recsys_pipeline.core.reports.accuracy.metrics import RANKING_METRICS
 

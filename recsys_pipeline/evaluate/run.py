@@ -15,6 +15,8 @@ from recsys_pipeline.adapters.splits.checks import shown_rows
 from recsys_pipeline.adapters.splits.files import OneFile, ReadFile, read_interactions, read_split
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.core.folds.protocols import PROTOCOLS, EvaluationSplit, cut
+from recsys_pipeline.core.progress import Progress
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
 from recsys_pipeline.core.reports.accuracy.resampling import (
@@ -23,7 +25,6 @@ from recsys_pipeline.core.reports.accuracy.resampling import (
     best_against_others,
     ranking_estimates,
 )
-from recsys_pipeline.core.types import Progress, Ratings
 from recsys_pipeline.evaluate.notes import result_notes
 from recsys_pipeline.evaluate.reading import show_files
 from recsys_pipeline.evaluate.request import Contender, CutFile, GivenSplit, Request

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,7 +17,7 @@ from recsys_pipeline.core.dataset.snapshots import Snapshot, write_snapshot
 from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.dataset.sources import DayRange, Source
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.adapters.sql_fixtures import DAY, at
 
 Event = tuple[int, int]
@@ -93,10 +94,11 @@ def recipe_of(source: Source, code: str = "v1") -> Callable[[date], Recipe]:
 
 
 def take_in(
-    store: ArtifactStore, source: Source, number: int, late_days: int = LATE_DAYS, code: str = "v1"
+    store: ArtifactStore, source: Source, number: int, late_days: int = LATE_DAYS, code: str = "v1", **options: Any
 ) -> Ingested:
     """The ingestion of a day's batch."""
-    return ingest(store, source, day(number), recipe_of(source, code), max_quarantine_share=0.0, late_days=late_days)
+    options = {"max_quarantine_share": 0.0, "late_days": late_days, **options}
+    return ingest(store, source, day(number), recipe_of(source, code), **options)
 
 
 def batch(store: ArtifactStore, source: Source, number: int, late_days: int = LATE_DAYS) -> Ingested:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.adapters.sources.files_config import FilesConfig
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 DAY = date(2026, 3, 1)
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)

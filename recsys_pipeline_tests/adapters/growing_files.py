@@ -13,7 +13,7 @@ from recsys_pipeline.adapters.intake.late_rows import KEY
 from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.adapters.store.manifest import Recipe
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.adapters.file_fixtures import DAY, EPOCH_S, source_over, write_lines
 
 DAY_S = 86_400

@@ -6,12 +6,12 @@ from pathlib import Path
 from recsys_pipeline.adapters.serving.releases import DECISION, RELEASE
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.store.manifest import Recipe, content_digest, describe_files
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.core.serving.gate import LATENCY, Decision, judge
 from recsys_pipeline.core.serving.gate_limits import GateLimits
 from recsys_pipeline.core.serving.gate_record import Gap, GateFigures
 from recsys_pipeline.core.serving.release_document import DOCUMENT, FORMAT
 from recsys_pipeline.core.serving.sealed import seal
-from recsys_pipeline.core.types import ArtifactRef
 
 FIGURES = GateFigures(
     day="", ndcg=0.2, ndcg_low=0.1, ndcg_high=0.3, n_users=10, coverage=0.5, recall=1.0, n_not_finite=0,

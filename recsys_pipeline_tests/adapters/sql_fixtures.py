@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from recsys_pipeline.adapters.sources.sql import SqlSource
 from recsys_pipeline.adapters.sources.sql_config import SqlConfig
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 DAY = date(2026, 3, 1)
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)

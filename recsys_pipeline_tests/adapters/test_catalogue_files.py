@@ -10,7 +10,7 @@ from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.adapters.sources.files_config import FilesConfig
 from recsys_pipeline.core.dataset.schema import validate_items, validate_looks
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.adapters.file_fixtures import (
     DAY,
     LATER,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recsys_pipeline.core.dataset.days import day_marks
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.adapters.file_fixtures import DAY
 from recsys_pipeline_tests.adapters.growing_files import Feed, line
 

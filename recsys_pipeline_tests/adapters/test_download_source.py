@@ -16,7 +16,7 @@ from recsys_pipeline.adapters.sources.download import NOTICE_FILE, PRESETS, Down
 from recsys_pipeline.adapters.sources.download_file import Patience
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.errors import SettingError, SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.adapters.local_server import Server, local_server
 
 QUICK = Patience(timeout_s=5.0, attempts=3, backoff_s=0.01)

@@ -13,7 +13,7 @@ from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import HOUR, HOUR_KEY, Window
+from recsys_pipeline.core.time import HOUR, HOUR_KEY, Window
 from recsys_pipeline_tests.adapters.file_fixtures import DAY, MIDNIGHT, rating_line, rows_of, source_over, write_lines
 
 

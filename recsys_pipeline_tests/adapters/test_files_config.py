@@ -8,7 +8,7 @@ import pytest
 from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.adapters.sources.files_config import load_files_config
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 TOML = """
 name = "test"

@@ -9,7 +9,7 @@ import pytest
 from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.core.dataset.days import write_periods
 from recsys_pipeline.core.dataset.schema import INTERACTIONS, validate_items, validate_looks
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 LATER = datetime(2026, 4, 1, tzinfo=UTC)
 CONFIGS = Path(__file__).parents[2] / "conf" / "sources"

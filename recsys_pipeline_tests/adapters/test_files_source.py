@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from recsys_pipeline.core.dataset.days import write_periods
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.adapters.file_fixtures import (
     DAY,
     EPOCH_S,

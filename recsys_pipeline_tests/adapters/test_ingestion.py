@@ -1,11 +1,14 @@
 """Ingestion: missing days are caught up on, closed days stay, and nothing of the source's changes is lost."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from recsys_pipeline.adapters.intake import ingestion
 from recsys_pipeline.adapters.intake.ingestion import KEY, day_entries, open_snapshot
+from recsys_pipeline.adapters.intake.pace import paced
 from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError, SourceError
 from recsys_pipeline_tests.adapters.arriving import a_row_a_day, batch, day, days_read, take_in, write_day
@@ -47,6 +50,28 @@ def test_a_source_that_changes_while_it_is_read_leaves_the_day_stale(store: Arti
     source.while_read = lambda: None
     assert days_read(take_in(store, source, 0)) == ["2026-03-01"], "what was read may be of either version"
     assert days_read(take_in(store, source, 0)) == []
+
+
+def test_each_day_says_where_its_settings_are_from(store: ArtifactStore) -> None:
+    origins = {"late_days": "default", "max_quarantine_share": "this run's form"}
+    made = take_in(store, a_row_a_day(2), 1, origins=origins).artifacts
+    assert [one.manifest.origins for one in made] == [origins, origins]
+
+
+def test_a_long_reading_says_how_far_it_is(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingestion, "paced", partial(paced, every_s=0.0))
+    said: list[str] = []
+    take_in(store, a_row_a_day(9), 8, say=said.append)
+    assert said[0] == "  reading 9 days, 2026-03-01 to 2026-03-09"
+    assert "  read: rows 9" in said
+    assert said[-1] == "  written: days 8, of 9"
+
+
+def test_it_says_nothing_before_some_seconds_have_passed() -> None:
+    said: list[str] = []
+    tell = paced(said.append, every_s=60.0)
+    tell("read", {"rows": 1.0})
+    assert said == []
 
 
 def test_an_event_named_row_does_not_hide_the_number_of_rows(store: ArtifactStore) -> None:

@@ -13,7 +13,7 @@ from recsys_pipeline.adapters.intake.late_rows import KEY, LATE_DAYS
 from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.dataset.schema import INTERACTIONS
 from recsys_pipeline.core.errors import DataError, SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.adapters.arriving import (
     Arriving,
     Event,

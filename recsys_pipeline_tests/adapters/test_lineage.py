@@ -12,7 +12,7 @@ from recsys_pipeline.adapters.lineage.graph import Edge, LineageGraph, Version, 
 from recsys_pipeline.adapters.store.artifact_store import POINTER_NAME, Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME, Manifest, Recipe, with_checksum, without_checksum
 from recsys_pipeline.core.errors import ArtifactError
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 DAY, NEXT = "2026-01-05", "2026-01-06"
 

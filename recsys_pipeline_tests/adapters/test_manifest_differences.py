@@ -5,7 +5,7 @@ import math
 
 from recsys_pipeline.adapters.lineage.manifest_differences import changes_since, differences
 from recsys_pipeline.adapters.store.manifest import Manifest, Recipe
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 DAY = "2026-01-05"
 LIBRARIES = {"jax": "0.10.2", "optax": "0.2.8"}

@@ -16,7 +16,7 @@ from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import HOUR, HOUR_KEY, Window
+from recsys_pipeline.core.time import HOUR, HOUR_KEY, Window
 from recsys_pipeline_tests.adapters.arriving import Arriving, a_row_a_day, batch, day, days_read
 from recsys_pipeline_tests.adapters.sql_fixtures import at
 

@@ -107,7 +107,7 @@ def test_a_full_disk_costs_one_warning_and_the_entry(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(outbox_module, "_append", full)
+    monkeypatch.setattr(outbox_module, "append_event", full)
     for _ in range(3):
         entry.add({"metrics": {"loss": 1.0}})
     entry.close(FINISHED)

@@ -1,6 +1,7 @@
 """What goes and what stays: after a collection everything that is left is whole, and what is served can go back."""
 
 import tempfile
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,15 @@ def test_what_was_not_sent_stays(store: ArtifactStore) -> None:
     waiting = store.get("models/als", day_name(0)).manifest.ref
     assert "models/als" not in keys_of(collect(store, 1, unsent=[waiting], now=LATER), day_name(0))
     assert "models/als" in keys_of(collect(store, 1, now=LATER), day_name(0))
+
+
+def test_what_another_home_may_show_or_not_have_sent_stays(store: ArtifactStore) -> None:
+    history_of(store, 4, set(), set())
+    made = datetime.fromisoformat(store.get("models/als", day_name(0)).manifest.created_at)
+    assert collect(store, 1, now=LATER, others_since=made).doomed == ()
+    long_since = keys_of(collect(store, 1, now=LATER, others_since=made + timedelta(days=1)), day_name(0))
+    assert "models/als" in long_since
+    assert "reports/daily" not in long_since, "a page stands for as long as people like"
 
 
 def test_what_was_just_made_stays(store: ArtifactStore) -> None:

@@ -8,7 +8,7 @@ from recsys_pipeline.adapters.lineage.graph import read_graph
 from recsys_pipeline.adapters.lineage.scratch_store import Inputs, lay_out_inputs
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.store.manifest import Recipe
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-import subprocess
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from recsys_pipeline.adapters.serving.releases import promote_if_newer
 from recsys_pipeline.adapters.serving.served import Served
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.store.list_file import write_lists
-from recsys_pipeline.adapters.store.processes import process_name
 from recsys_pipeline.core.errors import ArtifactError, SettingError
 from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.core.speed import lists
@@ -133,9 +132,7 @@ def test_a_file_is_there_whole_or_as_it_was(store: ArtifactStore, tmp_path: Path
     path = tmp_path / "lists.parquet"
     path.write_bytes(b"of yesterday")
     (tmp_path / ".lists.parquet.elsewhere~1~ab").write_text("of a machine that may still write it")
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    (tmp_path / f".lists.parquet.{process_name().replace(f'~{os.getpid()}~', f'~{dead.pid}~')}").write_text("cut")
+    (tmp_path / f".lists.parquet.{socket.gethostname()}~{os.getpid()}~cd").write_text("cut: no process has its lock")
 
     def fail(_: int) -> None:
         raise KeyboardInterrupt

@@ -16,7 +16,7 @@ from recsys_pipeline.adapters.sources.files import FilesSource
 from recsys_pipeline.cli import main
 from recsys_pipeline.commands.doctor import check_source
 from recsys_pipeline.core.errors import SettingError, SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline.settings import Settings
 
 START = datetime(2024, 3, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ from recsys_pipeline.adapters.splits.files import read_interactions, read_split
 from recsys_pipeline.adapters.splits.reading import Reading
 from recsys_pipeline.adapters.store.manifest import file_digest
 from recsys_pipeline.core.errors import DataError, SettingError, SourceError
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 TRAIN = [("10", "7"), ("10", "9"), ("9", "7"), ("9", "11"), ("9", "100")]
 TEST = [("10", "11"), ("9", "9")]

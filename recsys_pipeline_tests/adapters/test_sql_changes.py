@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from recsys_pipeline.adapters.sources.sql import marks_of
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.adapters.sql_fixtures import DAY, Shop, at, rows_of
 
 FIRST, SECOND = Window.of_day(DAY), Window.of_day(DAY + timedelta(days=1))

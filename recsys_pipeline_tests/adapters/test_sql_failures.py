@@ -12,7 +12,7 @@ from recsys_pipeline.adapters.sources.sql_config import load_sql_config
 from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.errors import RecsysError, SettingError, SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.adapters.sql_fixtures import COLUMNS, DAY, Shop, at
 from recsys_pipeline_tests.postgres import PASSWORD
 

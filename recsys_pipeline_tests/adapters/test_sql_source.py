@@ -13,7 +13,7 @@ from recsys_pipeline.adapters.sources.sql import DELIVERED, SqlSource
 from recsys_pipeline.core.dataset.days import write_periods
 from recsys_pipeline.core.dataset.sources import CountsRows, DayRange, Source
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.adapters.sql_fixtures import COLUMNS, DAY, Shop, at, rows_of
 
 FIRST, SECOND = Window.of_day(DAY), Window.of_day(DAY + timedelta(days=1))

@@ -12,7 +12,7 @@ from recsys_pipeline.adapters.sources.stl_config import StlFiles
 from recsys_pipeline.core.dataset.looks import LookData, write_looks
 from recsys_pipeline.core.dataset.schema import validate_items, validate_looks
 from recsys_pipeline.core.errors import SettingError, SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.adapters.file_fixtures import DAY, LATER, write_lines
 from recsys_pipeline_tests.look_fixtures import plain
 

@@ -4,17 +4,19 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from recsys_pipeline.adapters.store import artifact_store as store_module
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore, Built
 from recsys_pipeline.adapters.store.manifest import Manifest, Recipe, to_json
+from recsys_pipeline.adapters.store.processes import Processes
 from recsys_pipeline.core.errors import ArtifactError
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 
 def recipe(partition: str = "2026-01-01", **config: object) -> Recipe:
@@ -80,7 +82,7 @@ def test_folders_of_dead_processes_are_swept_and_live_ones_kept(store: ArtifactS
     store.staging.mkdir(parents=True)
     here = socket.gethostname()
     dead = store.staging / f"{here}~999999999~abc"
-    mine = store.staging / f"{here}~{os.getpid()}~abc"
+    mine = store.staging / store.processes.new_name()
     elsewhere = store.staging / "pod-7~999999999~abc"
     long_ago = store.staging / "pod-8~999999999~abc"
     for folder in (dead, mine, elsewhere, long_ago):
@@ -90,6 +92,42 @@ def test_folders_of_dead_processes_are_swept_and_live_ones_kept(store: ArtifactS
         pass
     swept = {folder.name for folder in (dead, mine, elsewhere, long_ago) if not folder.exists()}
     assert swept == {dead.name, long_ago.name}, "a process of another machine may be alive whatever its number"
+
+
+HOLDS = (
+    "import os, sys; from pathlib import Path\n"
+    "from recsys_pipeline.adapters.store.artifact_store import ArtifactStore\n"
+    "os.getpid = lambda: int(sys.argv[2])\n"
+    "with ArtifactStore(sys.argv[1], cache=Path(sys.argv[1]) / 'cache').staged() as staged:\n"
+    "    print(staged, flush=True); sys.stdin.read()"
+)
+
+
+@pytest.mark.parametrize("process_id", [4_999_999, os.getpid()])
+def test_a_container_of_the_same_host_name_keeps_what_it_writes_until_it_is_killed(
+    tmp_path: Path, process_id: int
+) -> None:
+    command = [sys.executable, "-c", HOLDS, str(tmp_path), str(process_id)]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    staged = Path(other.stdout.readline().strip())
+    store = ArtifactStore(str(tmp_path), cache=tmp_path / "cache")
+    with store.staged():
+        assert staged.is_dir(), "the number of a process that cannot be seen from here says nothing"
+    other.kill()
+    other.wait()
+    with store.staged() as mine:
+        assert [path.name for path in store.staging.iterdir()] == [mine.name], "the kernel let go of its lock"
+    assert len(list(store.processes.folder.iterdir())) == 1, "and its file goes too"
+
+
+def test_a_process_whose_folder_was_deleted_is_known_by_a_new_token(store: ArtifactStore) -> None:
+    with store.staged() as first:
+        pass
+    shutil.rmtree(store.processes.folder)
+    with store.staged() as second:
+        assert not store.processes.is_abandoned(second.name, second)
+        assert store.processes.is_abandoned(first.name, second)
 
 
 def test_partitions_and_latest(store: ArtifactStore) -> None:
@@ -161,15 +199,16 @@ def test_a_damaged_pointer_is_named_and_making_the_partition_again_mends_it(tmp_
 def test_what_a_killed_writer_of_a_pointer_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = ArtifactStore(str(tmp_path), cache=tmp_path / "cache")
     dead = f"{socket.gethostname()}~999999999~abc"
-    monkeypatch.setattr(store_module, "process_name", lambda: dead)
+    monkeypatch.setattr(Processes, "new_name", lambda _: dead)
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", killed)
         patched.setattr(Path, "unlink", killed)
         with pytest.raises(KeyboardInterrupt):
             store.write_file("serving/champion.json", b"{}")
     assert [path.name for path in tmp_path.rglob("*~*")] == [dead]
+    monkeypatch.undo()
     with store.staged():
-        assert [path for path in tmp_path.rglob("*~*") if path.is_file()] == []
+        assert [path for path in store.staging.iterdir() if path.is_file()] == []
 
 
 def killed(*_: object, **__: object) -> None:

@@ -1,10 +1,13 @@
 """Names in W&B: valid by its client's own rules for any key and partition, stable, and never shared."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wandb.sdk.artifacts._validators import validate_aliases, validate_artifact_name
 
+from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.adapters.wandb.names import (
     NAME_LENGTH,
     artifact_name,
@@ -12,10 +15,12 @@ from recsys_pipeline.adapters.wandb.names import (
     artifact_url,
     content_alias,
     partition_alias,
+    readable_id,
     run_identity,
     run_url,
 )
-from recsys_pipeline.adapters.wandb.outbox import Stored
+from recsys_pipeline.adapters.wandb.outbox import Outbox, Stored
+from recsys_pipeline.adapters.wandb.tracker import Tracker
 
 TEXT = st.text(min_size=1, max_size=200)
 STORED = st.builds(
@@ -69,9 +74,20 @@ def test_a_partition_never_takes_an_alias_that_means_something_else(partition: s
 
 
 def test_a_run_is_told_by_source_recipe_and_dagster_run() -> None:
-    ids = {run_identity(*facts) for facts in [("a", "r", "d"), ("b", "r", "d"), ("a", "s", "d"), ("a", "r", "e")]}
+    one, other = (Recipe("models/als", "2026-01-05", (), {"reg": reg}, "v", {}) for reg in (0.1, 0.2))
+    ids = {run_identity(*facts) for facts in [("a", one, "d"), ("b", one, "d"), ("a", other, "d"), ("a", one, "e")]}
     assert len(ids) == 4
-    assert run_identity("a", "r", "d") in ids
+    assert run_identity("a", one, "d") in ids
+
+
+def test_an_id_begins_with_what_people_tell_runs_apart_by(tmp_path: Path) -> None:
+    hourly = Recipe("speed/user_vectors", "2026-01-05-13:00", (), {}, "v", {})
+    assert run_identity("a", hourly, "d").startswith("user_vectors-2026-01-05-13-00-speed-")
+    with Tracker(tmp_path, "p").run("als_ndcg@2026-01-05-3", "reports", {}):
+        pass
+    (entry,) = Outbox(tmp_path / "outbox").ready()
+    assert entry.facts.id.startswith("als_ndcg-2026-01-05-3-")
+    assert len(readable_id("n" * 200, "e" * 16)) <= NAME_LENGTH - len("-99"), "another attempt is numbered"
 
 
 def test_pages_are_where_the_server_has_them() -> None:

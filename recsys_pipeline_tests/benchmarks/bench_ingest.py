@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from recsys_pipeline.core.dataset.days import write_periods
 from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot, write_snapshot
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 BATCH = 100_000
 START = datetime(2026, 1, 1, tzinfo=UTC)

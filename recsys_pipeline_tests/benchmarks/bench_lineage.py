@@ -18,7 +18,7 @@ from recsys_pipeline.adapters.lineage.graph import LineageGraph, read_graph
 from recsys_pipeline.adapters.store.artifact_store import POINTER_NAME, ArtifactStore
 from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME, Manifest, Recipe, to_json, with_checksum
 from recsys_pipeline.adapters.store.versions import STAGES
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 PER_DAY, FIRST = 25, date(2020, 1, 1)
 CONFIG = {f"setting_{n}": n / 7 for n in range(15)}

@@ -21,12 +21,12 @@ from recsys_pipeline.core.neighbors.exact import exact_top_k
 from recsys_pipeline.core.neighbors.index import IndexConfig, build_index
 from recsys_pipeline.core.neighbors.similar import similar_products
 from recsys_pipeline.core.neighbors.vectors import VectorTable
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.monitoring.priors import Profile
 from recsys_pipeline.core.serving.assemble import served_catalogue, served_items
 from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.core.serving.release import Release, ReleaseParts, write_release
 from recsys_pipeline.core.serving.release_config import ReleaseConfig
-from recsys_pipeline.core.types import Ratings
 
 K, BATCH = 10, 256
 END_US = int(datetime(2026, 1, 6, tzinfo=UTC).timestamp()) * 1_000_000

@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 
 from recsys_pipeline.core.models import als
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.benchmarks.mf_contenders import (
     PEER_EPOCHS,
     SIZE,

@@ -31,9 +31,9 @@ from typing import Any
 import numpy as np
 
 from recsys_pipeline.adapters.splits.files import read_split
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.ranking import BATCH_SCORES, evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.resampling import ranking_estimates
-from recsys_pipeline.core.types import Ratings
 
 BAR = 1.15
 """What judging ties may cost where there are none, of the time before."""

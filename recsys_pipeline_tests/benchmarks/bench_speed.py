@@ -72,6 +72,7 @@ def release_parts(n_pairs: int) -> "ReleaseParts":
     from recsys_pipeline.core.models.als import AlsConfig, AlsModel, Trained
     from recsys_pipeline.core.neighbors.index import IndexConfig, build_index
     from recsys_pipeline.core.neighbors.vectors import VectorTable
+    from recsys_pipeline.core.ratings import Ratings
     from recsys_pipeline.core.reports.monitoring.priors import Profile
     from recsys_pipeline.core.serving.release import (
         CATALOGUE,
@@ -79,7 +80,7 @@ def release_parts(n_pairs: int) -> "ReleaseParts":
         decayed_popularity,
     )
     from recsys_pipeline.core.serving.release_config import ReleaseConfig
-    from recsys_pipeline.core.types import Ratings, microseconds
+    from recsys_pipeline.core.time import microseconds
 
     rng, n_users, end_us = np.random.default_rng(0), n_pairs // PAIRS_PER_USER, microseconds(END)
     user = np.repeat(np.arange(n_users), np.maximum(1, (PAIRS_PER_USER * activity(rng, n_users)).astype(np.int64)))
@@ -186,7 +187,7 @@ def measure(release_folder: Path, hours: Path) -> dict[str, Any]:
         from recsys_pipeline.core.speed.config import OverlayConfig
         from recsys_pipeline.core.speed.delta import read_hours
         from recsys_pipeline.core.speed.overlay import write_overlay
-        from recsys_pipeline.core.types import Window
+        from recsys_pipeline.core.time import Window
     begin, cpu = time.perf_counter(), time.process_time()
     with clock.part("read hours"):
         events, catalogue = read_hours(sorted(hours.glob("hour-*.parquet"))), pq.read_table(hours / "items.parquet")

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from recsys_pipeline.adapters.sources.sql import SqlSource
 from recsys_pipeline.adapters.sources.sql_config import SqlConfig
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.postgres import find_binaries, running
 
 FIRST, DAYS = date(2026, 3, 1), 10

@@ -33,7 +33,7 @@ from recsys_pipeline.core.folds.k_fold import k_fold
 from recsys_pipeline.core.learning.sweeps.fused import FusedTrials
 from recsys_pipeline.core.learning.sweeps.sweep import parse_sweep, run_batches
 from recsys_pipeline.core.models import als
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline_tests.benchmarks.ml100k_rmse import read_fold
 
 SWEEP = """

@@ -25,7 +25,7 @@ from typing import Any
 from recsys_pipeline.adapters.lineage.graph import read_graph
 from recsys_pipeline.adapters.store.source_stores import SourceStores
 from recsys_pipeline.adapters.wandb.tracker import Tracker
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline_tests.benchmarks.bench_daily import REPOSITORY
 from recsys_pipeline_tests.benchmarks.bench_daily import measure as measure_batch
 from recsys_pipeline_tests.mirrored import differences, mirrored_edges

@@ -38,8 +38,9 @@ from recsys_pipeline.core.learning.factorization.cpu import LAST_STEPS, STEPS, S
 from recsys_pipeline.core.learning.factorization.objective import counts, totals_of
 from recsys_pipeline.core.learning.factorization.rows import rating_rows
 from recsys_pipeline.core.models import als, stl
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.parity.gaps import compare_rankings
-from recsys_pipeline.core.types import Ratings, Window
+from recsys_pipeline.core.time import Window
 
 COMPARED_DAYS = (1, 3, 7)
 Fit = Callable[[Any, Fold, Fold], Any]

@@ -1,11 +1,12 @@
 """The shop-the-look training of the book, for timing beside ours: Flax linen, three applies per step, host floats.
 
 After chapter 5 of Bischof & Yee, "Building Recommendation Systems in Python and JAX" (and its repository
-BBischof/ESRecsys, `pinterest/`), written anew: two CNNs of [16, 32, 64, 128] filters; the scene, the positive and the
-negative go through one `apply` each; hinge of margin 1 and a penalty on norms above 1; `optax.adam` in a `TrainState`;
-pixels become floats on the host, batch by batch. Faults that do not bear on speed are kept (batch statistics are
-computed and thrown away), except that the loss of a step is not divided by a traced batch size. Where the book decodes
-JPEGs by TensorFlow in every epoch, this loop is handed decoded arrays, which flatters it.
+BBischof/ESRecsys, `pinterest/`), written anew, with the block that the book prints, not that of the repository: two
+CNNs of [16, 32, 64, 128] filters; the scene, the positive and the negative go through one `apply` each; hinge of
+margin 1 and a penalty on norms above 1; `optax.adam` in a `TrainState`; pixels become floats on the host, batch by
+batch. Faults that do not bear on speed are kept (batch statistics are computed and thrown away), except that the loss
+of a step is not divided by a traced batch size. Where the book decodes JPEGs by TensorFlow in every epoch, this loop
+is handed decoded arrays, which flatters it.
 """
 
 import time
@@ -27,7 +28,7 @@ LEARNING_RATE, REG = 1e-3, 0.1
 
 
 class BookCnn(nn.Module):
-    """Per block a strided convolution, two 1×1 convolutions around which its result also goes, and average pooling."""
+    """Per block a strided convolution and two 1×1 ones, beside another strided one; then average pooling."""
 
     filters: Sequence[int]
     output_size: int
@@ -36,11 +37,11 @@ class BookCnn(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         norm = partial(nn.BatchNorm, use_running_average=False, use_bias=False)
         for n_out in self.filters:
-            x = around = nn.Conv(n_out, (3, 3), (2, 2))(x)
+            around = nn.Conv(n_out, (3, 3), (2, 2))(x)
+            x = nn.Conv(n_out, (3, 3), (2, 2))(x)
             for _ in range(2):
                 x = nn.Conv(n_out, (1, 1))(nn.swish(norm()(x)))
-            x = nn.swish(norm()(x)) + around
-            x = nn.avg_pool(x, (3, 3), strides=(2, 2), padding="SAME")
+            x = nn.avg_pool(norm()(x) + around, (3, 3), strides=(2, 2), padding="SAME")
         return nn.Dense(self.output_size)(jnp.mean(x, axis=(1, 2)))
 
 

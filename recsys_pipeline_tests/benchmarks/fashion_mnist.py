@@ -18,8 +18,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
@@ -34,10 +33,12 @@ from recsys_pipeline.core.learning.looks.config import StlConfig
 from recsys_pipeline.core.learning.looks.embedding import Embedder
 from recsys_pipeline.core.learning.looks.networks import init_towers, network
 from recsys_pipeline.core.learning.looks.pixels import Colours, measure_colours
-from recsys_pipeline.core.learning.looks.prefetch import prefetched
+from recsys_pipeline.core.learning.looks.tower_loss import TowerLoss, given_by, shown
 from recsys_pipeline.core.learning.looks.towers import Norm
 from recsys_pipeline.core.learning.looks.triplet_batches import Batch
-from recsys_pipeline.core.learning.looks.triplet_training import ADAM, Rates, TrainingState, update
+from recsys_pipeline.core.learning.neural.epochs import Columns, Epochs
+from recsys_pipeline.core.learning.neural.protocols import Task
+from recsys_pipeline.core.learning.neural.trainer import Course, Trainer
 from recsys_pipeline.core.neighbors.exact import exact_top_k
 
 Images = UInt8[np.ndarray, "n 28 28"]
@@ -107,50 +108,50 @@ def class_means(images: Images, labels: Labels) -> UInt8[np.ndarray, "10 28 28"]
     return np.stack([images[labels == row].mean(axis=0) for row in range(N_CLASSES)]).astype(np.uint8)
 
 
-def batches(images: Images, labels: Labels, config: StlConfig, seed: int) -> Iterator[Batch]:
+class Classes:
     """Every image once per epoch, except for the last part of a batch; candidates are the ten proxies."""
-    proxies, no_category = as_rgb(class_means(images, labels)), np.zeros(N_CLASSES, np.int32)
-    no_boxes = np.full((config.batch_size, 4), np.nan, np.float32)
-    for epoch in range(config.epochs):
-        rng = np.random.default_rng([seed, epoch])
-        whole = len(images) // config.batch_size * config.batch_size
-        for rows in rng.permutation(len(images))[:whole].reshape(-1, config.batch_size):
-            positive = labels[rows][:, None] == np.arange(N_CLASSES)
-            yield Batch(as_rgb(images[rows]), no_boxes, proxies, no_category, positive, ~positive)
+
+    def __init__(self, images: Images, labels: Labels, batch_size: int, seed: int) -> None:
+        self.n_examples, self.batch_size = len(images) // batch_size * batch_size, batch_size
+        self._images, self._labels, self._seed = images, labels, seed
+        self._proxies = as_rgb(class_means(images, labels))
+        self._rows = Epochs(self.n_examples, batch_size, self._order)
+
+    def batches(self, first: int, last: int) -> Iterator[Batch]:
+        """Those of the steps from `first` to before `last`."""
+        no_category = np.zeros(N_CLASSES, np.int32)
+        no_boxes = np.full((self.batch_size, 4), np.nan, np.float32)
+        for step in range(first, last):
+            (rows,) = self._rows.step(step)
+            positive = self._labels[rows][:, None] == np.arange(N_CLASSES)
+            yield Batch(as_rgb(self._images[rows]), no_boxes, self._proxies, no_category, positive, ~positive)
+
+    def _order(self, epoch: int) -> Columns:
+        return (np.random.default_rng([self._seed, epoch]).permutation(len(self._images))[: self.n_examples],)
 
 
 def train(images: Images, labels: Labels, config: StlConfig, seed: int) -> Embedder:
     """The fitted towers in evaluation mode."""
     architecture, colours = config.architecture(28, 1), _colours(images, labels)
-    params, stats = init_towers(architecture, seed)
-    state = TrainingState(params, stats, ADAM.init(params))
-    graph, key = network(architecture, training=True), jax.random.key(seed)
-    steps_per_epoch = len(images) // config.batch_size
-    losses, begin = [], time.perf_counter()
-    with closing(prefetched(batches(images, labels, config, seed))) as stream:
-        for step, batch in enumerate(stream):
-            rates, step_key = _rates(config, step / (config.epochs * steps_per_epoch)), jax.random.fold_in(key, step)
-            state, loss = update(graph, config.loss, config.mining, state, rates, colours, batch, step_key)
-            losses.append(loss)
-            if (step + 1) % steps_per_epoch == 0:
-                passed_s = time.perf_counter() - begin
-                speed = (step + 1) * config.batch_size / passed_s
-                epoch = (step + 1) // steps_per_epoch
-                mean_loss = np.mean(jax.device_get(losses))
-                print(f"epoch {epoch}  loss {mean_loss:.4f}  {passed_s:.0f} s  {speed:.0f} images/s", flush=True)
-                losses = []
+    source = Classes(images, labels, config.batch_size, seed)
+    loss, given = TowerLoss(config.loss, config.mining, config.precision), given_by(config, colours)
+    task = Task(network(architecture, training=True), source, loss, given, vary=shown)
+    begin = time.perf_counter()
+
+    def say(label: str, figures: Mapping[str, float]) -> None:
+        passed_s = time.perf_counter() - begin
+        speed = figures["epoch"] * source.n_examples / passed_s
+        print(f"{label}  loss {figures['loss']:.4f}  {passed_s:.0f} s  {speed:.0f} images/s", flush=True)
+
+    course = Course(config.epochs, config.learning_rate, seed)
+    trained = Trainer(task, course, init_towers(architecture, seed)).run(say)
     evaluated = network(architecture, training=False)
-    return Embedder(evaluated, state.params, state.batch_stats, colours, config.colour, config.min_crop_share)
+    return Embedder(evaluated, trained.weights, colours, config.colour, config.min_crop_share)
 
 
 def _colours(images: Images, labels: Labels) -> Colours:
     sample, proxies = as_rgb(images[:: max(1, len(images) // 2000)]), as_rgb(class_means(images, labels))
     return measure_colours(sample, np.arange(len(sample)), proxies, np.arange(N_CLASSES))
-
-
-def _rates(c: StlConfig, done: float) -> Rates:
-    learning = c.learning_rate * (1 + math.cos(math.pi * done)) / 2
-    return Rates(learning, c.margin, c.temperature, c.reg, c.colour, c.jitter, c.min_crop_share)
 
 
 def embed(embedder: Embedder, images: Images) -> Float32[np.ndarray, "n dim"]:
@@ -187,7 +188,7 @@ def measure(known: tuple[Images, Labels], asked: tuple[Images, Labels], config: 
     trained_s = time.perf_counter() - begin
     right = vote(embed(embedder, known[0]), known[1], embed(embedder, asked[0])) == asked[1]
     low, high = wilson_interval(int(right.sum()), len(right))
-    weights = sum(weight.size for weight in jax.tree.leaves(embedder.params["scene"]))
+    weights = sum(weight.size for weight in jax.tree.leaves(embedder.weights.params["scene"]))
     return {
         "accuracy": float(right.mean()), "low": low, "high": high, "bar": BAR, "images": len(right),
         "weights": weights, "epochs": config.epochs, "seed": seed, "train_s": trained_s,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from recsys_pipeline.core.models import als
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 SIZE, PEER_EPOCHS, EXPLICIT_EPOCHS = 64, 15, 20
 

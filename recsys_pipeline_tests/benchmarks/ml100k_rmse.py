@@ -21,7 +21,7 @@ import pandas as pd
 
 from recsys_pipeline.core.learning.sweeps.sweep import SweepResult, Trial, Watch, parse_sweep, run_sweep
 from recsys_pipeline.core.models import als
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 SWEEP = Path(__file__).parents[2] / "conf" / "sweeps" / "als_rmse.yaml"
 N_USERS, N_ITEMS = 943, 1682

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 
 from recsys_pipeline.adapters.splits.files import SplitFiles, read_split
+from recsys_pipeline.core.configs import parse_config
 from recsys_pipeline.core.folds import Split
-from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models import discover
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
-from recsys_pipeline.core.types import Ratings
 
 N_NEGATIVES = 99
 PUBLISHED = {"popularity": (0.4533, 0.2542), "cooccurrence": (0.6694, 0.3979), "ease": (0.7192, 0.4494)}

@@ -29,8 +29,8 @@ import pandas as pd
 
 from recsys_pipeline.core.folds.k_fold import k_fold
 from recsys_pipeline.core.models import bayesian_mf, svdpp
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.rating_metrics import rmse
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.benchmarks.ml100k_rmse import read_fold
 
 SEED = 0

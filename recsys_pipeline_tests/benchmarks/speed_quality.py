@@ -46,7 +46,7 @@ from recsys_pipeline.core.serving.release_config import ReleaseConfig
 from recsys_pipeline.core.speed.build import build_overlay
 from recsys_pipeline.core.speed.config import OverlayConfig
 from recsys_pipeline.core.speed.overlay import Overlay, write_overlay
-from recsys_pipeline.core.types import DAY, HOUR, Window, microseconds
+from recsys_pipeline.core.time import DAY, HOUR, Window, microseconds
 
 K = 10
 COLUMNS = ("release", "with overlay", "gap")

@@ -2,7 +2,7 @@
 
 from recsys_pipeline.adapters.lineage.makings import Making
 from recsys_pipeline.commands.showing.lineage_runs import counted, in_runs, span
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 DAYS = [f"2026-01-{day:02d}" for day in (3, 1, 2, 5)]
 

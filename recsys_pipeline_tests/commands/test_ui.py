@@ -14,7 +14,6 @@ from recsys_pipeline.adapters.process_groups import Group
 from recsys_pipeline.commands.running.dagster_ui import clear_of_earlier
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.defs.instance import PARTITION, open_instance, tags_of_this_process
-from recsys_pipeline_tests.defs.test_instance import NO_PROCESS
 from recsys_pipeline_tests.deployment import DAY, Deployment
 
 SLEEPER = "import time; time.sleep(60)  # multiprocessing"
@@ -32,11 +31,10 @@ def left(tmp_path: Path) -> Iterator[subprocess.Popen]:
     process.wait()
 
 
-def note_of(process: subprocess.Popen, tmp_path: Path, owner: int = NO_PROCESS) -> Path:
+def note_of(process: subprocess.Popen, tmp_path: Path, is_gone: bool = True) -> Path:
     """What an earlier UI noted whose first process is gone."""
-    note, mine = tmp_path / "ui.json", Group.of_this_process(process.pid)
-    host, _, rest = mine.owner.partition("~")
-    Group(process.pid, f"{host}~{owner}~{rest.partition('~')[2]}" if owner else mine.owner).note(note)
+    note, mine = tmp_path / "ui.json", Group.of_this_process(process.pid, tmp_path / "ui.json")
+    (Group(process.pid, f"{mine.owner}0") if is_gone else mine).note(note)
     return note
 
 
@@ -61,7 +59,7 @@ def test_it_is_ended_where_that_is_asked_for(left: subprocess.Popen, tmp_path: P
 def test_a_ui_that_runs_is_not_started_twice(left: subprocess.Popen, tmp_path: Path) -> None:
     for end_runs in (False, True):
         with pytest.raises(SettingError, match="runs already"):
-            clear_of_earlier(Console(file=io.StringIO()), note_of(left, tmp_path, owner=0), end_runs)
+            clear_of_earlier(Console(file=io.StringIO()), note_of(left, tmp_path, is_gone=False), end_runs)
     assert left.poll() is None
 
 

@@ -15,7 +15,7 @@ from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator
 from recsys_pipeline.core.dataset.sources import DayRange, Source
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline.defs import resources
 from recsys_pipeline.defs.arrival import AT_ONCE, source_arrival
 from recsys_pipeline.defs.partitions import daily_partitions, partitions_of

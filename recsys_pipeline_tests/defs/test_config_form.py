@@ -7,9 +7,9 @@ import dagster as dg
 import pytest
 from pydantic import Field, ValidationError
 
+from recsys_pipeline.core.configs import setting
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.models import discover
-from recsys_pipeline.core.types import setting
 from recsys_pipeline.defs.config_form import config_form, from_form
 
 

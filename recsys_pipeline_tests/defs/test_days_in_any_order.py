@@ -23,11 +23,11 @@ from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStor
 from recsys_pipeline.adapters.store.deletion import delete
 from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.adapters.store.retention import collect
-from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.errors import UnknownPastError
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.serving.gate import Decision
 from recsys_pipeline.core.serving.gate_limits import GateLimits
-from recsys_pipeline.core.types import ArtifactRef
 from recsys_pipeline.defs.asset import declared
 from recsys_pipeline.defs.serving import best_decision, decision_on
 from recsys_pipeline.defs.warm_starts import data_settings, plan_fit, remembered
@@ -143,7 +143,7 @@ def test_what_a_model_learned_of_is_known_after_a_collection(tmp_path: Path) -> 
 def test_a_model_whose_chain_is_broken_is_not_judged_and_not_gone_on_from(tmp_path: Path) -> None:
     shop = run(Shop(tmp_path), DAYS[:3])
     shutil.rmtree(shop.store.get("models/als", DAYS[0]).path)
-    with pytest.raises(ArtifactError, match=rf"models/als@{DAYS[1]} was made from models/als@{DAYS[0]} .* is gone"):
+    with pytest.raises(UnknownPastError, match=rf"models/als@{DAYS[1]} was made from models/als@{DAYS[0]} .* is gone"):
         seen(shop, DAYS[2])
     shop.run(DAYS[3])
     told = shop.store.get("models/als", DAYS[3]).manifest.metrics["fit"]

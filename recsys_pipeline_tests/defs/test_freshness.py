@@ -15,7 +15,7 @@ from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStor
 from recsys_pipeline.commands.status import _late
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import HOUR_KEY
+from recsys_pipeline.core.time import HOUR_KEY
 from recsys_pipeline.definitions import defs
 from recsys_pipeline.defs import freshness as module
 from recsys_pipeline.defs.archives import newest_moment

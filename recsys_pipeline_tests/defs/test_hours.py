@@ -14,7 +14,7 @@ from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import ArtifactError, SettingError
 from recsys_pipeline.core.serving.sealed import seal
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline.definitions import defs
 from recsys_pipeline.defs.partitions import hourly_partitions
 from recsys_pipeline.defs.resources import StoreResource

@@ -5,6 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from recsys_pipeline.commands.doctor import check_wandb
+from recsys_pipeline.settings import settings
 from recsys_pipeline_tests.adapters.mirror_fixtures import Home
 from recsys_pipeline_tests.deployment import Deployment
 
@@ -24,7 +26,7 @@ def test_status_lists_what_waits_and_asks_nobody(tmp_path: Path) -> None:
     assert outcome.code == 0
     assert "0 running, 1 waiting to be sent" in outcome.text
     assert "models/als@2026-01-02" in outcome.text
-    assert "WANDB_API_KEY is set" in outcome.text
+    assert "W&B is online: runs are sent to" in outcome.text
     assert KEY not in outcome.text
 
 
@@ -33,10 +35,26 @@ def test_push_without_anything_to_send_needs_no_server(tmp_path: Path) -> None:
     assert (outcome.code, outcome.text) == (0, "Nothing waits: W&B has everything")
 
 
+def test_what_a_client_that_was_killed_wrote_goes_with_the_next_push(tmp_path: Path) -> None:
+    left = tmp_path / "data" / "wandb" / "sending" / "als-2026-01-02-models-ab"
+    left.mkdir(parents=True)
+    assert deployment(tmp_path, AWAY, waiting=False).recsys("wandb", "push").code == 0
+    assert not left.exists()
+
+
 def test_push_without_a_key_says_what_to_do(tmp_path: Path) -> None:
     outcome = deployment(tmp_path, OFF).recsys("wandb", "push")
     assert outcome.code == 1
     assert "WANDB_API_KEY is not set" in outcome.text
+
+
+def test_every_command_says_in_the_same_words_how_runs_reach_wandb(tmp_path: Path) -> None:
+    words, found = "offline (WANDB_API_KEY is not set): runs wait below the runtime root", deployment(tmp_path, OFF)
+    for verb in (("wandb", "status"), ("status",)):
+        assert words in found.recsys(*verb).text
+    with found.active():
+        (finding,) = check_wandb(settings())
+    assert words in finding.what
 
 
 def test_push_to_nobody_says_what_is_left_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +75,8 @@ def test_push_with_tracking_off_says_so(tmp_path: Path) -> None:
 def test_status_with_tracking_off_says_so_and_what_waits(tmp_path: Path) -> None:
     outcome = deployment(tmp_path, (("WANDB_MODE", "disabled"),)).recsys("wandb", "status")
     assert outcome.code == 0
-    assert "Switched off: nothing is sent until WANDB_MODE is unset 0 running, 1 waiting to be sent" in outcome.text
+    assert "switched off (WANDB_MODE is disabled): nothing is tracked or sent" in outcome.text
+    assert "0 running, 1 waiting to be sent" in outcome.text
 
 
 def test_the_job_fails_where_something_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

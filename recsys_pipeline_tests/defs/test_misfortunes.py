@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 
 from recsys_pipeline.adapters.serving.releases import DECISION, POINTER, RELEASE, history, promote_if_newer
 from recsys_pipeline.adapters.store import durable_files, retention
+from recsys_pipeline.commands.diagnosis.served import check_champion
 from recsys_pipeline.commands.screen import show_steps
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SettingError, SourceError
@@ -104,7 +106,44 @@ def test_what_is_damaged_is_listed_as_damaged_among_the_others(deployment: Deplo
     assert " passed " in outcome.text[first:]
     assert served < second < first
     for path in (release.parent, decision):
-        assert f"damaged {path}" in outcome.text
+        assert str(path) in outcome.text
+
+
+def lose(release: Path) -> None:
+    shutil.rmtree(release)
+
+
+def lose_a_file(release: Path) -> None:
+    (release / "vectors.txt").unlink()
+
+
+def damage_manifest(release: Path) -> None:
+    cut(release / "manifest.json")
+
+
+@pytest.mark.parametrize(
+    ("damage", "state", "what"),
+    [
+        (lose, "gone", "is gone"),
+        (lose_a_file, "damaged", "has lost files"),
+        (damage_manifest, "damaged", "is no manifest"),
+    ],
+)
+def test_a_champion_without_its_files_is_told_with_the_ways_out(
+    deployment: Deployment, damage: Callable[[Path], None], state: str, what: str
+) -> None:
+    damage(deployment.store.get(RELEASE, DAYS[2]).path)
+    listed, status = deployment.recsys("release", "list"), deployment.recsys("status")
+    with deployment.active():
+        (found,) = check_champion(settings())
+    assert f"champion {DAYS[2]} – {state}" in listed.text
+    assert "Champion damaged: " in status.text
+    assert (listed.code, status.code, found.state) == (1, 1, "wrong")
+    for told in (listed.text, status.text, f"{found.what} {found.remedy}"):
+        for said in (what, f"`recsys run batch_daily {DAYS[2]}`", "`recsys release rollback`"):
+            assert said.replace(" ", "") in "".join(told.split()), said
+    assert deployment.recsys("release", "rollback").code == 0
+    assert f"champion {DAYS[1]} " in deployment.recsys("release", "list").text
 
 
 def test_a_damaged_pointer_hides_no_release(deployment: Deployment) -> None:

@@ -6,7 +6,15 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from recsys_pipeline.core.errors import ArtifactError, DataError, ModelError, RecsysError, SettingError, SourceError
+from recsys_pipeline.core.errors import (
+    ArtifactError,
+    DataError,
+    ModelError,
+    RecsysError,
+    SettingError,
+    SourceError,
+    UnknownPastError,
+)
 from recsys_pipeline.defs.refusals import refusals_once
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -42,7 +50,7 @@ def failed(instance: dg.DagsterInstance, error: Exception) -> tuple[dg.DagsterRu
     return run, event
 
 
-@pytest.mark.parametrize("kind", [SettingError, DataError, ModelError])
+@pytest.mark.parametrize("kind", [SettingError, DataError, ModelError, UnknownPastError])
 def test_what_comes_out_the_same_is_told_once(instance: dg.DagsterInstance, kind: type[RecsysError]) -> None:
     run, event = failed(instance, kind("reg is -1: at least 0"))
     assert run.tags[WILL_RETRY] == "false"

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline.definitions import defs
 from recsys_pipeline.defs.instance import PROCESS
 from recsys_pipeline.defs.jobs import IN_ORDER

@@ -38,6 +38,13 @@ def test_earlier_days_are_ingested_too(first_day: Deployment) -> None:
     assert days == [f"2026-01-{day:02d}" for day in range(1, 13)]
 
 
+def test_every_day_of_events_says_where_its_settings_are_from(first_day: Deployment) -> None:
+    days = [
+        first_day.store.get("dataset/interactions", day) for day in first_day.store.partitions("dataset/interactions")
+    ]
+    assert {frozenset(one.manifest.origins) for one in days} == {frozenset({"max_quarantine_share", "late_days"})}
+
+
 def test_every_version_is_whole(first_day: Deployment) -> None:
     found = versions(Path(first_day.store.root))
     assert len(found) == 12 + len(first_day.artifacts(DAY)) - 1

@@ -11,7 +11,8 @@ import pytest
 
 from recsys_pipeline.adapters.wandb.outbox import Outbox
 from recsys_pipeline.core.reports.monitoring.drift import OF_THE_MODEL
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
+from recsys_pipeline.defs.reports import drift
 from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, Deployment
 from recsys_pipeline_tests.misbehaving_sources import Misbehaving
 
@@ -61,6 +62,20 @@ def test_a_quiet_day_passes_and_names_its_reference(later: Deployment) -> None:
     manifest = later.artifacts(NEXT_DAY)["reports/drift"].manifest
     assert (manifest.metrics["reference"], manifest.metrics["features"]) == (DAY, 22)
     assert ("reports/drift", DAY) in {(ref.key, ref.partition) for ref in manifest.recipe.inputs}
+
+
+def test_a_plot_that_cannot_be_drawn_leaves_the_checks_word(
+    later: Deployment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no such glyph")
+
+    monkeypatch.setattr(drift, "worst_plot", fail)
+    passed, metadata = drift.no_drift(later.artifacts(DAY)["reports/drift"])
+    assert passed
+    assert metadata["not shown"] == "ValueError: no such glyph"
+    assert metadata["headline"]
+    assert "cannot be shown" in caplog.text
 
 
 def test_planted_prices_fail_the_check_and_not_the_run(later: Deployment) -> None:

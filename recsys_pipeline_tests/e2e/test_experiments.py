@@ -17,6 +17,8 @@ from recsys_pipeline_tests.deployment import DAY, TINY_MODELS, Deployment
 
 RELEASED = ("models/als", "serving/release", "serving/decision", "serving/champion")
 """What is made again; the rest of the day is as it was, which is quicker."""
+DATA = ("dataset/interactions", "dataset/snapshot", "folds/prequential")
+NEXT = "2026-01-13"
 EXPERIMENT = {"reg": 0.11}
 FILE = "conf/settings.yaml"
 
@@ -131,6 +133,16 @@ def test_what_an_experiment_made_is_one_wherever_it_is_used(deployment: Deployme
     assert deployment.materialize("models/als", day=DAY, **fields).success
     assert "models/als.reg is 0.11" in release_again(deployment, RELEASED[1:])["outcome"]
     assert served(deployment) == before
+
+
+def test_the_next_day_goes_on_from_the_days_own(first_day: Deployment, deployment: Deployment) -> None:
+    own, keys = first_day.artifacts(DAY)["models/als"].manifest.ref, (*DATA, "models/als")
+    assert deployment.materialize("models/als", day=DAY, **tiny_fields(keys[-1:], models__als=EXPERIMENT)).success
+    assert deployment.artifacts(DAY)["models/als"].manifest.ref != own, "the experiment is the day's current model"
+    assert deployment.materialize(*keys, day=NEXT, **tiny_fields(keys)).success
+    made = deployment.artifacts(NEXT)["models/als"].manifest
+    assert [ref for ref in made.recipe.inputs if ref.key == "models/als"] == [own]
+    assert made.metrics["fit"].startswith(f"continued from {DAY}")
 
 
 def test_a_value_that_the_file_has_since_is_none(deployment: Deployment) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.deployment import TINY_MODELS, Deployment, as_flags
 from recsys_pipeline_tests.processes import exit_code
 

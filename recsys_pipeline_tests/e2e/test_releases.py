@@ -17,7 +17,7 @@ from recsys_pipeline.core.serving import gate_figures
 from recsys_pipeline.core.serving.gate import Decision
 from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.core.serving.release import Release
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, TINY_MODELS, Deployment
 from recsys_pipeline_tests.misbehaving_sources import Planting, event
 

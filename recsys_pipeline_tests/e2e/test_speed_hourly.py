@@ -19,7 +19,7 @@ from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.core.serving.release import DOCUMENT, Release
 from recsys_pipeline.core.serving.sealed import seal, unseal
 from recsys_pipeline.core.speed.overlay import Overlay
-from recsys_pipeline.core.types import Window, microseconds
+from recsys_pipeline.core.time import Window, microseconds
 from recsys_pipeline_tests.deployment import DAY, NEXT_DAY, Deployment, failure, versions
 from recsys_pipeline_tests.misbehaving_sources import Planting, event
 from recsys_pipeline_tests.processes import die_before_touch, exit_code

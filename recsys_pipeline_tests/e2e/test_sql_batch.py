@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from recsys_pipeline.core.dataset.days import write_periods
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.postgres import PASSWORD
 from recsys_pipeline_tests.processes import exit_code
 

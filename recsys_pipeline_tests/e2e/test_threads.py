@@ -8,7 +8,7 @@ FITS = 10
 SCRIPT = f"""
 import numpy as np
 from recsys_pipeline.core.models.als import AlsConfig, fit
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 rng = np.random.default_rng(0)
 user, item = (rng.integers(0, size, 4000).astype(np.int32) for size in (300, 200))

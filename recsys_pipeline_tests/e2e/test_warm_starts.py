@@ -10,8 +10,8 @@ from recsys_pipeline.adapters.store.artifact_store import Artifact
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.models import als
 from recsys_pipeline.core.models.als import AlsConfig, AlsModel
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.parity.gaps import compare_rankings
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.deployment import Deployment, failure
 
 ALS = ("dataset/interactions", "dataset/snapshot", "folds/prequential", "models/als")

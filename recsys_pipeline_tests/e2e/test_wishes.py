@@ -9,7 +9,7 @@ import pytest
 
 from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.core.serving.release import Release
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.deployment import DAY, Deployment, failure
 from recsys_pipeline_tests.misbehaving_sources import Planting, event
 

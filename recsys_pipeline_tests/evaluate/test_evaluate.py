@@ -13,8 +13,8 @@ import pytest
 from recsys_pipeline.cli import main
 from recsys_pipeline.core.folds.leave_last_out import leave_last_out
 from recsys_pipeline.core.models import ease
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.model_battery import planted_blocks
 
 

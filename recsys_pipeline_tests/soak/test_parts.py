@@ -7,7 +7,7 @@ import pytest
 
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.soak.plan import HOUR, plan_faults
 from recsys_pipeline_tests.soak.weather import LATE_BY, Sky, Weather
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from recsys_pipeline.core.dataset.schema import INTERACTIONS
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import Window, microseconds
+from recsys_pipeline.core.time import Window, microseconds
 from recsys_pipeline_tests.misbehaving_sources import Misbehaving, event
 
 LATE_EVERY = 11

@@ -15,7 +15,7 @@ from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.dataset.days import DayMark, day_marks
 from recsys_pipeline.core.dataset.sources import FingerprintsDays, Source
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import DAY, Window
+from recsys_pipeline.core.time import DAY, Window
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ are the batch's: it starts at 03:15, when the hours of its day have been open fo
 in later ones itself.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.dataset.undated import Undated
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import HOUR, HOUR_KEY, Window
+from recsys_pipeline.core.time import HOUR, HOUR_KEY, Window
 
 KEY = "speed/interactions"
 LATE_HOURS = 3
@@ -45,6 +45,7 @@ def ingest_hours(
     max_quarantine_share: float,
     run_id: str = "",
     recompute: bool = False,
+    origins: Mapping[str, str] | None = None,
 ) -> IngestedHours:
     """Ingest `hour` unless it is up to date, every hour from `since` on that is missing, and late events before it.
 
@@ -61,6 +62,7 @@ def ingest_hours(
         return read_periods(
             store, source, window, HOUR, recipe_of, max_quarantine_share=max_quarantine_share,
             undated=Undated(are_taken=False), needed=hour, run_id=run_id,
+            origins=origins,
         )  # fmt: skip
 
     existing = None if recompute else store.reusable(recipe_of(hour))

@@ -1,12 +1,13 @@
 """From a source to committed day files: one artifact per day, and all earlier days that were never ingested."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from recsys_pipeline.adapters.intake.changed_days import changed_days
 from recsys_pipeline.adapters.intake.late_rows import KEY, LATE_DAYS, is_stale, rows_too_late
 from recsys_pipeline.adapters.intake.meaning_of_days import refuse_other_meaning, stored_days
+from recsys_pipeline.adapters.intake.pace import paced
 from recsys_pipeline.adapters.intake.period_files import (
     NOTHING,
     Taken,
@@ -21,7 +22,7 @@ from recsys_pipeline.core.dataset.days import INTERACTIONS_FILE
 from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.errors import DataError, SourceError
-from recsys_pipeline.core.types import DAY, Window
+from recsys_pipeline.core.time import DAY, Window
 
 __all__ = ["KEY", "Ingested", "day_entries", "ingest", "open_snapshot"]
 
@@ -53,13 +54,15 @@ def ingest(
     recompute: bool = False,
     reread_from: date | None = None,
     say: Callable[[str], object] = lambda _: None,
+    origins: Mapping[str, str] | None = None,
 ) -> Ingested:
     """Ingest `day` unless it is up to date, every earlier day that is missing, and late rows of the days just before.
 
     Of the last `late_days` days before `day` those whose fingerprint changed are read again and become new versions.
     Days before them are closed: what the source says of them now is only counted, where it can count. Each range of
     days is read as one stream; where that fails, day by day as far as needed, so that a bad day keeps no other out.
-    With `reread_from` every day from there on is read, closed or not. Before it reads several days it says which.
+    With `reread_from` every day from there on is read, closed or not. Before it reads several days it says which, and
+    every few seconds how far it is. `origins` say where the values of the recipes' config are from.
 
     Raises `SourceError` for a day that the source does not have yet, and where an earlier day that stays as it is was
     read when the source meant something else; and what reading `day` itself raises.
@@ -79,6 +82,7 @@ def ingest(
         return read_periods(
             store, source, window, DAY, lambda one: recipe_of(one.start.date()),
             max_quarantine_share=max_quarantine_share, undated=undated, needed=needed, run_id=run_id,
+            origins=origins, progress=paced(say),
         )  # fmt: skip
 
     ranges = joined(Window.of_day(d) for d in wanted)

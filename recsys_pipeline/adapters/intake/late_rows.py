@@ -8,7 +8,7 @@ from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.core.dataset.sources import CountsRows, Source
 from recsys_pipeline.core.errors import ArtifactError
-from recsys_pipeline.core.types import DAY, Window
+from recsys_pipeline.core.time import DAY, Window
 
 KEY = "dataset/interactions"
 LATE_DAYS = 2

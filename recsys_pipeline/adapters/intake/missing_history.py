@@ -15,7 +15,7 @@ from recsys_pipeline.adapters.intake.late_rows import KEY
 from recsys_pipeline.adapters.intake.period_files import rows_given
 from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.dataset.sources import DayRange
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 MAX_MISSING_SHARE = 0.1
 SHOWN = 5

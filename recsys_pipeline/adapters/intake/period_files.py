@@ -17,7 +17,8 @@ from recsys_pipeline.core.dataset.events import EventMeaning
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.dataset.undated import Holders, Undated, holders_in
 from recsys_pipeline.core.errors import DataError, SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.progress import Progress
+from recsys_pipeline.core.time import Window
 
 WITHOUT_TIME, SOURCE_MARK = "without_time", "source_mark"
 """Metrics of a day: how many of its quarantined rows had no usable time; a digest of what the source gave for it."""
@@ -54,8 +55,12 @@ def read_periods(
     undated: Undated,
     needed: Window | None = None,
     run_id: str = "",
+    origins: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
 ) -> Taken:
     """Read a window from the source and commit the file of each of its periods that can be used, in order.
+
+    `origins` say where the values of the recipes' config are from; `progress` is told as by `write_good_periods`.
 
     Raises what `write_good_periods` raises, and `DataError` where the period `needed` is refused; the store is then as
     it was.
@@ -67,14 +72,16 @@ def read_periods(
     with store.staged() as staged:
         written = write_good_periods(
             source.interactions(window), window, staged, period=period, max_quarantine_share=max_quarantine_share,
-            undated=undated, meaning=meaning,
+            undated=undated, meaning=meaning, progress=progress,
         )  # fmt: skip
         if needed is not None and needed.start in written.refused:
             raise DataError(written.refused[needed.start])
         seconds = (time.monotonic() - started) / max(len(written.files), 1)
         built = [_built(file, staged, meaning) for file in written.files]
         made = [
-            store.commit(staged / file.partition, recipes[file.start], one, seconds=seconds, run_id=run_id)
+            store.commit(
+                staged / file.partition, recipes[file.start], one, seconds=seconds, run_id=run_id, origins=origins
+            )
             for file, one in zip(written.files, built, strict=True)
         ]
         return Taken(made, written.refused, written.rows_refused)

@@ -1,6 +1,5 @@
 """What a run would make of a source, found before it: days that it would refuse, bad rows, lone far days, joins."""
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -15,7 +14,8 @@ from recsys_pipeline.core.dataset.joins import join_share
 from recsys_pipeline.core.dataset.schema import validate_items
 from recsys_pipeline.core.dataset.sources import KnowsFarDays, Source
 from recsys_pipeline.core.errors import RecsysError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.scratch import scratch_folder
+from recsys_pipeline.core.time import Window
 
 NEWEST_DAYS = 31
 """Days that are looked at: as many as are read in seconds."""
@@ -37,8 +37,8 @@ def doubts_of(source: Source) -> Iterator[Doubt]:
     if "interactions" in source.provides:
         if isinstance(source, KnowsFarDays) and (told := source.far_days()):
             yield Doubt(False, told)
-        with tempfile.TemporaryDirectory() as folder:
-            yield from _doubts_of_days(source, Path(folder))
+        with scratch_folder() as folder:
+            yield from _doubts_of_days(source, folder)
     elif "items" in source.provides:
         yield from _doubts_of_items(source, None)
 

@@ -18,7 +18,7 @@ from recsys_pipeline.adapters.store.artifact_store import POINTER_NAME, Artifact
 from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME, Manifest
 from recsys_pipeline.adapters.store.versions import STAGES
 from recsys_pipeline.core.errors import ArtifactError
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 Place = TypeVar("Place", bound=Hashable)
 

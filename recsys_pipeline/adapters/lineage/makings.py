@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from recsys_pipeline.adapters.lineage.graph import LineageGraph, Version, reached
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 
 class Making(NamedTuple):

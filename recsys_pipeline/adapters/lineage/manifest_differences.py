@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from recsys_pipeline.adapters.store.manifest import Manifest, Recipe
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 SOURCE = "source"
 """Entry of a recipe's config that holds the fingerprint of the source."""

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection, Iterable
 
 from recsys_pipeline.core.errors import ArtifactError
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 SHORT = 12
 """Characters of a digest that messages show; with fewer than 4 typed, nothing is searched."""

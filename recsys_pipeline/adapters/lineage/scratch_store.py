@@ -9,7 +9,7 @@ from recsys_pipeline.adapters.lineage.makings import meant
 from recsys_pipeline.adapters.serving.releases import DECISION, RELEASE, pretend_promoted
 from recsys_pipeline.adapters.store.artifact_store import POINTER_NAME, ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 DATASET, FOLDS, MODELS, SPEED = "dataset/", "folds/", "models/", "speed/"
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from recsys_pipeline.adapters.serving.releases import RELEASE, champion, history, released
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError, SettingError
-from recsys_pipeline.core.types import HOUR, HOUR_KEY, Window
+from recsys_pipeline.core.time import HOUR, HOUR_KEY, Window
 
 KEY = "speed/overlay"
 

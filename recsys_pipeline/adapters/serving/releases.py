@@ -20,9 +20,9 @@ from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStor
 from recsys_pipeline.adapters.store.locks import waiting
 from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME, Manifest, with_checksum, without_checksum
 from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.core.serving.gate import Decision
 from recsys_pipeline.core.serving.release_document import read_release_document
-from recsys_pipeline.core.types import ArtifactRef
 
 RELEASE, DECISION = "serving/release", "serving/decision"
 POINTER, LOCK = "serving/champion.json", ".champion.lock"
@@ -31,6 +31,7 @@ FORMAT, READ = 2, (1, 2)
 LOCK_WAIT_S = 10.0
 PROMOTE, ROLLBACK, STAND_IN = "promote", "rollback", "stand_in"
 PROMOTED = "promoted"
+WAYS_OUT = "make it again (`recsys run batch_daily {}`) or serve another (`recsys release rollback`, or `promote DAY`)"
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,15 @@ def points_to(move: Move | None, release: Artifact) -> bool:
 
 
 def released(store: ArtifactStore, move: Move) -> Artifact:
-    """The release that a move points to."""
-    return store.version(RELEASE, move.day, move.version)
+    """The release that a move points to; raises `ArtifactError` with the ways out where its files are not all there."""
+    what = f"{RELEASE}@{move.day} was promoted, and {{}}: {WAYS_OUT.format(move.day)}"
+    try:
+        release = store.version(RELEASE, move.day, move.version)
+    except ArtifactError as error:
+        raise ArtifactError(what.format(str(error).partition(": materialize")[0])) from error
+    if not release.has_all_files():
+        raise ArtifactError(what.format(f"{release.path} has lost files, or parts of them"))
+    return release
 
 
 def decision_of(store: ArtifactStore, day: str, digest: str) -> Artifact | None:

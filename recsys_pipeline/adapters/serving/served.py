@@ -9,11 +9,11 @@ from recsys_pipeline.adapters.serving.overlays import newest_overlay
 from recsys_pipeline.adapters.serving.releases import RELEASE, champion
 from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.core.serving.recommend import Recommendations, recommend
 from recsys_pipeline.core.serving.release import Release
 from recsys_pipeline.core.speed import lists
 from recsys_pipeline.core.speed.overlay import Overlay
-from recsys_pipeline.core.types import ArtifactRef
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from recsys_pipeline.adapters.sources.files_config import (
 from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SettingError, SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 logger = logging.getLogger(__name__)
 

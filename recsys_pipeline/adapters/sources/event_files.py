@@ -31,7 +31,7 @@ from recsys_pipeline.core.dataset.schema import FILED_AT, INTERACTIONS, TRACE, o
 from recsys_pipeline.core.dataset.shares import exceeds_share
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import DAY, Window
+from recsys_pipeline.core.time import DAY, Window
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from recsys_pipeline.adapters.sources.event_files import STREAM, EventFiles
 from recsys_pipeline.core.dataset.sources import DayRange
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 
 class EventTables:

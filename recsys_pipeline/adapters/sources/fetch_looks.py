@@ -25,7 +25,7 @@ from recsys_pipeline.adapters.sources.stl_files import image_ids
 from recsys_pipeline.core.dataset.image_files import check_kind
 from recsys_pipeline.core.dataset.sources import Source
 from recsys_pipeline.core.errors import SettingError, SourceError
-from recsys_pipeline.core.types import Progress
+from recsys_pipeline.core.progress import Progress
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from recsys_pipeline.core.dataset.far_days import WAY_OUT
 from recsys_pipeline.core.dataset.schema import quoted
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 SAME = "row(item_id, event, value, request_id, position, propensity, defect)::varchar"
 """What tells rows without a time apart from release to release, where line numbers move and users may be renumbered."""

@@ -21,7 +21,7 @@ from recsys_pipeline.core.dataset.schema import open_duckdb
 from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 _NO_ROWS = {"root": True, "moved_from": True, "events": True, "looks": {"fetch"}}
 """Keys that change no row that is read."""

@@ -29,7 +29,7 @@ from recsys_pipeline.core.dataset.schema import FILED_AT, INTERACTIONS, TRACE
 from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 STREAM = pa.schema([field.with_nullable(True) for field in [*INTERACTIONS, *TRACE]])
 DELIVERED = STREAM.append(FILED_AT)

@@ -13,7 +13,7 @@ from recsys_pipeline.adapters.sources.sql_tables import Rows, SqlSection
 from recsys_pipeline.adapters.sources.sql_times import Clock
 from recsys_pipeline.core.dataset.far_days import WAY_OUT, Body, body_of, lone_rows, refuse_pause
 from recsys_pipeline.core.dataset.schema import FILED_AT
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 EDGE_ROWS = 1_000
 """Rows that are looked at from either end: more are no mistake of a few rows."""

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from recsys_pipeline.adapters.sources.sql_values import Converted, Values, each, kinds_of
 from recsys_pipeline.core.dataset.schema import TIMESTAMP
-from recsys_pipeline.core.types import Window, microseconds
+from recsys_pipeline.core.time import Window, microseconds
 
 Unit = Literal["native", "s", "ms", "us", "iso"]
 PER_UNIT_US = {"s": 1_000_000, "ms": 1_000, "us": 1}

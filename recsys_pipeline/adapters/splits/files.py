@@ -25,7 +25,7 @@ from recsys_pipeline.adapters.store.manifest import file_digest
 from recsys_pipeline.core.dataset.numbering import renumbered
 from recsys_pipeline.core.dataset.schema import open_duckdb
 from recsys_pipeline.core.errors import DataError, SettingError, SourceError
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 
 @dataclass(frozen=True)

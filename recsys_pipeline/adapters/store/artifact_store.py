@@ -25,6 +25,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from recsys_pipeline.adapters.store import durable_files
+from recsys_pipeline.adapters.store.homes import note_home
 from recsys_pipeline.adapters.store.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -34,9 +35,9 @@ from recsys_pipeline.adapters.store.manifest import (
     file_digest,
     file_digest_once,
 )
-from recsys_pipeline.adapters.store.processes import is_abandoned, process_name
+from recsys_pipeline.adapters.store.processes import Processes
 from recsys_pipeline.core.errors import ArtifactError
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 POINTER_NAME = "current"
 HASHING_THREADS = 2
@@ -122,8 +123,10 @@ class ArtifactStore:
         self.fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         self.is_local = isinstance(self.fs, LocalFileSystem)
         self.root = root.rstrip("/")
+        self.cache = cache
         self.local_root = Path(self.root) if self.is_local else cache
         self.staging = (self.local_root if self.is_local else cache) / ".staging"
+        self.processes = Processes(self.staging.with_name(".processes"))
         self.settings_digest = settings_digest
         """Of the file of settings under which this process writes; manifests say it."""
 
@@ -294,13 +297,14 @@ class ArtifactStore:
         relative = f"{recipe.key}/{recipe.partition}/{manifest.version}"
         path = self.local_root / relative
         if path.exists() and not _is_intact(path):  # a damaged copy of the same content from the same recipe
-            path.rename(self.staging / f"{process_name()}-damaged")
+            path.rename(self.staging / f"{self.processes.new_name()}-damaged")
         was_there = path.exists()
         self._move(staged, path)
         if not self.is_local:
             for name in [*files, MANIFEST_NAME]:
                 self.fs.put_file(str(path / name), f"{self.root}/{relative}/{name}")
         self._point(recipe, manifest.version)
+        note_home(self.fs, self.root, self.cache)
         kept = Manifest.read(path / MANIFEST_NAME)  # a version that was there before stays as it was
         return Artifact(path, kept, seconds=manifest.seconds, was_there=was_there)
 
@@ -309,9 +313,10 @@ class ArtifactStore:
         """A fresh folder on the store's own disk, gone afterwards; those that dead processes left behind go too."""
         self.staging.mkdir(parents=True, exist_ok=True)
         for left_over in self.staging.iterdir():
-            if is_abandoned(left_over.name, left_over):
+            if self.processes.is_abandoned(left_over.name, left_over):
                 durable_files.remove(left_over)
-        folder = self.staging / process_name()
+        self.processes.forget_killed()
+        folder = self.staging / self.processes.new_name()
         folder.mkdir()
         try:
             yield folder
@@ -340,7 +345,7 @@ class ArtifactStore:
         path = self.local_root / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         self.staging.mkdir(parents=True, exist_ok=True)
-        durable_files.replace_file(path, content, self.staging / process_name())
+        durable_files.replace_file(path, content, self.staging / self.processes.new_name())
 
 
 def version_name(pointer: bytes) -> str:

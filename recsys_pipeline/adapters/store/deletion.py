@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from recsys_pipeline.adapters.store.artifact_store import POINTER_NAME, ArtifactStore
 from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME
-from recsys_pipeline.adapters.store.processes import process_name
 
 
 class Place(NamedTuple):
@@ -50,7 +49,7 @@ def delete(store: ArtifactStore, doomed: Iterable[Doomed]) -> int:
             _forget_pointer(store, one.place)
         if not store.is_local:
             _remove_remote(store, f"{store.root}/{one.place}")
-        _remove_folder(store.local_root / str(one.place), store.staging)
+        _remove_folder(store, store.local_root / str(one.place))
         count += 1
     return count
 
@@ -99,9 +98,9 @@ def _remove_remote(store: ArtifactStore, folder: str) -> None:
         store.fs.rm(folder, recursive=True)
 
 
-def _remove_folder(folder: Path, staging: Path) -> None:
-    staging.mkdir(parents=True, exist_ok=True)
-    out_of_sight = staging / process_name()
+def _remove_folder(store: ArtifactStore, folder: Path) -> None:
+    store.staging.mkdir(parents=True, exist_ok=True)
+    out_of_sight = store.staging / store.processes.new_name()
     try:
         folder.rename(out_of_sight)
     except FileNotFoundError:  # another collection was faster, or a remote store's copy was never fetched

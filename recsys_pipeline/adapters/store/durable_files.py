@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from recsys_pipeline.adapters.store.processes import temporary_beside
+
 
 def sync(path: Path) -> None:
     """Wait until a file, or the list of a folder's files, is on the disk."""
@@ -22,17 +24,24 @@ def sync_all(folder: Path) -> None:
         sync(path)
 
 
-def replace_file(path: Path, content: bytes, temporary: Path) -> None:
-    """Put a file in place of what is there, by way of `temporary` on the same disk."""
-    with replacing(path, temporary):
-        temporary.write_bytes(content)
+def replace_file(path: Path, content: bytes, temporary: Path | None = None) -> None:
+    """Put a file in place of what is there, by way of `temporary` on the same disk, or a file beside it."""
+    with replacing(path, temporary) if temporary else replacing_beside(path) as unfinished:
+        unfinished.write_bytes(content)
 
 
 @contextmanager
-def replacing(path: Path, temporary: Path) -> Iterator[None]:
+def replacing_beside(path: Path) -> Iterator[Path]:
+    """A file beside that takes its place when the body ends well; what killed processes left of such goes first."""
+    with temporary_beside(path) as temporary, replacing(path, temporary):
+        yield temporary
+
+
+@contextmanager
+def replacing(path: Path, temporary: Path) -> Iterator[Path]:
     """What the body writes to `temporary`, on the same disk, takes the place of a file when the body ends well."""
     try:
-        yield
+        yield temporary
         sync(temporary)
         temporary.replace(path)
     except OSError as error:

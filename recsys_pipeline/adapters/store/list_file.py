@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 
 from recsys_pipeline.adapters.serving.served import Served
 from recsys_pipeline.adapters.store import durable_files
-from recsys_pipeline.adapters.store.processes import is_abandoned, process_name
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.speed.lists import LISTS
 
@@ -34,12 +33,9 @@ def write_lists(
     """
     _check(path)
     k = served.release.config.k if k is None else k
-    for left in path.parent.glob(f".{path.name}.*"):
-        if is_abandoned(left.name.removeprefix(f".{path.name}."), left):
-            durable_files.remove(left)
-    temporary, schema = path.parent / f".{path.name}.{process_name()}", LISTS.with_metadata(_from(served))
+    schema = LISTS.with_metadata(_from(served))
     n_users = n_rows = n_short = 0
-    with durable_files.replacing(path, temporary), pq.ParquetWriter(temporary, schema) as to:
+    with durable_files.replacing_beside(path) as temporary, pq.ParquetWriter(temporary, schema) as to:
         for n_of_batch, table in served.every_list(k):
             to.write_table(table)
             n_users, n_rows = n_users + n_of_batch, n_rows + table.num_rows

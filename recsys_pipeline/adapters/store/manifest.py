@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from recsys_pipeline.core.errors import ArtifactError
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 
 MANIFEST_NAME = "manifest.json"
 CHECKSUM = "checksum"

@@ -1,11 +1,10 @@
 """The folder that people open: every day's page beside an index of all days, plain files that can be served as is."""
 
 import math
-import os
-import tempfile
 from pathlib import Path
 
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
+from recsys_pipeline.adapters.store.durable_files import replace_file
 from recsys_pipeline.core.reports.page.day_index import DayEntry, render_index
 
 PAGE, INDEX = "index.html", "index.html"
@@ -20,10 +19,10 @@ def publish_page(store: ArtifactStore, artifact: Artifact, folder: Path, dataset
     """
     folder.mkdir(parents=True, exist_ok=True)
     key, own = artifact.manifest.recipe.key, artifact.manifest.recipe.partition
-    _write(folder / f"{own}.html", (artifact.path / PAGE).read_bytes())
+    replace_file(folder / f"{own}.html", (artifact.path / PAGE).read_bytes())
     days = [day for day in store.partitions(key) if (folder / f"{day}.html").exists()][-NEWEST:]
     entries = [_entry(artifact if day == own else store.get(key, day)) for day in days]
-    _write(folder / INDEX, render_index(dataset, entries).encode())
+    replace_file(folder / INDEX, render_index(dataset, entries).encode())
     return folder / INDEX
 
 
@@ -36,7 +35,7 @@ def publish_text(text: str, folder: Path, day: str, suffix: str) -> Path:
     """Put a page of a day that no artifact holds into `folder`, whole or not at all, and give its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / beside(day, suffix)
-    _write(path, text.encode())
+    replace_file(path, text.encode())
     return path
 
 
@@ -44,7 +43,7 @@ def publish_beside(artifact: Artifact, file: str, folder: Path, suffix: str) -> 
     """Copy another page of a day into `folder`, whole or not at all, and give its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / beside(artifact.manifest.recipe.partition, suffix)
-    _write(path, (artifact.path / file).read_bytes())
+    replace_file(path, (artifact.path / file).read_bytes())
     return path
 
 
@@ -62,11 +61,3 @@ def _entry(artifact: Artifact) -> DayEntry:
         n=metrics.get("users", 0),
         drifted=tuple(metrics.get("drifted", ())),
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-    Path(name).chmod(0o644)
-    Path(name).replace(path)

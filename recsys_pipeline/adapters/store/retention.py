@@ -11,6 +11,8 @@
     hours since the champion's day                         the next overlay is made from all of them
     reports of days whose page stands in the folder        the page links to them
     what W&B has not been sent                             the outbox names files and holds none
+    where other homes write into the store, what they may  their outboxes and folders of reports are not seen from here
+    not have sent yet, and every day's current reports
     what was made in the last day                          a run may be about to use it
     a partition whose pointer is damaged                   nobody knows which of its versions is meant
 
@@ -29,8 +31,8 @@ from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.adapters.store.deletion import Doomed, Place, left_over
 from recsys_pipeline.core.dataset.snapshots import Snapshot
 from recsys_pipeline.core.errors import ArtifactError, SettingError
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.core.serving.gate_limits import GateLimits
-from recsys_pipeline.core.types import ArtifactRef
 
 KEEP_DAYS = 28
 """Four weeks: a person who finds on a Monday that something went wrong last month can still go back."""
@@ -62,13 +64,15 @@ def collect(
     unsent: Iterable[ArtifactRef] = (),
     now: datetime | None = None,
     decision_days: int = GateLimits().decay_days,
+    others_since: datetime | None = None,
 ) -> Retention:
     """Decide over every version of the store; deletes nothing.
 
     `shown_days` are the days whose page stands in the report folder; `unsent` what the W&B outbox names;
-    `decision_days` how far the gate looks back. Raises `SettingError` for less than one day, `ArtifactError` where the
-    champion's pointer, a manifest or a kept snapshot is damaged: what is served, and what stands behind it, must be
-    known.
+    `decision_days` how far the gate looks back. Where other homes write into this store, what was made since
+    `others_since` may wait there to be sent, and any report may be shown there. Raises `SettingError` for less than
+    one day, `ArtifactError` where the champion's pointer, a manifest or a kept snapshot is damaged: what is served, and
+    what stands behind it, must be known.
     """
     if keep_days < 1:
         raise SettingError(f"--keep-days {keep_days}: keep at least one day")
@@ -89,8 +93,11 @@ def collect(
     _keep_sweeps(kept, graph, first)
     for ref in unsent:
         kept.all_of(ref, "not sent to W&B")
+    if others_since is not None:
+        kept.made_since(others_since, "another home may not have sent it to W&B")
+        kept.reports("a page of another home may show it")
     _keep_decisions(kept, standing, days[-1] if days else "", decision_days)
-    kept.fresh(before)
+    kept.made_since(before, "just made")
     kept.of_damaged_pointers()
     kept.chains()
     kept.read_by_snapshots()
@@ -174,11 +181,16 @@ class _Kept:
     def _has(self, ref: ArtifactRef) -> bool:
         return any(Place(ref.key, ref.partition, one.name) in self.reasons for one in self._graph.nodes[ref].versions)
 
-    def fresh(self, since: datetime) -> None:
+    def reports(self, reason: str) -> None:
+        for ref, node in self._graph.nodes.items():
+            if ref.key.startswith(REPORTS):
+                self.current(node, reason)
+
+    def made_since(self, since: datetime, reason: str) -> None:
         for ref, node in self._graph.nodes.items():
             for version in node.versions:
                 if datetime.fromisoformat(version.manifest.created_at) >= since:
-                    self.place(ref, version, "just made")
+                    self.place(ref, version, reason)
 
     def of_damaged_pointers(self) -> None:
         """Partitions with a pointer to what is not there; one without a pointer was half deleted, and may go."""

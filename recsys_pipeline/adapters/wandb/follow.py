@@ -1,6 +1,7 @@
 """The process beside a run: plays its outbox into Weights & Biases as it grows.
 
-    python -m recsys_pipeline.adapters.wandb.follow DIR --project P --stores URL --cache DIR --parent PID [--online]
+    python -m recsys_pipeline.adapters.wandb.follow DIR --project P --stores URL --cache DIR --parent PID
+        --owner NAME [--online]
 
 In a process of its own, because the client may block, fail or hang at exit, and a run must not notice. It ends when its
 parent is done (standard input closes) and everything is sent, or when nothing happened for a while; the parent starts
@@ -54,10 +55,10 @@ class Parent:
 class LocalFollower:
     """Plays trainings and trials of one process into local W&B runs, so that `wandb leet` shows their curves."""
 
-    def __init__(self, outbox: Outbox, directory: Path, parent: Parent) -> None:
+    def __init__(self, outbox: Outbox, directory: Path, owner: str) -> None:
         self.outbox = outbox
         self.directory = directory
-        self.parent = parent
+        self.owner = owner
         self._live: dict[str, Replay] = {}
         self._done: set[str] = set()
 
@@ -75,7 +76,7 @@ class LocalFollower:
 
     def _is_ours(self, entry: Entry) -> bool:
         facts = entry.facts
-        if facts.job_type not in WATCHED or facts.process.split("~")[1:2] != [str(self.parent.process_id)]:
+        if facts.job_type not in WATCHED or not facts.process.startswith(f"{self.owner}~"):
             return False
         # A run that was played has its folder; the entry itself stays in the outbox until it is pushed.
         return facts.id in self._live or not any((self.directory / "wandb").glob(f"offline-run-*-{facts.id}"))
@@ -185,13 +186,14 @@ def main() -> None:
     parser.add_argument("--stores", required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--owner", required=True, help="the parent, as runs in the outbox name it")
     parser.add_argument("--online", action="store_true")
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     os.nice(10)  # the run that is followed has the processor first
     parent, outbox = Parent(options.parent), Outbox(options.directory / "outbox")
     if not options.online:
-        follow(LocalFollower(outbox, options.directory, parent), parent)
+        follow(LocalFollower(outbox, options.directory, options.owner), parent)
         return
     stores = SourceStores(options.stores, options.cache)
     mirror = Mirror(outbox, stores, options.project, options.directory / "sending")

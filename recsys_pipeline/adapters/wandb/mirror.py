@@ -103,8 +103,15 @@ class Mirror:
     def send_waiting(self, sources: Iterable[str], say: Say) -> Report:
         """A push by who holds the lock already."""
         self.outbox.take_in_crashed()
+        self._clear_of_killed()
         waiting = self.waiting(sources)
         return self._send_all(waiting, say) if waiting else Report()
+
+    def _clear_of_killed(self) -> None:
+        """Delete what a client wrote that was killed as it sent, of runs that wait no more."""
+        for left in self.folder.iterdir() if self.folder.is_dir() else ():
+            if not self.outbox.holds(left.name):
+                shutil.rmtree(left, ignore_errors=True)
 
     @contextmanager
     def locked(self, what: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 
+from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.adapters.wandb.outbox import Stored
 
 NAME_LENGTH = 128
@@ -34,9 +35,19 @@ def content_alias(stored: Stored) -> str:
     return f"{partition_alias(stored.partition)[: NAME_LENGTH - 20]}.{stored.digest[:16]}"
 
 
-def run_identity(source: str, recipe_digest: str, dagster_run: str) -> str:
-    """Id of the run that made an artifact: the same from the running asset and from its manifest."""
-    return hashlib.sha256(f"{source}\0{recipe_digest}\0{dagster_run}".encode()).hexdigest()[:20]
+def run_identity(source: str, recipe: Recipe, dagster_run: str) -> str:
+    """Id of the run that made an artifact, such as `als-2026-01-05-models-…`: the same from its manifest.
+
+    `wandb leet` lists local runs by their ids and cuts them short, so that what tells them apart comes first.
+    """
+    stage, subject = recipe.key.split("/", 1)
+    exact = hashlib.sha256(f"{source}\0{recipe.digest()}\0{dagster_run}".encode()).hexdigest()[:16]
+    return readable_id(f"{subject}-{recipe.partition}-{stage}", exact)
+
+
+def readable_id(name: str, exact: str) -> str:
+    """An id that begins with a name for people and ends with what makes it the only one."""
+    return f"{NOT_ALLOWED.sub('-', name)[: NAME_LENGTH - len(exact) - 9]}-{exact}"
 
 
 def run_url(base_url: str, entity: str, project: str, run_id: str) -> str:

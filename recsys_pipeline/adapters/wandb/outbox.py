@@ -4,6 +4,7 @@
     <folder>/ready/<id>/      a run that ended and waits to be sent
     <folder>/sent/<id>.json   what a server acknowledged
     <folder>/broken/<id>/     what cannot be read; nothing is lost with it but curves
+    <folder>/processes/       locks of the processes whose runs go on
 
 A run appends and never waits: no lock, no network, no sync to disk. Whatever goes wrong here is logged once and costs
 that run's entry; the manifests are the truth, and the mirror makes entries from them where there are none.
@@ -14,8 +15,8 @@ import json
 import logging
 import shutil
 import threading
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,17 +24,15 @@ from typing import Any
 
 from recsys_pipeline.adapters.store.artifact_store import Artifact
 from recsys_pipeline.adapters.store.manifest import to_json
-from recsys_pipeline.adapters.store.processes import is_abandoned, process_name
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.adapters.store.processes import Processes
+from recsys_pipeline.adapters.wandb.event_file import Event, append_event, read_events
+from recsys_pipeline.core.keys import ArtifactRef
 
 logger = logging.getLogger(__name__)
 
 RUN, EVENTS = "run.json", "events.jsonl"
 NEW = ".new~"
 FINISHED, FAILED, CRASHED = "finished", "failed", "crashed"
-Event = dict[str, Any]
-"""One line of events.jsonl: {"metrics": …}, {"table": …}, {"picture": …}, {"alert": …}, {"alias": …}, {"output": …} or
-{"ended": …}; "at" is when, in seconds since the epoch: for people, it decides nothing."""
 
 
 @dataclass(frozen=True, order=True)
@@ -120,7 +119,7 @@ class OpenEntry:
 
     def add(self, event: Event) -> None:
         """Append what happened; it is there for readers at once."""
-        self._write(lambda folder: _append(folder, event))
+        self._write(lambda folder: append_event(folder / EVENTS, event))
 
     def add_picture(self, name: str, png: bytes, caption: str) -> None:
         """Keep a picture beside the events."""
@@ -129,7 +128,7 @@ class OpenEntry:
             self._pictures += 1
             file = f"{self._pictures}.png"
             (folder / file).write_bytes(png)
-            _append(folder, {"picture": {"name": name, "file": file, "caption": caption}})
+            append_event(folder / EVENTS, {"picture": {"name": name, "file": file, "caption": caption}})
 
         self._write(write)
 
@@ -137,7 +136,7 @@ class OpenEntry:
         """The run ended: its entry is ready to be sent."""
 
         def write(folder: Path) -> None:
-            _append(folder, {"ended": state})
+            append_event(folder / EVENTS, {"ended": state})
             self._outbox.move_to_ready(folder)
 
         self._write(write)
@@ -145,6 +144,7 @@ class OpenEntry:
 
     def _begin(self, folder: Path) -> None:
         """All at once, so that nobody meets a folder without its run.json."""
+        self.facts = dataclasses.replace(self.facts, process=self._outbox.processes.new_name())
         new = folder.with_name(f"{NEW}{self.facts.process}")
         new.mkdir(parents=True)
         (new / RUN).write_text(to_json(dataclasses.asdict(self.facts), indent=1), encoding="utf-8")
@@ -167,14 +167,6 @@ class OpenEntry:
                 self._folder = None
 
 
-def _append(folder: Path, event: Event) -> None:
-    line = (
-        to_json({"at": time.time(), **event}) + "\n"
-    )  # before the file is touched: what is no JSON leaves no half line
-    with (folder / EVENTS).open("a", encoding="utf-8") as stream:
-        stream.write(line)
-
-
 class Outbox:
     """The folders, and what is in them."""
 
@@ -184,6 +176,7 @@ class Outbox:
         self.ready_folder = folder / "ready"
         self.sent_folder = folder / "sent"
         self.broken_folder = folder / "broken"
+        self.processes = Processes(folder / "processes")
 
     def open(self, facts: RunFacts) -> OpenEntry:
         """Begin an entry; another attempt at the same run gets an id of its own."""
@@ -192,7 +185,7 @@ class Outbox:
             attempt += 1
             run_id = f"{facts.id}-{attempt}"
         now = datetime.now(UTC).isoformat()
-        return OpenEntry(self, dataclasses.replace(facts, id=run_id, process=process_name(), opened_at=now))
+        return OpenEntry(self, dataclasses.replace(facts, id=run_id, opened_at=now))
 
     def _places(self, run_id: str) -> tuple[Path, ...]:
         return self.open_folder / run_id, self.ready_folder / run_id, self.sent_folder / f"{run_id}.json"
@@ -210,6 +203,10 @@ class Outbox:
         """Runs that go on, as far as they have come."""
         return [entry for folder in _folders(self.open_folder) if (entry := read_entry(folder))]
 
+    def holds(self, run_id: str) -> bool:
+        """Whether this run goes on or waits."""
+        return any(path.exists() for path in self._places(run_id)[:2])
+
     def is_busy(self) -> bool:
         """Whether any run goes on or waits."""
         return bool(_folders(self.open_folder) or _folders(self.ready_folder))
@@ -217,17 +214,18 @@ class Outbox:
     def take_in_crashed(self) -> None:
         """Make ready what dead processes left open."""
         for folder in self.open_folder.glob(f"{NEW}*"):
-            if is_abandoned(folder.name.removeprefix(NEW), folder):
+            if self.processes.is_abandoned(folder.name.removeprefix(NEW), folder):
                 shutil.rmtree(folder, ignore_errors=True)
         for folder in _folders(self.open_folder):
             entry = read_entry(folder)
-            if entry is None or not is_abandoned(entry.facts.process, folder):
+            if entry is None or not self.processes.is_abandoned(entry.facts.process, folder):
                 continue
             if entry.state is None:
                 with (folder / EVENTS).open("a", encoding="utf-8") as stream:
                     # On a line of its own: the dead process may have left half of one.
                     stream.write("\n" + to_json({"ended": CRASHED}) + "\n")
             self.move_to_ready(folder)
+        self.processes.forget_killed()
 
     def move_to_ready(self, folder: Path) -> None:
         """An open entry becomes one that waits."""
@@ -269,7 +267,7 @@ class Outbox:
         if entry is None and folder.exists():
             logger.warning("%s cannot be read and is put away: its artifacts are mirrored from their manifests", folder)
             self.broken_folder.mkdir(parents=True, exist_ok=True)
-            folder.rename(self.broken_folder / f"{folder.name}~{process_name()}")
+            folder.rename(self.broken_folder / f"{folder.name}~{uuid.uuid4().hex[:12]}")
         return entry
 
 
@@ -277,22 +275,9 @@ def read_entry(folder: Path) -> Entry | None:
     """The entry in a folder, as far as it was written; None where there is no readable one."""
     try:
         facts = RunFacts.parse((folder / RUN).read_text(encoding="utf-8"))
-        return Entry(facts, tuple(_events(folder / EVENTS)), folder)
+        return Entry(facts, tuple(read_events(folder / EVENTS)), folder)
     except (OSError, ValueError, TypeError, KeyError):
         return None
-
-
-def _events(path: Path) -> Iterator[Event]:
-    """Whole lines only: a process that is killed, or still writing, leaves half of one."""
-    if not path.exists():
-        return
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict):
-            yield event
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -27,7 +27,7 @@ def facts_of_recipe(
     told = {SETTINGS_FROM: dict(origins)} if origins else {}
     place = {"asset_key": recipe.key, "partition": recipe.partition, "dagster_run": dagster_run}
     return RunFacts(
-        id=run_identity(source, recipe.digest(), dagster_run),
+        id=run_identity(source, recipe, dagster_run),
         name=f"{recipe.key}@{recipe.partition}",
         job_type=recipe.key.split("/")[0],
         project=project,

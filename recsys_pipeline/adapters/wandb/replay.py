@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from recsys_pipeline.adapters.wandb.event_file import Event
 from recsys_pipeline.adapters.wandb.names import artifact_name, content_alias
-from recsys_pipeline.adapters.wandb.outbox import CRASHED, FINISHED, Entry, Event, Stored
+from recsys_pipeline.adapters.wandb.outbox import CRASHED, FINISHED, Entry, Stored
 
 logger = logging.getLogger(__name__)
 

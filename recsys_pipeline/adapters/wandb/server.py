@@ -111,6 +111,17 @@ def base_url() -> str:
     return os.environ.get("WANDB_BASE_URL") or DEFAULT_URL
 
 
+def mode_in_words() -> str:
+    """How runs reach W&B, as every command says it."""
+    if os.environ.get("WANDB_MODE") == "disabled":
+        return "switched off (WANDB_MODE is disabled): nothing is tracked or sent"
+    if is_online():
+        return f"online: runs are sent to {base_url()} as they go"
+    mode = os.environ.get("WANDB_MODE", "online")
+    why = "WANDB_API_KEY is not set" if mode == "online" else f"WANDB_MODE is {mode}"
+    return f"offline ({why}): runs wait below the runtime root until `recsys wandb push`"
+
+
 def is_online() -> bool:
     """Whether runs are to be sent as they go: a key is there, and `WANDB_MODE` does not object."""
     return bool(os.environ.get("WANDB_API_KEY")) and os.environ.get("WANDB_MODE", "online") == "online"

@@ -22,7 +22,7 @@ from typing import Any, Protocol, runtime_checkable
 from recsys_pipeline.adapters.store.artifact_store import Artifact
 from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.adapters.store.source_stores import SourceStores
-from recsys_pipeline.adapters.wandb.names import artifact_url, run_identity, run_url
+from recsys_pipeline.adapters.wandb.names import artifact_url, readable_id, run_identity, run_url
 from recsys_pipeline.adapters.wandb.outbox import FAILED, FINISHED, OpenEntry, Outbox, RunFacts, Stored
 from recsys_pipeline.adapters.wandb.plan import facts_of_recipe
 from recsys_pipeline.adapters.wandb.server import base_url, is_online
@@ -128,11 +128,12 @@ class Tracker:
     ) -> Iterator[TrackedRun]:  # fmt: skip
         """A tracked run; what the body logs appears in W&B, now or when it is next pushed.
 
-        `run_id` is its id in W&B (random where none is given); `sweep` the id of the W&B sweep that it is a trial of.
+        `run_id` is its id in W&B (its name and something random where none is given); `sweep` the id of the W&B sweep
+        that it is a trial of.
         """
         facts = RunFacts(
-            id=run_id or os.urandom(8).hex(), name=name, job_type=job_type, project=self.project, config=config,
-            group=group, tags=tuple(tags), inputs=tuple(map(Stored.of, inputs)), sweep=sweep,
+            id=run_id or readable_id(name, os.urandom(8).hex()), name=name, job_type=job_type, project=self.project,
+            config=config, group=group, tags=tuple(tags), inputs=tuple(map(Stored.of, inputs)), sweep=sweep,
         )  # fmt: skip
         with self._open(facts) as run:
             yield run
@@ -151,7 +152,7 @@ class Tracker:
         if entity is None:
             return {}
         stored, manifest = Stored.of(artifact), artifact.manifest
-        run_id = run_identity(stored.source, manifest.recipe.digest(), manifest.run_id)
+        run_id = run_identity(stored.source, manifest.recipe, manifest.run_id)
         return {
             "W&B run": run_url(base_url(), entity, self.project, run_id),
             "W&B artifact": artifact_url(base_url(), entity, self.project, stored),
@@ -176,12 +177,13 @@ class Tracker:
         """Start the process that plays the outbox into W&B, unless it is there."""
         if self._follower is not None and self._follower.poll() is None:
             return
-        command = [
-            sys.executable, "-m", "recsys_pipeline.adapters.wandb.follow", str(self.directory.absolute()),
-            "--project", self.project, "--stores", self.stores.url, "--cache", str(self.stores.cache.absolute()),
-            "--parent", str(os.getpid()), *(["--online"] if is_online() else []),
-        ]  # fmt: skip
         try:
+            command = [
+                sys.executable, "-m", "recsys_pipeline.adapters.wandb.follow", str(self.directory.absolute()),
+                "--project", self.project, "--stores", self.stores.url, "--cache", str(self.stores.cache.absolute()),
+                "--parent", str(os.getpid()), "--owner", self.outbox.processes.me(),
+                *(["--online"] if is_online() else []),
+            ]  # fmt: skip
             with (self.directory / "follow.log").open("ab") as log:
                 # In a session of its own: Ctrl-C ends the run, and what it had done is still sent.
                 self._follower = subprocess.Popen(

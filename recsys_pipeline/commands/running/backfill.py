@@ -11,7 +11,7 @@ from rich.table import Table
 
 from recsys_pipeline.commands.running.launch import OF_HOURS, Outcome, check_partition, run_job
 from recsys_pipeline.core.errors import RecsysError, SettingError
-from recsys_pipeline.core.types import DAY, HOUR_KEY, Window
+from recsys_pipeline.core.time import DAY, HOUR_KEY, Window
 
 
 def days_between(job: str, text: str) -> list[str]:

@@ -54,7 +54,7 @@ def _run(console: Console, note: Path, arguments: Sequence[str]) -> int:
     command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", *arguments]
     with _stoppable() as stop:
         server = subprocess.Popen(command, start_new_session=True)
-        group = Group.of_this_process(server.pid)
+        group = Group.of_this_process(server.pid, note)
         group.note(note)
         try:
             return server.wait()
@@ -75,7 +75,7 @@ def clear_of_earlier(console: Console, note: Path, end_runs: bool) -> None:
     members = earlier.members() if earlier else []
     if earlier is None or not members:
         return
-    if earlier.is_owned:
+    if earlier.is_owned(note):
         raise SettingError(f"the UI of this source runs already (process {members[0].process_id}): end it first")
     told = ", ".join(str(member.process_id) for member in members)
     if not end_runs:

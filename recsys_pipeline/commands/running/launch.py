@@ -10,7 +10,7 @@ from dagster._core.execution.api import execute_run
 
 from recsys_pipeline.commands.running.code_location import create_run
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.types import HOUR_KEY
+from recsys_pipeline.core.time import HOUR_KEY
 from recsys_pipeline.defs.failures import cause_of
 from recsys_pipeline.defs.instance import fail_killed_runs, open_instance, tags_of_this_process
 from recsys_pipeline.defs.missing_days import MISSING

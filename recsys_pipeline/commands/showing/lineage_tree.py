@@ -13,7 +13,7 @@ from recsys_pipeline.adapters.lineage.graph import reached, read_graph
 from recsys_pipeline.adapters.lineage.makings import Making, Makings
 from recsys_pipeline.adapters.store.manifest import Manifest, to_json
 from recsys_pipeline.commands.showing.lineage_runs import counted, in_runs, span
-from recsys_pipeline.core.types import ArtifactRef
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.defs.resources import StoreResource
 
 HEADLINES = ("best_", "value", "recall", "validation_accuracy", "stl_accuracy", "breaches", "rows", "pairs",

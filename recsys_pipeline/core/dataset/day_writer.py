@@ -14,7 +14,7 @@ from recsys_pipeline.core.dataset.events import EXPOSURE, EventMeaning
 from recsys_pipeline.core.dataset.schema import FILED_AT, INTERACTIONS, QUARANTINE, quarantine_rows
 from recsys_pipeline.core.dataset.shares import Tally
 from recsys_pipeline.core.dataset.undated import bad_by_file, files_of
-from recsys_pipeline.core.types import DAY, EPOCH, HOUR_KEY, Window
+from recsys_pipeline.core.time import DAY, EPOCH, HOUR_KEY, Window
 
 INTERACTIONS_FILE = "interactions.parquet"
 QUARANTINE_FILE = "quarantine.parquet"

@@ -34,7 +34,8 @@ from recsys_pipeline.core.dataset.schema import (
 )
 from recsys_pipeline.core.dataset.undated import Undated
 from recsys_pipeline.core.errors import DataError, RecsysError, SettingError, SourceError
-from recsys_pipeline.core.types import DAY, EPOCH, HOUR, Window
+from recsys_pipeline.core.progress import Progress
+from recsys_pipeline.core.time import DAY, EPOCH, HOUR, Window
 
 __all__ = ["INTERACTIONS_FILE", "QUARANTINE_FILE", "PeriodFile", "Written", "write_good_periods", "write_periods"]
 
@@ -65,13 +66,14 @@ def write_good_periods(
     meaning: EventMeaning = WEB_LOG,
     threads: int = 2,
     memory_limit: str = "1GB",
+    progress: Progress | None = None,
 ) -> Written:
     """Write `<directory>/<partition key>/{interactions,quarantine}.parquet` for each period of the window, in order.
 
     `period` is a day or an hour, UTC; one without events gets empty files. Of rows that repeat an event one stays, or
     all where `meaning` counts repeats. A bad row goes to the quarantine of its period: that of its time, or of its
     `filed_at` where its own time cannot be used. Rows with neither are `undated`: those that no other day holds go to
-    the quarantine of the window's last period.
+    the quarantine of the window's last period. `progress` is told, batch by batch, of rows read and of periods written.
 
     Each period is judged by its own share of bad rows, and each file by its share over the periods that pass: one that
     is clearly bad is refused, its files are removed, and the others stay. Raises `DataError` where the rest has more
@@ -83,12 +85,17 @@ def write_good_periods(
     spill = directory / ".spill"
     spill.mkdir(parents=True)
     writer = PeriodsWriter(directory, window, period, meaning)
-    watched = _WatchedStream(source)
+    watched, n_periods = _WatchedStream(source, progress), len(list(window.periods(period)))
     try:
         with open_duckdb(memory_limit, spill, threads) as con:
             con.register("source", watched.reader())
             for batch in con.sql(_sorted_rows(source.schema, window, period, known_events)).to_arrow_reader(ROW_GROUP):
                 writer.add(pa.Table.from_batches([batch]))
+                if progress is not None:
+                    progress(
+                        "written",
+                        {"days" if period == DAY else "hours": float(len(writer.written)), "of": float(n_periods)},
+                    )
     except duckdb.Error:
         watched.raise_failure()
         raise
@@ -182,8 +189,8 @@ def _sorted_rows(found: pa.Schema, window: Window, period: timedelta, known_even
 class _WatchedStream:
     """Hands a stream to DuckDB and keeps what broke it, which DuckDB would reduce to a line of text."""
 
-    def __init__(self, source: pa.RecordBatchReader) -> None:
-        self.source = source
+    def __init__(self, source: pa.RecordBatchReader, progress: Progress | None = None) -> None:
+        self.source, self.progress = source, progress
         self.failure: Exception | None = None
         self.rows = 0
 
@@ -194,6 +201,8 @@ class _WatchedStream:
         try:
             for batch in self.source:
                 self.rows += batch.num_rows
+                if self.progress is not None:
+                    self.progress("read", {"rows": float(self.rows)})
                 yield batch
         except Exception as error:
             self.failure = error

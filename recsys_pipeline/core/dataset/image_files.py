@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from recsys_pipeline.core.errors import SourceError
-from recsys_pipeline.core.types import Progress
+from recsys_pipeline.core.progress import Progress
 
 MIN_SIDE = 4
 """Smaller images are tracking pixels and placeholders, not photographs."""

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from recsys_pipeline.core.dataset.image_files import Frames, ImageReader, write_images
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.errors import ArtifactError, DataError
-from recsys_pipeline.core.types import Progress
+from recsys_pipeline.core.progress import Progress
 
 TABLE, PIXELS, QUARANTINE = "images.parquet", "images.npy", "quarantine.parquet"
 IMAGES = pa.schema([(name, pa.string()) for name in ("item_id", "image", "image_digest")])

@@ -19,7 +19,7 @@ from recsys_pipeline.core.dataset.image_files import Frames, ImageReader, Writte
 from recsys_pipeline.core.dataset.schema import LOOKS as LOOKS_CONTRACT
 from recsys_pipeline.core.dataset.schema import TRACE, check_columns, quarantine_rows, validate_looks
 from recsys_pipeline.core.errors import ArtifactError, DataError
-from recsys_pipeline.core.types import Progress
+from recsys_pipeline.core.progress import Progress
 
 Row = dict[str, Any]
 

@@ -19,7 +19,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from recsys_pipeline.core.hashing import mix, mix_columns
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 MAX_ROUNDS = 16
 """Bound of the refinements in a row; MovieLens 100K takes 3."""

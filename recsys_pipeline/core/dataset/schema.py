@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from recsys_pipeline.core.dataset.shares import check_quarantine_share
 from recsys_pipeline.core.errors import DataError, SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 

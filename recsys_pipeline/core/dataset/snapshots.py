@@ -7,7 +7,6 @@ its number, also when late events add users to a closed day: those come after th
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +19,9 @@ import pyarrow.parquet as pq
 
 from recsys_pipeline.core.dataset.events import WEB_LOG, EventMeaning
 from recsys_pipeline.core.dataset.schema import open_duckdb
-from recsys_pipeline.core.types import Ratings, microseconds
+from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.scratch import scratch_folder
+from recsys_pipeline.core.time import microseconds
 
 SNAPSHOT_NAME = "snapshot.json"
 SUBJECTS = ("user", "item")
@@ -138,7 +139,7 @@ class Snapshot:
         n_rows = sum(day.rows for day in days)
         columns = {name: np.empty(n_rows, kind) for name, kind in types.items()}  # touched as far as pairs come
         filled = 0
-        with tempfile.TemporaryDirectory() as spill, open_duckdb(memory_limit=RATINGS_MEMORY, spill=Path(spill)) as con:
+        with scratch_folder() as spill, open_duckdb(memory_limit=RATINGS_MEMORY, spill=spill) as con:
             con.register("users_map", _id_map("user", self.user_ids))
             con.register("items_map", _id_map("item", self.item_ids))
             events, value = EVENTS.format(sign=self.events.sign_sql("e.event", "e.value")), self.events.pair_sql

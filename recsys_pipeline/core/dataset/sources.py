@@ -9,7 +9,7 @@ import pyarrow as pa
 from jaxtyping import Float32
 
 from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds import Split
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 
 def k_fold(ratings: Ratings, n_folds: int, seed: int) -> list[Split]:

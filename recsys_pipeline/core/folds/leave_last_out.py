@@ -3,8 +3,7 @@
 import numpy as np
 
 from recsys_pipeline.core.folds import Split
-from recsys_pipeline.core.time_order import time_order
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings, time_order
 
 
 def leave_last_out(ratings: Ratings, tie_seed: int = 0) -> Split:

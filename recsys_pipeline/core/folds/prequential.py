@@ -17,8 +17,7 @@ import numpy as np
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds import Split
 from recsys_pipeline.core.hashing import mix_columns
-from recsys_pipeline.core.time_order import time_order
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings, time_order
 
 
 def prequential(ratings: Ratings, test_share: float, seed: int, min_train_rows: int = 1, tie_seed: int = 0) -> Split:

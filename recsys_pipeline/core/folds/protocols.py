@@ -12,7 +12,7 @@ from recsys_pipeline.core.folds import users_cut_in_a_tie
 from recsys_pipeline.core.folds.leave_last_out import leave_last_out
 from recsys_pipeline.core.folds.prequential import prequential
 from recsys_pipeline.core.folds.strong_generalisation import strong_generalisation
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 
 @dataclass(frozen=True)

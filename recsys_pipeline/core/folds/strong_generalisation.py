@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from recsys_pipeline.core.errors import DataError, SettingError
-from recsys_pipeline.core.time_order import time_order
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings, time_order
 
 
 @dataclass(frozen=True)

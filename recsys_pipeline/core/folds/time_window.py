@@ -7,7 +7,8 @@ import numpy as np
 
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.folds import Split
-from recsys_pipeline.core.types import Ratings, microseconds
+from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.time import microseconds
 
 
 def time_window(

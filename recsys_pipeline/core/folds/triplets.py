@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Int32
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.errors import ArtifactError, DataError, SettingError
 from recsys_pipeline.core.folds import PARTS
 from recsys_pipeline.core.folds.negatives import Negatives, draw_negatives
-from recsys_pipeline.core.types import check_settings, setting
 
 TRAIN, VALIDATION, TEST = range(len(PARTS))
 """Numbers of the parts, as `split_scenes` gives them."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32
 
-from recsys_pipeline.core.arrays import load_arrays, save_arrays
+from recsys_pipeline.core.configs import parse_config
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
-from recsys_pipeline.core.learning.configs import parse_config
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.files import load_arrays, read_json, save_arrays
+from recsys_pipeline.core.ratings import Ratings
 
 ARRAYS, DOCUMENT = "arrays.safetensors", "model.json"
 
@@ -37,14 +37,6 @@ def load_model(directory: Path, name: str, config: type) -> tuple[Any, dict[str,
         return parse_config(config, settings, "config"), arrays, facts
     except SettingError as error:
         raise ArtifactError(f"{directory / DOCUMENT} does not suit this version ({error}): fit it again") from error
-
-
-def read_json(path: Path) -> Any:
-    """A JSON document of an artifact; raises `ArtifactError` naming the file where it is missing or broken."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path} is not readable ({error}): materialize the artifact again") from error
 
 
 def check_users(users: Int32[np.ndarray, " batch"], n_users: int) -> None:

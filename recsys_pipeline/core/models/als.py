@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
 from recsys_pipeline.core.learning.factorization.als import first_factors, fit_als, solve_new_rows
 from recsys_pipeline.core.learning.factorization.objective import (
@@ -30,7 +31,8 @@ from recsys_pipeline.core.learning.factorization.rows import row_lengths
 from recsys_pipeline.core.learning.factorization.start import Start
 from recsys_pipeline.core.learning.model_files import check_items, check_users, load_model, save_model
 from recsys_pipeline.core.models import ModelSpec
-from recsys_pipeline.core.types import Progress, Ratings, check_settings, setting
+from recsys_pipeline.core.progress import Progress
+from recsys_pipeline.core.ratings import Ratings
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.errors import ModelError
 from recsys_pipeline.core.learning.gibbs.model import RatingModel, RatingModelConfig
 from recsys_pipeline.core.learning.gibbs.posterior import sample_posterior
 from recsys_pipeline.core.learning.gibbs.sampler import Schedule
 from recsys_pipeline.core.learning.model_files import check_users
 from recsys_pipeline.core.models import ModelSpec
-from recsys_pipeline.core.types import Progress, Ratings, check_settings, setting
+from recsys_pipeline.core.progress import Progress
+from recsys_pipeline.core.ratings import Ratings
 
 
 @dataclass(frozen=True)

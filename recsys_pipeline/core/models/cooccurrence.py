@@ -14,11 +14,13 @@ import numpy as np
 from jaxtyping import Float32, Int32
 from scipy import sparse
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.hashing import mix
 from recsys_pipeline.core.learning.model_files import check_items, check_users, load_model, save_model
 from recsys_pipeline.core.learning.user_histories import history_matrix, matrix_arrays, matrix_from_arrays
 from recsys_pipeline.core.models import ModelSpec
-from recsys_pipeline.core.types import Progress, Ratings, check_settings, setting
+from recsys_pipeline.core.progress import Progress
+from recsys_pipeline.core.ratings import Ratings
 
 ITEM_BLOCK = 1024
 """Items whose co-occurrence rows are held at once; sorting them takes some 50 bytes per pair of items that meet."""

@@ -13,11 +13,13 @@ from jaxtyping import Float32, Float64, Int32
 from scipy import sparse
 from scipy.linalg import get_lapack_funcs
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.errors import ModelError
 from recsys_pipeline.core.learning.model_files import check_items, check_users, load_model, save_model
 from recsys_pipeline.core.learning.user_histories import history_matrix, matrix_arrays, matrix_from_arrays
 from recsys_pipeline.core.models import ModelSpec
-from recsys_pipeline.core.types import Progress, Ratings, check_settings, setting
+from recsys_pipeline.core.progress import Progress
+from recsys_pipeline.core.ratings import Ratings
 
 ITEM_BLOCK = 1024
 """Items whose rows of the Gram matrix are made at once, and whose weights are cast to float32 at once."""

@@ -8,7 +8,8 @@ from jaxtyping import Float32, Int32
 
 from recsys_pipeline.core.learning.model_files import check_items, check_users, load_model, save_model
 from recsys_pipeline.core.models import ModelSpec
-from recsys_pipeline.core.types import Progress, Ratings
+from recsys_pipeline.core.progress import Progress
+from recsys_pipeline.core.ratings import Ratings
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from recsys_pipeline.core.learning.sampled.settings import SampledMfConfig
 from recsys_pipeline.core.learning.sampled.trainer import fit_sampled, fold_in_sampled
 from recsys_pipeline.core.learning.user_histories import history_matrix
 from recsys_pipeline.core.models import ModelSpec
-from recsys_pipeline.core.types import Progress, Ratings
+from recsys_pipeline.core.progress import Progress
+from recsys_pipeline.core.ratings import Ratings
 
 COUNTS = ("user_count", "item_count")
 """Facts of the training data that are arrays."""

@@ -21,7 +21,7 @@ from recsys_pipeline.core.learning.looks.trained_towers import TrainedTowers
 from recsys_pipeline.core.learning.looks.triplet_training import train_towers, untrained_towers
 from recsys_pipeline.core.learning.model_files import load_model, save_model
 from recsys_pipeline.core.models import ModelSpec
-from recsys_pipeline.core.types import Progress
+from recsys_pipeline.core.progress import Progress
 
 
 class StlModel:

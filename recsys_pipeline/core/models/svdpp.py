@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.learning.gibbs.model import RatingModel, RatingModelConfig
 from recsys_pipeline.core.learning.gibbs.modes import Modes, objective_value
 from recsys_pipeline.core.learning.gibbs.posterior import centre, collect
 from recsys_pipeline.core.learning.gibbs.sampler import Sampler, Schedule, in_rating_units, run_chain
 from recsys_pipeline.core.models import ModelSpec
-from recsys_pipeline.core.types import Progress, Ratings, check_settings, setting
+from recsys_pipeline.core.progress import Progress
+from recsys_pipeline.core.ratings import Ratings
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, UInt64
 
 from recsys_pipeline.core.errors import ModelError, SettingError
-from recsys_pipeline.core.topk import top_k
+from recsys_pipeline.core.kernels import top_k
 
 
 def exact_top_k(

@@ -23,13 +23,13 @@ import faiss
 import numpy as np
 from jaxtyping import Float32, Int64, Shaped
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
-from recsys_pipeline.core.learning.model_files import read_json
+from recsys_pipeline.core.files import read_json
 from recsys_pipeline.core.neighbors import tuning
 from recsys_pipeline.core.neighbors.hubness import csls_penalty, csls_queries, csls_vectors, k_occurrence_skewness
 from recsys_pipeline.core.neighbors.tuning import Candidate
 from recsys_pipeline.core.neighbors.vectors import VectorTable
-from recsys_pipeline.core.types import check_settings, setting
 
 _INDEX, _IDS, _REPORT, _SPEED = "index.faiss", "ids.json", "index.json", "speed.json"
 

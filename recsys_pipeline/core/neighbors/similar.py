@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int, Int32, UInt64
 
 from recsys_pipeline.core.errors import ModelError, SettingError
+from recsys_pipeline.core.kernels import top_k_refined
 from recsys_pipeline.core.neighbors.products import products_of_rows
-from recsys_pipeline.core.topk import top_k_refined
 
 SCORES_AT_ONCE = 8_000_000
 """Similarities held at once: 32 MB."""

@@ -15,8 +15,8 @@ import faiss
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from recsys_pipeline.core.kernels import top_k
 from recsys_pipeline.core.neighbors.exact import exact_top_k
-from recsys_pipeline.core.topk import top_k
 
 Clock = Callable[[], float]
 _COUNTS: Any = faiss.cvar  # faiss counts the distances of each search here, per process; its stubs do not know it

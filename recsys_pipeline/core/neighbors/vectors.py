@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float32
 
-from recsys_pipeline.core.arrays import load_arrays, save_arrays
 from recsys_pipeline.core.errors import ArtifactError, ModelError
+from recsys_pipeline.core.files import load_arrays, save_arrays
 
 _VECTORS, _IDS = "vectors.safetensors", "ids.parquet"
 

@@ -22,6 +22,7 @@ from recsys_pipeline.core.learning.cold_start.features import with_unseen
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.neighbors.index import IndexConfig, SearchIndex, build_index
 from recsys_pipeline.core.neighbors.vectors import VectorTable
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.recommenders import ReleasableRecommender
 from recsys_pipeline.core.reports.monitoring.priors import Profile, ProfileConfig, model_settings
 from recsys_pipeline.core.reports.monitoring.profiles import DAY_US, CatalogueState, retrieval_profile
@@ -36,7 +37,6 @@ from recsys_pipeline.core.serving.release import (
     decayed_popularity,
 )
 from recsys_pipeline.core.serving.release_config import ReleaseConfig
-from recsys_pipeline.core.types import Ratings
 
 MapItems = Callable[[list[str]], Float32[np.ndarray, "items dim"]]
 """Vectors of items by id, from what is known without interactions."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64, Integer
 
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_report import PRIMARY_K, PRIMARY_METRIC
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
@@ -14,7 +15,6 @@ from recsys_pipeline.core.reports.accuracy.resampling import Difference, paired_
 from recsys_pipeline.core.serving.gate_figures import Numbers, as_it_would_serve, without_fitted
 from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.core.serving.release import Release
-from recsys_pipeline.core.types import Ratings
 
 SAMPLED_USERS, SHOWN_USERS = 500, 6
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys_pipeline.core.errors import ArtifactError
-from recsys_pipeline.core.learning.model_files import read_json
+from recsys_pipeline.core.files import read_json
 from recsys_pipeline.core.serving.gate_checks import CHECKS, lists_are_fast
 from recsys_pipeline.core.serving.gate_limits import GateLimits
 from recsys_pipeline.core.serving.gate_record import Check, Gap, GateFigures, Likeness, Scale, Shift

@@ -11,6 +11,7 @@ from jaxtyping import Float32, Int32, Int64, Integer
 
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.neighbors.tuning import Clock
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.recommenders import Scorer
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_report import PRIMARY_K, PRIMARY_METRIC
@@ -22,7 +23,6 @@ from recsys_pipeline.core.serving.gate_limits import GateLimits
 from recsys_pipeline.core.serving.gate_record import Gap, GateFigures
 from recsys_pipeline.core.serving.recommend import Recommendations, recommend
 from recsys_pipeline.core.serving.release import Release
-from recsys_pipeline.core.types import Ratings
 
 QUANTILE = 0.99
 TIMED_AGAIN = 3

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recsys_pipeline.core.types import check_settings, setting
+from recsys_pipeline.core.configs import check_settings, setting
 
 
 @dataclass(frozen=True)

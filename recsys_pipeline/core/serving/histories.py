@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
-from recsys_pipeline.core.arrays import map_arrays, save_arrays
 from recsys_pipeline.core.errors import ArtifactError
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.files import map_arrays, save_arrays
+from recsys_pipeline.core.ratings import Ratings
 
 FILE = "histories.safetensors"
 COLUMNS = {"item": np.int32, "value": np.float32, "timestamp_us": np.int64}

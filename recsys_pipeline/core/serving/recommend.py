@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float32, Int64, Shaped, UInt64
 
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.hashing import text_hashes
+from recsys_pipeline.core.kernels import top_k, top_k_refined
 from recsys_pipeline.core.neighbors.products import products_of_rows
 from recsys_pipeline.core.serving.overlay_protocol import Overlay
 from recsys_pipeline.core.serving.release import Release
-from recsys_pipeline.core.topk import top_k, top_k_refined
 
 Why = Literal["release", "overlay", "popular"]
 BATCH_USERS = 256

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int64
 
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 Z = 1.96
 """Two-sided 95%."""

@@ -24,14 +24,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int32, Int64
 
-from recsys_pipeline.core.arrays import map_arrays, save_arrays
+from recsys_pipeline.core.configs import parse_config
 from recsys_pipeline.core.dataset.events import WEB_LOG, EventMeaning
 from recsys_pipeline.core.dataset.schema import TIMESTAMP
 from recsys_pipeline.core.errors import ArtifactError, DataError
+from recsys_pipeline.core.files import map_arrays, save_arrays
 from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart
-from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.neighbors.index import SearchIndex
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.recommenders import ReleasableRecommender
 from recsys_pipeline.core.reports.monitoring.priors import Profile
 from recsys_pipeline.core.serving.histories import Histories
@@ -39,7 +40,6 @@ from recsys_pipeline.core.serving.id_table import IdTable
 from recsys_pipeline.core.serving.release_config import ReleaseConfig, released_model
 from recsys_pipeline.core.serving.release_document import DOCUMENT, FORMAT, read_release_document
 from recsys_pipeline.core.serving.sealed import seal
-from recsys_pipeline.core.types import Ratings
 
 CATALOGUE_FILE, VECTORS = "catalogue.parquet", "vectors.safetensors"
 LEARNED, FOLDED_IN, MAPPED = "learned", "folded_in", "mapped"

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.models import ModelSpec, discover
 from recsys_pipeline.core.recommenders import lacks_for_release
-from recsys_pipeline.core.types import check_settings, setting
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from recsys_pipeline.core.speed.fold import fold_in_users, merge
 from recsys_pipeline.core.speed.new_items import CatalogueChange, catalogue_change, map_new_items, unlisted_items
 from recsys_pipeline.core.speed.overlay import OverlayParts
 from recsys_pipeline.core.speed.popularity import popularity_table
-from recsys_pipeline.core.types import HOUR_KEY, Window, microseconds
+from recsys_pipeline.core.time import HOUR_KEY, Window, microseconds
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.serving.release import Release
 from recsys_pipeline.core.speed.delta import Delta, Pairs
-from recsys_pipeline.core.types import Ratings
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
+from recsys_pipeline.core.configs import setting
 from recsys_pipeline.core.dataset.events import EXPOSURE, EventMeaning
 from recsys_pipeline.core.reports.monitoring.divergence import UNITS_PER_BIN
 from recsys_pipeline.core.reports.monitoring.drift import DriftLimits, DriftReport, drift_report
@@ -19,7 +20,6 @@ from recsys_pipeline.core.reports.monitoring.profiles import CatalogueState, Eve
 from recsys_pipeline.core.reports.monitoring.retrieval_sample import norms
 from recsys_pipeline.core.serving.release import Release
 from recsys_pipeline.core.speed.overlay import Overlay
-from recsys_pipeline.core.types import setting
 
 COMPARED = ("event", "interaction_value", "interaction_category", "interaction_price", "user_norm")
 

@@ -23,10 +23,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int64
 
-from recsys_pipeline.core.arrays import map_arrays, save_arrays
+from recsys_pipeline.core.configs import parse_config
 from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.files import map_arrays, save_arrays
 from recsys_pipeline.core.hashing import text_hashes
-from recsys_pipeline.core.learning.configs import parse_config
+from recsys_pipeline.core.kernels import top_k
 from recsys_pipeline.core.serving.id_table import IdTable
 from recsys_pipeline.core.serving.release import CATALOGUE, HOUR_US, VECTORS, Release
 from recsys_pipeline.core.serving.release import DOCUMENT as RELEASE_DOCUMENT
@@ -34,7 +35,6 @@ from recsys_pipeline.core.serving.sealed import seal, unseal
 from recsys_pipeline.core.speed.bloom import BloomFilter, id_hashes, pair_keys
 from recsys_pipeline.core.speed.config import OverlayConfig
 from recsys_pipeline.core.speed.popularity import decay
-from recsys_pipeline.core.topk import top_k
 
 FORMAT = 2
 DOCUMENT, ITEMS, POPULARITY, AVAILABILITY = (

@@ -46,7 +46,7 @@ from recsys_pipeline.defs.learning.in_use import (
 from recsys_pipeline.defs.learning.tuned import Tuned
 from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.resources import report_folder
-from recsys_pipeline.defs.shown import page_link, picture
+from recsys_pipeline.defs.shown import drawn, page_link, picture
 from recsys_pipeline.defs.step_log import steps
 from recsys_pipeline.settings import settings
 
@@ -155,8 +155,9 @@ def _track(run: TrackedRun, result: SweepResult) -> None:
     rows = trial_rows(result)
     columns = list(dict.fromkeys(name for row in rows for name in row))
     run.log_table("trials", columns, [[row.get(name) for name in columns] for row in rows])
-    for name, (png, caption) in _pictures(result).items():
-        run.log_picture(name, png, caption)
+    for name, found in drawn(lambda: _pictures(result), "the sweep").items():
+        if isinstance(found, tuple):  # else it says why there is none
+            run.log_picture(name, *found)
 
 
 def _pictures(result: SweepResult) -> dict[str, tuple[bytes, str]]:

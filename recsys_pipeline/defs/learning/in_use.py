@@ -6,7 +6,7 @@ from typing import Any
 
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
 from recsys_pipeline.adapters.store.retention import FOUND
-from recsys_pipeline.core.learning.configs import parse_config
+from recsys_pipeline.core.configs import parse_config
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.defs.deployed_settings import FORMS
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from recsys_pipeline.adapters.store.artifact_store import Artifact
+from recsys_pipeline.adapters.wandb.names import readable_id
 from recsys_pipeline.adapters.wandb.sweep_agents import SECONDS, STOPPED_AT
 from recsys_pipeline.adapters.wandb.tracker import TrackedRun, Tracker
 from recsys_pipeline.core.errors import ModelError
@@ -102,9 +104,14 @@ class TrialRuns(Watch):
         about = {"trial": number, "sweep": self._sweep_id or self._group, "data": data}
         opening = self._tracker.run(
             f"{self._group}-{run_id or number}", "learning", {**config, **about}, self._group,
-            inputs=self._inputs, tags=("trial",), run_id=run_id or None, sweep=self._sweep_id if run_id else None,
+            inputs=self._inputs, tags=("trial",), run_id=run_id or self._id_of(number),
+            sweep=self._sweep_id if run_id else None,
         )  # fmt: skip
         self._open[number] = opening, opening.__enter__()
+
+    def _id_of(self, number: int) -> str:
+        """Begins with the number, as `wandb leet` cuts ids short."""
+        return readable_id(f"t{number}-{self._group}", os.urandom(8).hex())
 
     def _close(self, number: int, error: BaseException | None) -> None:
         opening, _ = self._open.pop(number)

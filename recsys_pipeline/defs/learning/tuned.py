@@ -20,10 +20,10 @@ from recsys_pipeline.core.learning.sweeps.fused import FusedTrials, Judge
 from recsys_pipeline.core.learning.sweeps.protocol import Proposal, RunTrials
 from recsys_pipeline.core.learning.sweeps.space import Sweep, parse_sweep
 from recsys_pipeline.core.models import ModelSpec, discover
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.validation import UNIT_METRICS, validation_metrics, validation_units
 from recsys_pipeline.core.reports.looks.look_scorers import TowerScorer
 from recsys_pipeline.core.reports.looks.looks import pair_figures, scene_sums
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline.defs.learning.forms import InteractionsSearchConfig, SearchConfig, sweep_form
 from recsys_pipeline.defs.learning.in_use import sweep_key
 

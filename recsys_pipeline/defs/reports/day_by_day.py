@@ -8,11 +8,11 @@ from typing import Any
 from recsys_pipeline.adapters.intake.ingestion import open_snapshot
 from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
 from recsys_pipeline.core.models import discover
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.day_by_day import DayByDayConfig, DayFigure, KnownUntil, continue_curve
 from recsys_pipeline.core.reports.accuracy.day_by_day_section import age_figure, curve_figure
 from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
 from recsys_pipeline.core.reports.page import plots
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline.defs.asset import asset
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.make import Make

@@ -21,14 +21,14 @@ from recsys_pipeline.core.reports.monitoring.profile_inputs import first_timers,
 from recsys_pipeline.core.reports.monitoring.profiles import activity_profile, catalogue_profile, retrieval_profile
 from recsys_pipeline.core.reports.monitoring.retrieval_sample import Retrieval
 from recsys_pipeline.core.reports.page import plots
-from recsys_pipeline.core.types import microseconds
+from recsys_pipeline.core.time import microseconds
 from recsys_pipeline.defs.asset import asset
 from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.models import fitted_config
 from recsys_pipeline.defs.reads import Read, Traced
 from recsys_pipeline.defs.released import released_key, vectors_key
-from recsys_pipeline.defs.shown import picture, seed_field
+from recsys_pipeline.defs.shown import drawn, picture, seed_field
 
 KEY = "reports/drift"
 PROFILE = "profile"
@@ -42,8 +42,7 @@ DriftForm = create_model(
 def no_drift(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]:
     """No feature has left the reference by more than its threshold, and hardly any list is empty."""
     report = DriftReport.load(artifact.path)
-    figure = worst_plot(report, artifact.manifest.recipe.partition)
-    plot = {"plot": picture(plots.to_png(figure), "reference and today")} if figure else {}
+    plot = drawn(lambda: _plot(report, artifact, "plot"), "the plot of the largest drift")
     return not report.breaches, {"headline": drift_headline(report), **plot}
 
 
@@ -67,9 +66,12 @@ def _reference(make: Make) -> list[Artifact | None]:
 
 def _describe(_: Make, artifact: Artifact) -> dict[str, Any]:
     report = DriftReport.load(artifact.path)
+    return {"headline": drift_headline(report), **_plot(report, artifact, "plot of the largest drift")}
+
+
+def _plot(report: DriftReport, artifact: Artifact, name: str) -> dict[str, Any]:
     figure = worst_plot(report, artifact.manifest.recipe.partition)
-    plot = {"plot of the largest drift": picture(plots.to_png(figure), "reference and today")} if figure else {}
-    return {"headline": drift_headline(report), **plot}
+    return {name: picture(plots.to_png(figure), "reference and today")} if figure else {}
 
 
 @asset(

@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 
 from recsys_pipeline.adapters.intake.ingestion import open_snapshot
 from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
+from recsys_pipeline.core.configs import parse_config
 from recsys_pipeline.core.learning.cold_start.config import ColdStartConfig
 from recsys_pipeline.core.learning.cold_start.features import with_unseen
-from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.reports.cold_start.new_items import FULL, PLACEMENTS
 from recsys_pipeline.core.reports.cold_start.report import (
     PRIMARY,

@@ -28,7 +28,7 @@ from recsys_pipeline.core.reports.lists.list_report import (
 )
 from recsys_pipeline.core.reports.lists.responsiveness import responsiveness_estimates
 from recsys_pipeline.core.reports.page import plots
-from recsys_pipeline.core.types import microseconds
+from recsys_pipeline.core.time import microseconds
 from recsys_pipeline.defs.asset import asset
 from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.reads import Earlier, Read, Traced

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from recsys_pipeline.core.dataset.events import EXPOSURE_NAMES, EventMeaning, Kind
-from recsys_pipeline.core.types import microseconds
+from recsys_pipeline.core.time import microseconds
 
 Pair = tuple[str, str]
 

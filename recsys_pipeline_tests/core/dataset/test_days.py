@@ -20,7 +20,7 @@ from recsys_pipeline.core.dataset.days import PeriodFile, write_periods
 from recsys_pipeline.core.dataset.events import EventMeaning
 from recsys_pipeline.core.dataset.schema import INTERACTIONS, QUARANTINE, TRACE
 from recsys_pipeline.core.errors import DataError, SettingError, SourceError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 FIRST = date(2026, 3, 1)
 WINDOW = Window.of_days(FIRST, date(2026, 3, 3))

@@ -8,7 +8,7 @@ import pytest
 from recsys_pipeline.core.dataset.schema import ITEMS, validate_items
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator, SimulatorConfig
 from recsys_pipeline.core.dataset.simulator.catalogue import STYLES, Catalogue
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TINY = SIZES["tiny"]

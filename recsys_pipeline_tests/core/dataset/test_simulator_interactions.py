@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recsys_pipeline.core.dataset.schema import INTERACTIONS
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator, SimulatorConfig
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = Window(START + timedelta(days=3), START + timedelta(days=4))

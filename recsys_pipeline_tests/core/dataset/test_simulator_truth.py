@@ -10,7 +10,7 @@ from scipy.sparse.linalg import svds
 
 from recsys_pipeline.core.dataset.simulator import SIZES, Simulator, SimulatorConfig
 from recsys_pipeline.core.errors import DataError
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 CONFIG = SimulatorConfig(n_users=500, n_items=400, items_per_day=4, users_per_day=2, requests_per_day=1_600)
 TRAIN = Window.of_days(date(2026, 1, 1), date(2026, 1, 21))

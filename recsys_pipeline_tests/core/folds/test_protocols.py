@@ -8,7 +8,7 @@ from recsys_pipeline.core.folds.leave_last_out import leave_last_out
 from recsys_pipeline.core.folds.prequential import prequential
 from recsys_pipeline.core.folds.protocols import PROTOCOLS, cut
 from recsys_pipeline.core.folds.strong_generalisation import strong_generalisation
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 
 def some_ratings() -> Ratings:

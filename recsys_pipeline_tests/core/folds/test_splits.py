@@ -14,8 +14,7 @@ from recsys_pipeline.core.folds.k_fold import k_fold
 from recsys_pipeline.core.folds.leave_last_out import leave_last_out
 from recsys_pipeline.core.folds.prequential import prequential, prequential_by_draws
 from recsys_pipeline.core.folds.time_window import sliding_windows, time_window
-from recsys_pipeline.core.time_order import time_order
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings, time_order
 from recsys_pipeline_tests.strategies import ratings
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

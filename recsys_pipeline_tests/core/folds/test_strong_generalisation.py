@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recsys_pipeline.core.errors import DataError, SettingError
 from recsys_pipeline.core.folds.strong_generalisation import strong_generalisation
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline_tests.strategies import ratings
 
 SHARES = st.sampled_from([0.01, 0.2, 0.5, 0.99])

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys_pipeline.core.configs import read_value
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.learning.configs import read_value
 
 
 @pytest.mark.parametrize(

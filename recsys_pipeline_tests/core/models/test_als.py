@@ -11,7 +11,7 @@ from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
 from recsys_pipeline.core.learning.factorization import reference
 from recsys_pipeline.core.learning.factorization.start import Start
 from recsys_pipeline.core.models import als
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline_tests.core.learning.factorization.test_objective import some_ratings
 from recsys_pipeline_tests.model_battery import ModelBattery, own_share, planted_blocks
 

@@ -8,7 +8,7 @@ import pytest
 
 from recsys_pipeline.core.errors import ModelError, SettingError
 from recsys_pipeline.core.models import bayesian_mf
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline_tests.model_battery import ModelBattery, planted_blocks
 
 CONFIG = bayesian_mf.BayesianMfConfig(embedding_size=5, burn_in=5, samples=10, thin=1)

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from recsys_pipeline.core.hashing import mix
 from recsys_pipeline.core.models import cooccurrence
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline_tests.model_battery import ModelBattery, planted_blocks
 
 

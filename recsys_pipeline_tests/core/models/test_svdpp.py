@@ -8,7 +8,7 @@ import pytest
 
 from recsys_pipeline.core.errors import DataError, ModelError, SettingError
 from recsys_pipeline.core.models import svdpp
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline_tests.model_battery import ModelBattery, planted_blocks
 
 SMALL = svdpp.SvdppConfig(embedding_size=5, reg=2.0, bias_reg=1.0, history_reg=2.0)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_pipeline.core.errors import ModelError, SettingError
+from recsys_pipeline.core.kernels import top_k_plainly
 from recsys_pipeline.core.neighbors.exact import exact_top_k, exact_top_k_numpy
-from recsys_pipeline.core.topk import top_k_plainly
 
 
 @settings(max_examples=20, deadline=None)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recsys_pipeline.core.configs import parse_config
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
-from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.neighbors import tuning
 from recsys_pipeline.core.neighbors.exact import exact_top_k
 from recsys_pipeline.core.neighbors.hubness import fit_correction

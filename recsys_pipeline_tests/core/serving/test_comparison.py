@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from recsys_pipeline.core.models.als import AlsConfig
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.serving.comparison import SHOWN_USERS, Comparison, ListPair, compare
 from recsys_pipeline.core.serving.comparison_page import (
     ComparedReleases,
@@ -13,7 +14,6 @@ from recsys_pipeline.core.serving.comparison_page import (
     verdict,
 )
 from recsys_pipeline.core.serving.release import Release
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.release_fixtures import N_USERS, fitted, ratings, tiny_release
 
 GOOD = AlsConfig(embedding_size=4, epochs=8, gravity=1.0)

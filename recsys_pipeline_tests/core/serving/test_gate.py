@@ -12,6 +12,7 @@ import pytest
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.models.popularity import PopularityConfig, PopularityModel
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.monitoring.priors import Profile, draw
 from recsys_pipeline.core.serving import gate_figures
 from recsys_pipeline.core.serving.calibration import REFERENCE_MS
@@ -31,7 +32,6 @@ from recsys_pipeline.core.serving.gate_limits import GateLimits
 from recsys_pipeline.core.serving.gate_record import Gap, GateFigures, Likeness, Scale, Shift
 from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.core.serving.release import Release, ReleaseConfig
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.release_fixtures import LAST_ITEM, N_ITEMS, N_USERS, ratings, tiny_release
 
 LIKE = Likeness(

@@ -16,10 +16,10 @@ from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.neighbors.index import IndexConfig, build_index
 from recsys_pipeline.core.neighbors.vectors import VectorTable
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.serving import recommend as module
 from recsys_pipeline.core.serving.recommend import recommend, recommend_exactly
 from recsys_pipeline.core.serving.release import Release
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.release_fixtures import (
     ITEM_IDS,
     N_ITEMS,

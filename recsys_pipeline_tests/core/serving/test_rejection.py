@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.serving.assemble import ServedItems, served_catalogue
 from recsys_pipeline.core.serving.rejection import rejected_items
 from recsys_pipeline.core.speed.new_items import catalogue_change
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.release_fixtures import ITEM_IDS, OFF_SALE, catalogue, tiny_release
 
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_pipeline.core.arrays import map_arrays
 from recsys_pipeline.core.errors import ArtifactError, DataError
+from recsys_pipeline.core.files import map_arrays
 from recsys_pipeline.core.folds import Fold
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.serving import id_table
 from recsys_pipeline.core.serving.assemble import all_pairs, served_catalogue, served_items
 from recsys_pipeline.core.serving.histories import Histories
@@ -30,7 +31,6 @@ from recsys_pipeline.core.serving.release import (
 from recsys_pipeline.core.serving.release_config import ReleaseConfig
 from recsys_pipeline.core.serving.release_document import DOCUMENT
 from recsys_pipeline.core.serving.sealed import seal, unseal
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.release_fixtures import (
     DAY,
     END_US,

@@ -12,7 +12,7 @@ from recsys_pipeline.core.serving.release import Release
 from recsys_pipeline.core.speed.build import build_overlay
 from recsys_pipeline.core.speed.config import OverlayConfig
 from recsys_pipeline.core.speed.overlay import Overlay, write_overlay
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 END = datetime(2026, 1, 6, tzinfo=UTC)
 """The tiny release's end."""

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from recsys_pipeline.core.dataset.events import EventMeaning
 from recsys_pipeline.core.dataset.snapshots import DayEntry, Snapshot, write_snapshot
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.core.serving.release import Release
 from recsys_pipeline.core.speed.delta import delta_of
 from recsys_pipeline.core.speed.fold import merge
-from recsys_pipeline.core.types import Ratings, microseconds
+from recsys_pipeline.core.time import microseconds
 from recsys_pipeline_tests.core.dataset.plain_pairs import Pair, plain_pairs
 from recsys_pipeline_tests.core.speed.events import END, event, overlay, table
 from recsys_pipeline_tests.release_fixtures import ITEM_IDS, USER_IDS, tiny_release

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from recsys_pipeline.core.dataset.events import WEB_LOG
 from recsys_pipeline.core.errors import ArtifactError, DataError
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.serving.overlay_protocol import Overlay as ServedOverlay
 from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.core.serving.release import Release, decayed_popularity
 from recsys_pipeline.core.speed.build import build_overlay
 from recsys_pipeline.core.speed.config import OverlayConfig
 from recsys_pipeline.core.speed.overlay import Overlay, write_overlay
-from recsys_pipeline.core.types import Ratings, microseconds
+from recsys_pipeline.core.time import microseconds
 from recsys_pipeline_tests.core.dataset.plain_pairs import plain_pairs
 from recsys_pipeline_tests.core.speed.events import END, event, hour, overlay, table
 from recsys_pipeline_tests.release_fixtures import ITEM_IDS, OFF_SALE, USER_IDS, catalogue, ratings, tiny_release
@@ -72,7 +73,7 @@ def test_vectors_are_those_of_folding_in_everything(
     found = overlay(tmp_path / str(next(FOLDERS)), release, events, number=2)
     user_ids = [*USER_IDS, "stranger", "u é"]
     full = release.model.fold_in(known_at(events, len(user_ids), user_ids))
-    learned = {ITEM_IDS[row] for row in np.flatnonzero(release.model.trained.item_count > 0)}
+    learned = {ITEM_IDS[row] for row in np.flatnonzero(release.model.learned_items())}
     taken, avoided = plain_pairs(events, WEB_LOG)
     base = ratings()
     had = {(USER_IDS[user], ITEM_IDS[item]) for user, item in zip(base.user, base.item, strict=True)}
@@ -167,7 +168,7 @@ def test_a_catalogue_with_nothing_on_sale_makes_no_overlay(sold_out: pa.Table, r
 def test_a_new_item_without_a_mapper_gets_the_mean_of_the_learned(release: Release, tmp_path: Path) -> None:
     found = overlay(tmp_path, release, [event("user-1", "unheard of", 5), event("user-1", "viewed only", 5, "view")])
     assert found.item_ids == ["unheard of"], "without a catalogue, what is taken is on sale"
-    learned = release.item_vectors[: release.n_items][release.model.trained.item_count > 0]
+    learned = release.item_vectors[: release.n_items][release.model.learned_items()]
     np.testing.assert_allclose(found.item_vectors[0], learned.mean(axis=0), rtol=1e-6)
 
 

@@ -12,7 +12,7 @@ from recsys_pipeline.core.dataset.event_counts import event_counts, kinds_counte
 from recsys_pipeline.core.dataset.event_doubts import Counts, Doubt, doubts
 from recsys_pipeline.core.dataset.schema import open_duckdb
 from recsys_pipeline.core.dataset.sources import Source
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 MOST_ROWS = 500_000
 """At 200,000 rows a second, as from a database, a few seconds."""

@@ -13,7 +13,7 @@ from recsys_pipeline.core.dataset.simulator.catalogue import Items, midnight, se
 from recsys_pipeline.core.dataset.simulator.config import SimulatorConfig
 from recsys_pipeline.core.dataset.simulator.logging_policy import LoggingPolicy, Slates
 from recsys_pipeline.core.dataset.simulator.streams import Purpose, stream
-from recsys_pipeline.core.types import microseconds
+from recsys_pipeline.core.time import microseconds
 
 EVENTS = ("view", "click", "purchase", "rating")
 VALUES = np.array([0.0, 3.0, 4.0, np.nan], np.float32)

@@ -11,7 +11,7 @@ from recsys_pipeline.core.dataset.schema import ITEMS
 from recsys_pipeline.core.dataset.simulator.arrivals import Blocks, Stay, block_of, draw_stay, first_row, join_arrays
 from recsys_pipeline.core.dataset.simulator.config import SimulatorConfig
 from recsys_pipeline.core.dataset.simulator.streams import Purpose, stream
-from recsys_pipeline.core.types import microseconds
+from recsys_pipeline.core.time import microseconds
 
 STYLES = ("coastal", "nordic", "urban", "retro", "farmhouse", "deco", "terrazzo", "bohemian")
 CATEGORIES = ("chair", "table", "lamp", "sofa", "vase", "rug", "bed", "shelf")

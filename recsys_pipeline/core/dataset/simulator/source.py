@@ -25,7 +25,7 @@ from recsys_pipeline.core.dataset.simulator.scenes import Gallery
 from recsys_pipeline.core.dataset.source_meaning import SourceMeaning
 from recsys_pipeline.core.dataset.sources import DayRange
 from recsys_pipeline.core.errors import DataError, SettingError, SourceError
-from recsys_pipeline.core.types import Window, microseconds
+from recsys_pipeline.core.time import Window, microseconds
 
 VERSION = 1
 """Rises whenever the same config and seed begin to give other data."""
@@ -48,7 +48,7 @@ class Simulator:
     k, which the cascade and slate estimators divide by. It says nothing of attention: `examination(position)` does.
 
     >>> from recsys_pipeline.core.dataset.simulator import SIZES, Simulator
-    >>> from recsys_pipeline.core.types import Window
+    >>> from recsys_pipeline.core.time import Window
     >>> shop = Simulator(SIZES["tiny"], seed=7)
     >>> shop.interactions(Window.of_day(shop.config.start_date)).schema.names[:3]
     ['user_id', 'item_id', 'event']

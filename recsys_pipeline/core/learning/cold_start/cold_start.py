@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int
 
 from recsys_pipeline.core.errors import ArtifactError, ModelError
+from recsys_pipeline.core.files import read_json
 from recsys_pipeline.core.learning.cold_start.config import ColdStartConfig
 from recsys_pipeline.core.learning.cold_start.features import Design, ItemFeatures
 from recsys_pipeline.core.learning.cold_start.mapper import FittedMapper, ItemMapper
@@ -17,9 +18,8 @@ from recsys_pipeline.core.learning.cold_start.means import category_means
 from recsys_pipeline.core.learning.cold_start.network import fit_network
 from recsys_pipeline.core.learning.cold_start.ridge import fit_ridge
 from recsys_pipeline.core.learning.cold_start.score_space import ScoreSpace
-from recsys_pipeline.core.learning.model_files import read_json
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.recommenders import HasVectors
-from recsys_pipeline.core.types import Ratings
 
 MAPPERS = ("category_mean", "ridge", "network")
 """From the plainest on."""

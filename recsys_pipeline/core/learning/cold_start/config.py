@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.learning.cold_start.network import NetworkSettings
-from recsys_pipeline.core.types import check_settings, setting
 
 REGS = tuple(float(f"{reg:.1e}") for reg in np.geomspace(1e-5, 1.0, 16))
 

@@ -26,7 +26,7 @@ from recsys_pipeline.core.learning.factorization.objective import (
     totals_of,
 )
 from recsys_pipeline.core.learning.factorization.rows import rating_rows
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 
 def fit_als(

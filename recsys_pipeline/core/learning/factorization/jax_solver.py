@@ -33,7 +33,7 @@ from recsys_pipeline.core.learning.factorization.objective import (
     squared_error,
     totals_of,
 )
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 LONG_ROW = 64
 """Rows with more ratings than this are long."""

@@ -33,7 +33,7 @@ from jax import lax
 from jaxtyping import Array, Float, Float32, Int32, Int64
 
 from recsys_pipeline.core.learning.factorization.rows import row_lengths, summed_weights
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 CHUNK = 1 << 16
 """Ratings whose vectors are gathered at once: 2 × 65,536 × d floats, 32 MiB at d = 64."""

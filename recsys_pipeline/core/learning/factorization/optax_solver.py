@@ -22,7 +22,7 @@ from recsys_pipeline.core.learning.factorization.objective import (
     observe,
     totals_of,
 )
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 OPTIMIZER = optax.lbfgs(memory_size=20)
 

@@ -14,13 +14,14 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from recsys_pipeline.core.configs import setting
 from recsys_pipeline.core.learning.gibbs.kernels import Prior, Rows, draw_rows
 from recsys_pipeline.core.learning.gibbs.posterior import Posterior, mean_effects
 from recsys_pipeline.core.learning.gibbs.sampler import ByRow, History, Ids, Terms
 from recsys_pipeline.core.learning.gibbs.time import BinSettings
 from recsys_pipeline.core.learning.model_files import check_items, check_users, load_model, save_model
 from recsys_pipeline.core.learning.user_histories import history_matrix
-from recsys_pipeline.core.types import Ratings, setting
+from recsys_pipeline.core.ratings import Ratings
 
 PAIR_BLOCK = 8192
 """Pairs whose vectors are gathered at once: with 60 states of 10 factors, 2 × 20 MB."""

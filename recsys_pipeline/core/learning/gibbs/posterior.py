@@ -20,7 +20,8 @@ from recsys_pipeline.core.learning.gibbs.sampler import (
     run_chain,
 )
 from recsys_pipeline.core.learning.gibbs.time import BinEffects, BinSettings, TimeBins
-from recsys_pipeline.core.types import Progress, Ratings
+from recsys_pipeline.core.progress import Progress
+from recsys_pipeline.core.ratings import Ratings
 
 
 @dataclass(frozen=True)

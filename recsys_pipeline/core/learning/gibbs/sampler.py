@@ -27,7 +27,7 @@ from recsys_pipeline.core.learning.gibbs.conditionals import Conditionals, Hyper
 from recsys_pipeline.core.learning.gibbs.kernels import Prior, RowRatings, Rows, draw_history, draw_rows, residuals
 from recsys_pipeline.core.learning.gibbs.time import NO_BINS, BinDraws, BinEffects, BinSettings, TimeBins
 from recsys_pipeline.core.learning.user_histories import history_matrix
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 Table = Float32[np.ndarray, "rows k"]
 Target = Float32[np.ndarray, " n"]

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from recsys_pipeline.core.learning.gibbs.conditionals import Conditionals
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 DAY_US = 86_400e6
 

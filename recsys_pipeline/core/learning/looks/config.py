@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.learning.looks.objectives import DRAWN, MINING
 from recsys_pipeline.core.learning.looks.towers import Architecture, discover_towers
-from recsys_pipeline.core.types import check_settings, setting
 
 
 @dataclass(frozen=True)

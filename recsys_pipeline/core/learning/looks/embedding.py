@@ -3,15 +3,14 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax
 import numpy as np
 from jax import Array
 from jaxtyping import Float, Float32, Int, Int32, UInt8
 
-from recsys_pipeline.core.learning.looks.networks import Network
 from recsys_pipeline.core.learning.looks.pixels import Colours, Scalar, mask_products, normalise
+from recsys_pipeline.core.learning.neural.networks import Network, Weights
 
 EMBED_BATCH = 64
 """Images per call when embedding. It never changes, so an embedding does not depend on what is embedded with it."""
@@ -22,8 +21,7 @@ class Embedder:
     """Towers with the settings by which images enter them; `network` is that of the evaluation mode."""
 
     network: Network
-    params: Any
-    batch_stats: Any
+    weights: Weights
     colours: Colours
     colour: float
     min_crop_share: float
@@ -34,14 +32,14 @@ class Embedder:
         """All views of the scenes (see `LookTowers`), the product in the box (NaN for none) masked out."""
         if boxes is None:
             boxes = np.full((len(images), 4), np.nan, np.float32)
-        embed = partial(_scenes, self.network, self.params, self.batch_stats, self.colours)
+        embed = partial(_scenes, self.network, self.weights, self.colours)
         return _in_batches(partial(embed, self.colour, self.min_crop_share), images, boxes)
 
     def products(
         self, images: UInt8[np.ndarray, "n size size 3"], category: Int32[np.ndarray, " n"]
     ) -> Float32[np.ndarray, "n dim"]:
         """Vectors of products of these categories, −1 where unknown."""
-        embed = partial(_products, self.network, self.params, self.batch_stats, self.colours, self.colour)
+        embed = partial(_products, self.network, self.weights, self.colours, self.colour)
         return _in_batches(embed, images, category)
 
 
@@ -65,8 +63,7 @@ def _batches(columns: tuple[np.ndarray, ...]) -> Iterator[tuple[int, list[np.nda
 @partial(jax.jit, static_argnums=0)
 def _scenes(
     network: Network,
-    params: Any,
-    batch_stats: Any,
+    weights: Weights,
     colours: Colours,
     colour: Scalar,
     min_crop_share: Scalar,
@@ -75,18 +72,17 @@ def _scenes(
 ) -> Float[Array, "n views dim"]:
     pixels = normalise(images, colours.scene_mean, colours.scene_deviation, colour)
     pixels = mask_products(pixels, boxes, min_crop_share).astype(network.precision)
-    return network.towers(params, batch_stats).scene_vectors(pixels)
+    return network.module(weights).scene_vectors(pixels)
 
 
 @partial(jax.jit, static_argnums=0)
 def _products(
     network: Network,
-    params: Any,
-    batch_stats: Any,
+    weights: Weights,
     colours: Colours,
     colour: Scalar,
     images: UInt8[Array, "n size size 3"],
     category: Int[Array, " n"],
 ) -> Float[Array, "n dim"]:
     pixels = normalise(images, colours.product_mean, colours.product_deviation, colour).astype(network.precision)
-    return network.towers(params, batch_stats).product_vectors(pixels, category)
+    return network.module(weights).product_vectors(pixels, category)

@@ -1,47 +1,38 @@
-"""From an architecture to weights and back: networks as pure dictionaries of arrays beside a static graph."""
+"""From an architecture to the towers' graph and their fresh weights."""
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import jax
-from flax import nnx
 
 from recsys_pipeline.core.learning.looks.compatibility import LookTowers
 from recsys_pipeline.core.learning.looks.towers import Architecture
 from recsys_pipeline.core.learning.looks.towers.backbone import load_backbone
+from recsys_pipeline.core.learning.neural.networks import Network, Weights, fresh_weights, graph_of
 
 
 @dataclass(frozen=True)
-class Network:
-    """The static part of the towers, by which compiled functions are found again."""
+class TowersOf:
+    """Makes towers of an architecture from a key."""
 
-    graph: Any
-    precision: str
+    architecture: Architecture
 
-    def towers(self, params: Any, batch_stats: Any) -> LookTowers:
-        """The towers as an object; where they compute in `bfloat16`, with weights rounded to it.
-
-        Gradients go through the rounding to the `float32` weights; running statistics stay `float32`.
-        """
-        rounded = jax.tree.map(lambda weight: weight.astype(self.precision), params)
-        return nnx.merge(self.graph, nnx.State(rounded), nnx.State(batch_stats))
+    def __call__(self, key: Any) -> LookTowers:
+        """Fresh towers."""
+        return LookTowers(self.architecture, key)
 
 
 @lru_cache
 def network(architecture: Architecture, training: bool) -> Network:
     """The graph of the towers; `training` says whether batch norm uses the batch or its running statistics."""
-    towers = nnx.eval_shape(lambda: LookTowers(architecture, jax.random.key(0)))
-    towers.train() if training else towers.eval()
-    for part in towers.frozen():
-        part.eval()
-    return Network(nnx.graphdef(towers), architecture.precision)
+    return graph_of(TowersOf(architecture), training, architecture.precision, frozen=LookTowers.frozen)
 
 
-def init_towers(architecture: Architecture, seed: int, backbone_weights: str = "") -> tuple[Any, Any]:
-    """Fresh parameters and batch statistics, as pure dictionaries of arrays; backbones have those of the file."""
-    params, stats = _init(architecture, jax.random.key(seed))
+def init_towers(architecture: Architecture, seed: int, backbone_weights: str = "") -> Weights:
+    """Fresh parameters and batch statistics; backbones have those of the file."""
+    params, stats = fresh_weights(TowersOf(architecture), jax.random.key(seed))
     for tower in ("scene", "product") if backbone_weights else ():
         if tower in params:
             old = params[tower]["net"], stats[tower].get("net", {})
@@ -49,10 +40,4 @@ def init_towers(architecture: Architecture, seed: int, backbone_weights: str = "
             params[tower]["net"] = net_params
             if net_stats:
                 stats[tower]["net"] = net_stats
-    return params, stats
-
-
-@partial(jax.jit, static_argnums=0)
-def _init(architecture: Architecture, key: Any) -> tuple[Any, Any]:
-    _, params, stats = nnx.split(LookTowers(architecture, key), nnx.Param, nnx.BatchStat)
-    return nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
+    return Weights(params, stats)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float
 
-from recsys_pipeline.core.learning.looks.losses import (
+from recsys_pipeline.core.learning.neural.score_losses import (
     Scalar,
     all_negatives_loss,
     batch_hard_loss,

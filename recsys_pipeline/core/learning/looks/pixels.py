@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 AnyArray = Array | np.ndarray
 Scalar = float | Float[Array, ""] | Float[np.ndarray, ""]
@@ -54,7 +54,8 @@ def normalise(
     `colour` is how much of the difference between the channels stays: 1 all of it, 0 shades of grey.
     """
     pixels = (jnp.asarray(images, jnp.float32) - mean) / deviation
-    grey = pixels.mean(axis=-1, keepdims=True)
+    # Written out: XLA's mean over three neighbours takes ten times as long on the CPU (4.7, not 0.3 ms for 48 images).
+    grey = (pixels[..., 0:1] + pixels[..., 1:2] + pixels[..., 2:3]) / 3
     return grey + colour * (pixels - grey)
 
 
@@ -169,9 +170,8 @@ def augment(pixels: Float[Array, "n size size 3"], key: Any, jitter: Scalar) -> 
     flip_key, move_key, hue_key, saturation_key, light_key = jax.random.split(key, 5)
     n, size = pixels.shape[:2]
     flip = jax.random.bernoulli(flip_key, shape=(n, 1, 1, 1))
-    pixels = jnp.where(flip, pixels[:, :, ::-1], pixels)
     steps = jax.random.randint(move_key, (n, 2), -(size // 16), size // 16 + 1)
-    pixels = jax.vmap(lambda image, step: jnp.roll(image, step, axis=(0, 1)))(pixels, steps)
+    pixels = _moved(pixels, flip[:, 0, 0], steps)
     angle = jitter * jnp.pi * jax.random.uniform(hue_key, (n,), minval=-1.0)
     saturation = 1 + 0.5 * jitter * jax.random.uniform(saturation_key, (n,), minval=-1.0)
     light = 0.3 * jitter * jax.random.normal(light_key, (n, 1, 1, 1))
@@ -179,6 +179,16 @@ def augment(pixels: Float[Array, "n size size 3"], key: Any, jitter: Scalar) -> 
     # Written out, XLA fuses it with its neighbours; as a batched 3×3 product it would be a pass of its own.
     red, green, blue = (pixels[..., c, None] * mix[:, None, None, c] for c in range(3))
     return red + green + blue + light
+
+
+def _moved(
+    pixels: Float[Array, "n size size 3"], flip: Bool[Array, "n 1"], steps: Int[Array, "n 2"]
+) -> Float[Array, "n size size 3"]:
+    """Each image mirrored where `flip` says so and then rolled down and right by its steps, in one gather."""
+    size = pixels.shape[1]
+    rows, columns = ((jnp.arange(size) - steps[:, axis, None]) % size for axis in (0, 1))
+    columns = jnp.where(flip, size - 1 - columns, columns)
+    return jax.vmap(lambda image, down, right: image[down[:, None], right])(pixels, rows, columns)
 
 
 def hue_rotation(angle: Float[AnyArray, " n"], saturation: Float[AnyArray, " n"]) -> Float[Array, "n 3 3"]:

@@ -8,7 +8,7 @@ from typing import Any
 from recsys_pipeline.core.folds.triplets import LooksTrain
 from recsys_pipeline.core.learning.sweeps.successive_halving import Halving
 from recsys_pipeline.core.learning.sweeps.sweep import Outcome, Proposal, outcome_of
-from recsys_pipeline.core.types import Progress
+from recsys_pipeline.core.progress import Progress
 
 Fit = Callable[[LooksTrain, Any, int, Progress], Any]
 """`fit(train, config, seed, progress)`, which tells `progress` the metrics after each epoch."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,6 +12,7 @@ from recsys_pipeline.core.learning.looks.config import StlConfig
 from recsys_pipeline.core.learning.looks.embedding import Embedder
 from recsys_pipeline.core.learning.looks.networks import network
 from recsys_pipeline.core.learning.looks.pixels import Colours
+from recsys_pipeline.core.learning.neural.networks import Weights
 
 CATEGORY_TABLES = (("gates", "weight"), ("attention", "category"))
 """Parameters with one row per category, in the order of the data's categories."""
@@ -35,25 +36,13 @@ class TrainedTowers:
     def embedder(self, config: StlConfig) -> Embedder:
         """The towers in evaluation mode."""
         architecture = config.architecture(self.image_size, len(self.categories))
-        weights = network(architecture, training=False), self.params, self.batch_stats
-        return Embedder(*weights, self.colours, config.colour, config.min_crop_share)
+        evaluated, weights = network(architecture, training=False), Weights(self.params, self.batch_stats)
+        return Embedder(evaluated, weights, self.colours, config.colour, config.min_crop_share)
 
 
-class Course(NamedTuple):
-    """How long a training goes on, from which step size, and by which seed it draws batches and variations."""
-
-    epochs: int
-    peak: float
-    seed: int
-    epochs_before: int = 0
-
-
-def course_of(config: StlConfig, seed: int, start: TrainedTowers | None) -> Course:
-    """That of a fresh training, or of one that goes on: shorter, gentler, and with other draws than those before it."""
-    if start is None:
-        return Course(config.epochs, config.learning_rate, seed)
-    draws = int(np.random.SeedSequence([seed, start.epochs]).generate_state(1)[0] >> 1)
-    return Course(config.warm_epochs, config.warm_learning_rate, draws, start.epochs)
+def draws_seed(seed: int, start: TrainedTowers) -> int:
+    """The seed by which a training that goes on draws batches and variations: another than those before it had."""
+    return int(np.random.SeedSequence([seed, start.epochs]).generate_state(1)[0] >> 1)
 
 
 def carried_over(

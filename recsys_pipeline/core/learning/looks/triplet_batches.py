@@ -1,4 +1,4 @@
-"""The endless stream of pairs that training walks along, addressable by step so that it can resume anywhere."""
+"""The batches of the towers: triplets of each step, their pixels, and what each product is to each scene."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32, Int32, UInt8
 from recsys_pipeline.core.folds.triplets import LooksTrain, Triplets, draw_train_negatives, draw_triplets
 from recsys_pipeline.core.learning.looks.config import StlConfig
 from recsys_pipeline.core.learning.looks.objectives import DRAWN
+from recsys_pipeline.core.learning.neural.epochs import Columns, Epochs
 
 
 class Batch(NamedTuple):
@@ -34,52 +35,47 @@ class Draw(NamedTuple):
 
 
 class TripletStream:
-    """Epoch 0, epoch 1, … end to end, cut into steps of `batch_size`.
-
-    Batches run across the end of an epoch, so no pair is dropped and every batch has one shape.
-    """
+    """The triplets of each step; an epoch shows every pair once."""
 
     def __init__(self, train: LooksTrain, config: StlConfig, seed: int) -> None:
         self._train, self._config, self._seed = train, config, seed
-        self.batch_size = batch_size_of(train, config)
-        self._drawn: tuple[int, Draw] | None = None
+        self._epochs = Epochs(len(train.rows), batch_size_of(train, config), self._draw)
+        self.batch_size = self._epochs.batch_size
 
     def step(self, step: int) -> Draw:
         """The triplets of one step, whatever was asked for before."""
-        n = len(self._train.rows)
-        start, stop = step * self.batch_size, (step + 1) * self.batch_size
-        parts = []
-        for epoch in range(start // n, (stop - 1) // n + 1):
-            drawn, within = self._epoch(epoch), slice(max(start - epoch * n, 0), stop - epoch * n)
-            columns = (*vars(drawn.triplets).values(), drawn.negatives)
-            parts.append([column[within] for column in columns])
-        *triplets, negatives = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        *triplets, negatives = self._epochs.step(step)
         return Draw(Triplets(*triplets), negatives)
 
-    def _epoch(self, epoch: int) -> Draw:
-        if self._drawn is None or self._drawn[0] != epoch:
-            self._drawn = (epoch, self._draw(epoch))
-        return self._drawn[1]
-
-    def _draw(self, epoch: int) -> Draw:
+    def _draw(self, epoch: int) -> Columns:
         config = self._config
         triplets = draw_triplets(self._train, self._seed, epoch, config.negatives)
         # Beside the epoch's own stream, so that the pairs and their first negatives do not depend on n_negatives.
         rng = np.random.default_rng([self._seed, epoch, 1])
         more = draw_train_negatives(self._train, triplets.look, config.n_negatives - 1, rng, config.negatives)
-        return Draw(triplets, np.concatenate([triplets.negative[:, None], more], axis=1))
+        return (*vars(triplets).values(), np.concatenate([triplets.negative[:, None], more], axis=1))
 
 
 class BatchReader:
-    """Turns steps into batches: pixels from the memory-mapped arrays, and masks from the ids of looks."""
+    """The towers' `ExampleSource`: pixels from the memory-mapped arrays, and masks from the ids of looks."""
 
     def __init__(self, train: LooksTrain, config: StlConfig, seed: int) -> None:
         self.stream = TripletStream(train, config, seed)
-        self._data, self._config = train.data, config
+        self._data, self._rows, self._config = train.data, train.rows, config
         looks = train.data
         self._pairs = np.unique(looks.scene.astype(np.int64) * len(looks.product_ids) + looks.product)
 
-    def steps(self, first: int, last: int) -> Iterator[Batch]:
+    @property
+    def n_examples(self) -> int:
+        """Pairs per epoch."""
+        return len(self._rows)
+
+    @property
+    def batch_size(self) -> int:
+        """Pairs per step."""
+        return self.stream.batch_size
+
+    def batches(self, first: int, last: int) -> Iterator[Batch]:
         """The batches of steps `first` to `last`, the last not included."""
         return (self.gather(self.stream.step(step)) for step in range(first, last))
 

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 compiled = numba.njit(nogil=True, cache=True)
 ATTEMPTS = 32

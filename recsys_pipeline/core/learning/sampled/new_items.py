@@ -21,7 +21,7 @@ from scipy.special import expit, logit
 from recsys_pipeline.core.learning.sampled.draws import stream_key
 from recsys_pipeline.core.learning.sampled.problem import LEAST_SHARE, DataFacts, Table
 from recsys_pipeline.core.learning.sampled.settings import SampledMfConfig
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 N_SAMPLED = 512
 """Users that stand for all for whom an item is drawn as a negative, and items that a user's threshold is the mean of:

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from recsys_pipeline.core.learning.sampled.draws import START, NegativeSampler, UserItems, user_items
 from recsys_pipeline.core.learning.sampled.losses import harmonic
 from recsys_pipeline.core.learning.sampled.settings import SampledMfConfig
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 LEAST_SHARE = 0.01
 """The share of the range at which a sigmoid starts, at least: at the very end its gradient vanishes."""

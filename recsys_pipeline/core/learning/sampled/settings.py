@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.types import check_settings, setting
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from recsys_pipeline.core.learning.sampled.draws import (
 from recsys_pipeline.core.learning.sampled.kernels import ADAGRAD_START, LOSSES, take_steps
 from recsys_pipeline.core.learning.sampled.problem import Factors, Problem, Table
 from recsys_pipeline.core.learning.sampled.settings import SampledMfConfig
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 
 class Visits(NamedTuple):

@@ -30,7 +30,7 @@ from recsys_pipeline.core.learning.sampled.problem import (
 )
 from recsys_pipeline.core.learning.sampled.settings import SampledMfConfig
 from recsys_pipeline.core.learning.sampled.steps import BatchSteps, KernelSteps, Steps, Visits
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 CHUNK = 1 << 16
 """Rows whose negatives are drawn, and that are stepped, in one dispatch."""

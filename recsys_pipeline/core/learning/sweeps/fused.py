@@ -25,7 +25,7 @@ from recsys_pipeline.core.learning.sweeps.fused_kernels import LANES
 from recsys_pipeline.core.learning.sweeps.fused_lanes import Lane, LaneBatch, LaneData, LaneState, lane_weight
 from recsys_pipeline.core.learning.sweeps.successive_halving import Halving
 from recsys_pipeline.core.learning.sweeps.sweep import Outcome, Proposal, outcome_of
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 
 @runtime_checkable

@@ -22,7 +22,7 @@ from recsys_pipeline.core.learning.factorization.objective import (
     padded_size,
     recency,
 )
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 
 class Lane(NamedTuple):

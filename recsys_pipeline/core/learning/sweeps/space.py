@@ -13,8 +13,8 @@ from typing import Any, Literal, cast
 
 import yaml
 
+from recsys_pipeline.core.configs import check_setting, parse_config
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.learning.configs import parse_config
 from recsys_pipeline.core.learning.sweeps.distributions import Parameter, default_distribution, parse_parameter
 from recsys_pipeline.core.learning.sweeps.successive_halving import EarlyTermination, parse_early_termination
 from recsys_pipeline.core.learning.sweeps.yaml_fields import (
@@ -27,7 +27,6 @@ from recsys_pipeline.core.learning.sweeps.yaml_fields import (
     required,
     whole,
 )
-from recsys_pipeline.core.types import check_setting
 
 KEYS = frozenset(
     {"apiVersion", "command", "controller", "description", "early_terminate", "entity", "image_uri", "job", "kind"}

@@ -13,12 +13,15 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.errors import SettingError
+from recsys_pipeline.core.progress import Progress
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.recommenders import Recommender
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_report import PRIMARY_K, PRIMARY_METRIC
 from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES, ranking_estimates
-from recsys_pipeline.core.types import Progress, Ratings, Window, check_settings, microseconds, setting
+from recsys_pipeline.core.time import Window, microseconds
 
 KnownUntil = Callable[[Window], Ratings]
 """What was known when a window began: no event at or after its start. Ids are the same whatever the window."""

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64, Int32, Int64
 
 from recsys_pipeline.core.errors import DataError, ModelError, SettingError
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.recommenders import Scorer
 from recsys_pipeline.core.reports.accuracy.judged import judge
 from recsys_pipeline.core.reports.accuracy.list_ties import Competition, TieTally
@@ -27,7 +28,6 @@ from recsys_pipeline.core.reports.accuracy.ranking_kernels import (
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult, RelevantRows
 from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
 from recsys_pipeline.core.reports.accuracy.user_rows import UserRows, starts_of
-from recsys_pipeline.core.types import Ratings
 
 DEFAULT_KS = (10, 20, 100)
 BATCH_SCORES = 5_000_000

@@ -21,8 +21,8 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
 from recsys_pipeline.core.hashing import mix
+from recsys_pipeline.core.kernels import compiled, heapify, is_worse, sift_down, sort_heap
 from recsys_pipeline.core.learning.row_threads import CPU_THREADS, run_over_ranges
-from recsys_pipeline.core.topk import compiled, heapify, is_worse, sift_down, sort_heap
 
 counting = numba.njit(nogil=True, cache=True, fastmath={"reassoc"})
 """Counts as float32 that may be added in any order: twice as fast as integers, and exact in blocks this short."""

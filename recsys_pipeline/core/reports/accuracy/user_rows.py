@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.ranking_kernels import Grouped
-from recsys_pipeline.core.types import Ratings
 
 
 @dataclass(frozen=True)

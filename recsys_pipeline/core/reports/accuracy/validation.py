@@ -6,9 +6,9 @@ import numpy as np
 
 from recsys_pipeline.core.errors import ModelError
 from recsys_pipeline.core.learning.sweeps.baseline import Units
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.recommenders import Scorer
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
-from recsys_pipeline.core.types import Ratings
 
 VALIDATION_K = 10
 RANKED = {f"{metric}@{VALIDATION_K}": metric for metric in ("ndcg", "recall")}

@@ -19,11 +19,12 @@ from recsys_pipeline.core.learning.cold_start.features import ItemFeatures
 from recsys_pipeline.core.models.popularity import PopularityConfig
 from recsys_pipeline.core.models.popularity import fit as fit_popularity
 from recsys_pipeline.core.models.random import RandomConfig, RandomModel
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.recommenders import HasVectors, Scorer
 from recsys_pipeline.core.reports.accuracy.day_by_day import KnownUntil
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
-from recsys_pipeline.core.types import Ratings, Window, microseconds
+from recsys_pipeline.core.time import Window, microseconds
 
 AMONG_NEW, FULL = "among new items", "in the full catalogue"
 PLACEMENTS = (AMONG_NEW, FULL)

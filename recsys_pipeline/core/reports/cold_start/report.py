@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
+from recsys_pipeline.core.configs import check_settings, setting
+from recsys_pipeline.core.files import read_json
 from recsys_pipeline.core.learning.cold_start.cold_start import MAPPERS, MapperError
 from recsys_pipeline.core.learning.cold_start.config import ColdStartConfig
 from recsys_pipeline.core.learning.cold_start.features import ItemFeatures
-from recsys_pipeline.core.learning.model_files import read_json
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.recommenders import HasVectors
 from recsys_pipeline.core.reports.accuracy.day_by_day import KnownUntil
 from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
@@ -35,7 +37,6 @@ from recsys_pipeline.core.reports.cold_start.new_items import (
     new_items_day,
     placing,
 )
-from recsys_pipeline.core.types import Ratings, check_settings, setting
 
 METRICS = (("auc", 0), ("ndcg", 10), ("recall", 10), ("recall", 100))
 NARROW_METRICS = METRICS[:-1]

@@ -10,10 +10,10 @@ import scipy.sparse
 from jaxtyping import Bool, Float, Float64, Int, Int64
 
 from recsys_pipeline.core.errors import DataError
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
 from recsys_pipeline.core.reports.lists.beyond_accuracy import ListFacts
 from recsys_pipeline.core.reports.lists.slices import PlacedRows
-from recsys_pipeline.core.types import Ratings
 
 
 def category_mix(categories: Sequence[Sequence[str]]) -> Float64[np.ndarray, "items categories"]:

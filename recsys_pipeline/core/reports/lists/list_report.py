@@ -10,6 +10,7 @@ import pandas as pd
 from jaxtyping import Float, Float64, Int32, Integer
 
 from recsys_pipeline.core.errors import DataError
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.rank_agreement import list_agreement
 from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
@@ -32,7 +33,6 @@ from recsys_pipeline.core.reports.lists.slices import (
     slice_figures,
     user_slice_sums,
 )
-from recsys_pipeline.core.types import Ratings
 
 SHOWN_K = 10
 """Places that a person looks at: the length at which lists are compared and probabilities judged."""

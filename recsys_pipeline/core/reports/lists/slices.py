@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Int64, Integer
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.errors import DataError, SettingError
 from recsys_pipeline.core.reports.accuracy.ratios import ratio_intervals
 from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES
 from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
 from recsys_pipeline.core.reports.calibration.reliability import wilson_interval
 from recsys_pipeline.core.reports.lists.beyond_accuracy import check_ks
-from recsys_pipeline.core.types import check_settings, setting
 
 DAY_US = 86_400_000_000
 ROW_RECALL = "row_recall"

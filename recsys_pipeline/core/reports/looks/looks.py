@@ -15,11 +15,11 @@ from jaxtyping import Bool, Float32, Float64, Int32
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.errors import ModelError, SettingError
 from recsys_pipeline.core.hashing import text_hashes
+from recsys_pipeline.core.kernels import top_k
 from recsys_pipeline.core.neighbors.hubness import k_occurrence_skewness
 from recsys_pipeline.core.reports.accuracy.ratios import ratio_intervals
 from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES, Estimate
 from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
-from recsys_pipeline.core.topk import top_k
 
 Scorer = Callable[[Int32[np.ndarray, " pairs"]], Float32[np.ndarray, "pairs products"]]
 """Scores of every product for the scene of each look row, that row's product blanked out; higher is better."""

@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Int64, Integer, Shaped
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.errors import ArtifactError, DataError
-from recsys_pipeline.core.learning.model_files import read_json
-from recsys_pipeline.core.types import check_settings, setting
+from recsys_pipeline.core.files import read_json
 
 EMPTY_LISTS = "empty_lists"
 """The share of users whose list is empty; it has a limit of its own."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, Integer, UInt64
 
+from recsys_pipeline.core.kernels import top_k_refined
 from recsys_pipeline.core.neighbors.products import products_of_rows
-from recsys_pipeline.core.topk import top_k_refined
 
 BATCH = 256
 """Users or items whose scores are held at once."""

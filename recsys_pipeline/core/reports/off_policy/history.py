@@ -14,9 +14,9 @@ from recsys_pipeline.core.dataset.events import EXPOSURE
 from recsys_pipeline.core.dataset.snapshots import Snapshot
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.core.models import discover
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.off_policy.logged_feedback import COLUMNS
 from recsys_pipeline.core.reports.off_policy.report import History
-from recsys_pipeline.core.types import Ratings
 
 
 def history_before(snapshot: Snapshot, day: str, configs: Mapping[str, Any], seed: int) -> History:

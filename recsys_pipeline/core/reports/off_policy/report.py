@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
 
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.recommenders import Recommender
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
@@ -25,7 +26,6 @@ from recsys_pipeline.core.reports.off_policy.study import (
     plain_policies,
     sampled_requests,
 )
-from recsys_pipeline.core.types import Ratings
 
 KS = (10, 20)
 _FACTS = "facts.json"

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from jaxtyping import Float, Int32, Int64, Num
 
+from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.core.reports.off_policy.estimators import (
     Contributions,
@@ -33,7 +34,7 @@ from recsys_pipeline.core.reports.off_policy.target_policies import (
     TargetPolicy,
     UniformPolicy,
 )
-from recsys_pipeline.core.types import EPOCH, check_settings, setting
+from recsys_pipeline.core.time import EPOCH
 
 BATCH_CELLS = 2_000_000
 """User × item cells held at once: 16 MB for each of a handful of arrays."""

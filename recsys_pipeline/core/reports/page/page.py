@@ -5,6 +5,7 @@ One file adds a section: it gives a `Section`, and nothing here changes. The sec
 `sections.py`. All text is escaped.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -165,8 +166,13 @@ def render_page(data: ReportData) -> str:
 
 
 def _svg(plot: Plot, name: str) -> Markup:
-    # Matplotlib escapes the texts that it writes, so its SVG is markup already.
-    return Markup(to_svg(plot.figure, name))
+    """The plot; a note in its place where it cannot be drawn, since figures and tables beside it can still be read."""
+    try:
+        # Matplotlib escapes the texts that it writes, so its SVG is markup already.
+        return Markup(to_svg(plot.figure, name))
+    except Exception as error:  # noqa: BLE001 - whatever a plotting library raises
+        warnings.warn(f"the plot {name} cannot be drawn: {error!r}", stacklevel=2)
+        return Markup("<p>This plot could not be drawn: {}</p>").format(f"{type(error).__name__}: {error}")
 
 
 def counts(facts: Sequence[tuple[str, int]]) -> tuple[tuple[str, str], ...]:

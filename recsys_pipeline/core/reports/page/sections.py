@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.core.neighbors.index import IndexReport
 from recsys_pipeline.core.reports.accuracy.leaderboard import sentence
 from recsys_pipeline.core.reports.page import plots
@@ -20,7 +21,6 @@ from recsys_pipeline.core.reports.page.page import (
     UserSample,
 )
 from recsys_pipeline.core.reports.page.plots import metric_label
-from recsys_pipeline.core.types import ArtifactRef
 
 MEANINGS = {
     "ndcg": "How high the things that a user went on to choose are placed: 1 when all are on top, less further down.",

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.folds.triplets import LookFolds
 from recsys_pipeline.core.models.stl import StlModel
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.recommenders import Scorer
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_report import PRIMARY_K, PRIMARY_METRIC
@@ -25,7 +26,6 @@ from recsys_pipeline.core.reports.looks.look_report import PRIMARY, paired_over_
 from recsys_pipeline.core.reports.looks.look_scorers import TowerScorer
 from recsys_pipeline.core.reports.looks.looks import pair_figures
 from recsys_pipeline.core.reports.page.plots import add_legend, model_styles, new_figure
-from recsys_pipeline.core.types import Ratings
 
 FULL, CONTINUED = "full", "continued"
 

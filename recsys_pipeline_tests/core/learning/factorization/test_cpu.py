@@ -20,7 +20,7 @@ from recsys_pipeline.core.learning.factorization.objective import Objective, obj
 from recsys_pipeline.core.learning.factorization.rows import rating_rows
 from recsys_pipeline.core.learning.factorization.subspace import BLOCK
 from recsys_pipeline.core.learning.factorization.sums import change_basis, eigenbasis, gramian
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline_tests.core.learning.factorization.test_objective import (
     EVERYTHING,
     RANKING,

@@ -25,7 +25,7 @@ from recsys_pipeline.core.learning.factorization.objective import (
     padded_size,
     totals_of,
 )
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 
 VALUES = Objective(0.02, 0.03, 0.0, 0.0, 1.0, 1.0, 1.0)
 RANKING = Objective(0.02, 0.01, 0.7, 0.0, 0.0, 1.0, 0.0)

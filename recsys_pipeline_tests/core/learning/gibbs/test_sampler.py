@@ -13,7 +13,7 @@ from recsys_pipeline.core.learning.gibbs.modes import Modes, objective_value
 from recsys_pipeline.core.learning.gibbs.posterior import centre, sample_posterior
 from recsys_pipeline.core.learning.gibbs.sampler import Sampler, Schedule, Terms, run_chain
 from recsys_pipeline.core.learning.gibbs.time import BinEffects, BinSettings, TimeBins
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline_tests.strategies import ratings
 
 DAY_US = 86_400_000_000

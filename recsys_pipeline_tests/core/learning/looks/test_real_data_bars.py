@@ -38,7 +38,7 @@ def test_every_image_is_seen_once_and_its_class_is_its_positive() -> None:
     labels = np.arange(20, dtype=np.int32) % 10
     images = np.zeros((20, 28, 28), np.uint8) + np.arange(20, dtype=np.uint8)[:, None, None]
     config = replace(fashion_mnist.SETTINGS, batch_size=10, epochs=1)
-    seen = list(fashion_mnist.batches(images, labels, config, seed=0))
+    seen = list(fashion_mnist.Classes(images, labels, config.batch_size, seed=0).batches(0, 2))
     rows = np.concatenate([batch.scene[:, 0, 0, 0] for batch in seen])
     assert sorted(rows.tolist()) == list(range(20))
     positive = np.concatenate([batch.positive for batch in seen])

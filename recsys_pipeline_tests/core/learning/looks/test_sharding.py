@@ -4,10 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.learning.looks.sharding import Placement
 from recsys_pipeline_tests.processes import exit_code
 
 N_DEVICES = 8
@@ -42,8 +39,3 @@ def test_eight_devices_end_where_one_does(tmp_path: Path) -> None:
     assert set(one) == set(eight)
     for name in one:
         np.testing.assert_allclose(eight[name], one[name], rtol=2e-3, atol=2e-4)
-
-
-def test_more_devices_than_there_are_is_an_error() -> None:
-    with pytest.raises(SettingError, match=r"n_devices=10000, but there are"):
-        Placement(10_000)

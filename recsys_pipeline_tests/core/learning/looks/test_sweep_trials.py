@@ -8,7 +8,7 @@ from recsys_pipeline.core.folds.triplets import LooksTrain
 from recsys_pipeline.core.learning.looks.config import StlConfig
 from recsys_pipeline.core.learning.looks.sweep_trials import LookTrials
 from recsys_pipeline.core.learning.sweeps.sweep import Proposal, SweepResult, parse_sweep, run_batches
-from recsys_pipeline.core.types import Progress
+from recsys_pipeline.core.progress import Progress
 from recsys_pipeline_tests.look_fixtures import look_data
 
 ROWS = np.arange(6, dtype=np.int32)

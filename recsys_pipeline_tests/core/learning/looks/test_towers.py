@@ -23,6 +23,7 @@ from recsys_pipeline.core.learning.looks.compatibility import (
 from recsys_pipeline.core.learning.looks.networks import init_towers, network
 from recsys_pipeline.core.learning.looks.towers import Architecture, discover_towers
 from recsys_pipeline.core.learning.looks.towers.backbone import save_backbone
+from recsys_pipeline.core.learning.neural.networks import Weights
 
 HERE = __name__
 SHAPE = Architecture(tower="style", widths=(4, 8), embedding_size=6, image_size=16, n_categories=3)
@@ -87,7 +88,7 @@ def test_strong_is_deeper_and_the_book_has_its_layers() -> None:
         params = shapes(architecture(tower, shared=True))[2]
         return sum(getattr(leaf, "ndim", 0) == 4 for leaf in jax.tree.leaves(params))
 
-    assert kernels("book") == 2 * 3  # per block a 3×3 and two 1×1 convolutions
+    assert kernels("book") == 2 * 4  # per block two 3×3 and two 1×1 convolutions
     assert kernels("strong") == 2 * (2 * 2 + 1)
     assert kernels("style") == 2 * 3
 
@@ -129,7 +130,7 @@ def test_a_frozen_backbone_gets_no_gradient_and_keeps_its_statistics(weights: Pa
     pixels = jax.random.normal(jax.random.key(0), (6, 16, 16, 3))
 
     def total(params: Any) -> Any:
-        towers = graph.towers(params, stats)
+        towers = graph.module(Weights(params, stats))
         vectors = towers.product_vectors(pixels, jnp.zeros(6, int))
         return jnp.sum(vectors**3), nnx.to_pure_dict(nnx.state(towers, nnx.BatchStat))
 
@@ -177,7 +178,7 @@ def test_bfloat16_computes_in_it_and_keeps_statistics_and_vectors_exact() -> Non
 
     @partial(jax.jit, static_argnums=0)
     def run(shape: Architecture, params: Any, stats: Any) -> tuple[Any, Any, Any]:
-        towers = network(shape, training=True).towers(params, stats)
+        towers = network(shape, training=True).module(Weights(params, stats))
         x = pixels.astype(shape.precision)
         seen = towers.product(x)
         return seen.regions, seen.vector, nnx.to_pure_dict(nnx.state(towers, nnx.BatchStat))

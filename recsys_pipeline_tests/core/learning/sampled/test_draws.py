@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_pipeline.core.learning.sampled import draws
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline_tests.model_battery import planted_blocks
 
 TRAIN = planted_blocks()[0]

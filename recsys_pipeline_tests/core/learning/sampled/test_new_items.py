@@ -11,7 +11,7 @@ from recsys_pipeline.core.errors import ModelError
 from recsys_pipeline.core.learning.sampled import new_items
 from recsys_pipeline.core.models import sampled_mf
 from recsys_pipeline.core.models.sampled_mf import SampledMfConfig, SampledMfModel
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline_tests.model_battery import planted_blocks
 
 CONFIG = SampledMfConfig(embedding_size=8, learning_rate=0.05, reg=0.1, epochs=40, fold_in_epochs=40)

@@ -17,7 +17,7 @@ from recsys_pipeline.core.learning.sampled.reference import Reference
 from recsys_pipeline.core.learning.sampled.settings import SampledMfConfig
 from recsys_pipeline.core.learning.sampled.steps import BatchSteps, KernelSteps, Visits
 from recsys_pipeline.core.learning.sampled.trainer import fit_sampled, fold_in_sampled, rows_at_once
-from recsys_pipeline.core.types import Ratings
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline_tests.model_battery import planted_blocks
 
 TRAIN = planted_blocks()[0]

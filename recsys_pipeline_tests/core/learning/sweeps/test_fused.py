@@ -20,8 +20,8 @@ from recsys_pipeline.core.learning.sweeps.fused_lanes import Lane, LaneBatch, La
 from recsys_pipeline.core.learning.sweeps.successive_halving import EarlyTermination, Halving
 from recsys_pipeline.core.learning.sweeps.sweep import Outcome, Proposal
 from recsys_pipeline.core.models import als
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.validation import validation_metrics
-from recsys_pipeline.core.types import Ratings
 
 TOLERANCE = 1e-4
 """Scores are of order 1 to 5; sums in float32 are taken in another order."""

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys_pipeline.core.configs import setting
 from recsys_pipeline.core.errors import ModelError, SettingError
 from recsys_pipeline.core.learning.sweeps.distributions import FAMILIES
 from recsys_pipeline.core.learning.sweeps.space import parse_sweep
 from recsys_pipeline.core.learning.sweeps.sweep import Proposal, Trial, Watch, run_sweep
 from recsys_pipeline.core.models.als import AlsConfig
-from recsys_pipeline.core.types import setting
 
 CONF = Path(__file__).parents[4] / "conf" / "sweeps"
 

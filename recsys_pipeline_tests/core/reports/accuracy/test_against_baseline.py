@@ -11,9 +11,9 @@ from recsys_pipeline.core.errors import DataError, ModelError
 from recsys_pipeline.core.learning.sweeps.baseline import Units
 from recsys_pipeline.core.learning.sweeps.sweep import Outcome, Proposal, SweepResult, best_of, parse_sweep, run_batches
 from recsys_pipeline.core.learning.sweeps.trials import FAILED, FINISHED, Trial
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.against_baseline import compare, gain_of, verdict, why_nothing_to_compare
 from recsys_pipeline.core.reports.accuracy.validation import validation_metrics, validation_units
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.core.learning.sweeps.test_sweep import Toy
 
 N_USERS, N_TRIALS = 60, 20

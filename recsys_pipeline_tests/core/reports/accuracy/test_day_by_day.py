@@ -8,6 +8,7 @@ import pytest
 
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.models import discover
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.recommenders import Recommender
 from recsys_pipeline.core.reports.accuracy.day_by_day import (
     DayByDayConfig,
@@ -17,7 +18,7 @@ from recsys_pipeline.core.reports.accuracy.day_by_day import (
     predict_day,
 )
 from recsys_pipeline.core.reports.accuracy.day_by_day_section import day_by_day_section
-from recsys_pipeline.core.types import Ratings, Window, microseconds
+from recsys_pipeline.core.time import Window, microseconds
 
 FIRST, N_DAYS, N_USERS, N_ITEMS = date(2026, 1, 1), 8, 30, 24
 DAY_US = 86_400_000_000

@@ -12,12 +12,12 @@ from jaxtyping import Float32, Int32
 from recsys_pipeline.core.errors import DataError, ModelError, SettingError
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.hashing import mix
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.list_metrics import list_metrics
 from recsys_pipeline.core.reports.accuracy.metrics import RANKING_METRICS
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_kernels import Grouped, rank_rows, rank_rows_jax, tie_ranks
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
-from recsys_pipeline.core.types import Ratings
 
 
 class TableModel:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.hit_rates import hit_rates_by_value
 from recsys_pipeline.core.reports.accuracy.item_metrics import ROW_METRICS, item_values
 from recsys_pipeline.core.reports.accuracy.list_metrics import list_metrics
@@ -16,7 +17,6 @@ from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
 from recsys_pipeline.core.reports.accuracy.resampling import ranking_estimates
 from recsys_pipeline.core.reports.accuracy.tied_places import TiedPlaces
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.core.reports.accuracy.test_ranking import TableModel, ratings
 
 KS = (1, 3, 8)

@@ -16,6 +16,7 @@ from recsys_pipeline.core.learning.cold_start.features import ItemFeatures
 from recsys_pipeline.core.models.als import AlsConfig, AlsModel
 from recsys_pipeline.core.models.als import fit as fit_als
 from recsys_pipeline.core.neighbors.vectors import VectorTable
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.day_by_day import KnownUntil
 from recsys_pipeline.core.reports.cold_start.examples import new_item_examples
 from recsys_pipeline.core.reports.cold_start.new_items import AMONG_NEW, FULL, NewItemsDay, judge, new_items_day
@@ -28,7 +29,7 @@ from recsys_pipeline.core.reports.cold_start.report import (
 )
 from recsys_pipeline.core.reports.cold_start.section import new_items_section
 from recsys_pipeline.core.reports.page.page import Text
-from recsys_pipeline.core.types import Ratings, Window, microseconds
+from recsys_pipeline.core.time import Window, microseconds
 
 FIRST, LAST, DAY_US = date(2026, 1, 1), date(2026, 1, 6), 86_400_000_000
 N_USERS, N_ITEMS = 60, 72

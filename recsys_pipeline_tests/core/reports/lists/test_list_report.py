@@ -12,6 +12,7 @@ import pytest
 
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.core.models import discover
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
 from recsys_pipeline.core.reports.lists import list_plots
@@ -31,7 +32,6 @@ from recsys_pipeline.core.reports.lists.slices_section import slices_section
 from recsys_pipeline.core.reports.lists.variety_section import VARIETY, variety_section
 from recsys_pipeline.core.reports.page.page import render_page
 from recsys_pipeline.core.reports.page.plots import to_svg
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.core.reports.page.test_page import outline, report
 
 N_USERS, N_ITEMS = 90, 60

@@ -5,13 +5,13 @@ import pytest
 
 from recsys_pipeline.core.errors import DataError
 from recsys_pipeline.core.models import discover
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.lists.responsiveness import (
     ranked_lists,
     responsiveness,
     responsiveness_estimates,
     responsiveness_to_latest,
 )
-from recsys_pipeline.core.types import Ratings
 
 
 def test_the_added_item_itself_is_no_response() -> None:

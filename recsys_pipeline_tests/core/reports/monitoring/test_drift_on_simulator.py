@@ -24,7 +24,7 @@ from recsys_pipeline.core.reports.monitoring.profiles import (
     retrieval_profile,
 )
 from recsys_pipeline.core.reports.monitoring.retrieval_sample import Retrieval
-from recsys_pipeline.core.types import Window, microseconds
+from recsys_pipeline.core.time import Window, microseconds
 
 FIRST, DAYS, EMBEDDING_SIZE = 2, 15, 8
 CONFIG = ProfileConfig()

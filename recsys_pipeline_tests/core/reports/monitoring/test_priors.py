@@ -32,7 +32,7 @@ from recsys_pipeline.core.reports.monitoring.profiles import (
     retrieval_profile,
 )
 from recsys_pipeline.core.reports.monitoring.retrieval_sample import Retrieval, neighbor_distances, top_list, top_lists
-from recsys_pipeline.core.types import microseconds
+from recsys_pipeline.core.time import microseconds
 
 CONFIG = ProfileConfig()
 END = datetime(2026, 1, 3, tzinfo=UTC)

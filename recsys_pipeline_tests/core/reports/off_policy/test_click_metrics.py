@@ -19,7 +19,7 @@ from recsys_pipeline.core.reports.off_policy.click_metrics import (
     position_effects,
 )
 from recsys_pipeline.core.reports.off_policy.logged_feedback import LoggedFeedback, logged_feedback
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 POSITIONS = 5
 ATTENTION = (np.arange(POSITIONS) + 1.0) ** -0.8

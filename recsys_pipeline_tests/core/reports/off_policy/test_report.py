@@ -31,7 +31,7 @@ from recsys_pipeline.core.reports.off_policy.section import (
 )
 from recsys_pipeline.core.reports.off_policy.study import OffPolicyConfig
 from recsys_pipeline.core.reports.page.page import ReportData, Section, Table, Text, render_page
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 CONFIG = OffPolicyConfig(n_folds=2, n_resamples=5)
 CONFIGS = {"popularity": PopularityConfig(), "random": RandomConfig()}

@@ -37,7 +37,7 @@ from recsys_pipeline.core.reports.off_policy.target_policies import (
     SoftmaxPolicy,
     UniformPolicy,
 )
-from recsys_pipeline.core.types import Window
+from recsys_pipeline.core.time import Window
 
 REPETITIONS = 200
 CONFIG = OffPolicyConfig(n_folds=2)

@@ -7,7 +7,9 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from recsys_pipeline.core.keys import ArtifactRef
 from recsys_pipeline.core.reports.accuracy.hit_rates import ValueHitRate
 from recsys_pipeline.core.reports.accuracy.leaderboard import (
     headline_markdown,
@@ -36,7 +38,6 @@ from recsys_pipeline.core.reports.page.sections import (
     samples_section,
     terms_section,
 )
-from recsys_pipeline.core.types import ArtifactRef
 from recsys_pipeline_tests.core.reports.page.test_plots import ESTIMATES, INDEX
 
 EVIL = '<script>alert("x")</script>'
@@ -129,6 +130,17 @@ def test_anchors_are_unique_and_reached_from_the_menu(page: str) -> None:
     anchors = re.findall(r'<section id="([^"]+)"', page)
     assert anchors == ["leaderboard", "looks", "indexes", "samples", "lineage", "terms", "own"]
     assert re.findall(r'<a href="#([^"]+)"', page) == anchors
+
+
+def test_a_plot_that_cannot_be_drawn_leaves_the_rest_of_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("no <glyph> for it")
+
+    monkeypatch.setattr(Figure, "savefig", fail)
+    with pytest.warns(UserWarning, match="cannot be drawn: ValueError"):
+        text = render_page(report(ranking_section(ESTIMATES, [], "p")))
+    assert "This plot could not be drawn: ValueError: no &lt;glyph&gt; for it" in text
+    assert "popularity" in text
 
 
 def test_same_data_gives_the_same_page_and_no_sections_is_a_page_too() -> None:

@@ -7,12 +7,12 @@ import numpy as np
 from hypothesis import given
 
 from recsys_pipeline.core.models import als
+from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
 from recsys_pipeline.core.reports.page.page import ReportData, render_page
 from recsys_pipeline.core.reports.page.plots import to_png
 from recsys_pipeline.core.reports.parity.gaps import Gap, compare_rankings, gap_figure, never_in
 from recsys_pipeline.core.reports.parity.section import parity_section
-from recsys_pipeline.core.types import Ratings
 from recsys_pipeline_tests.model_battery import planted_blocks
 from recsys_pipeline_tests.strategies import ratings
 

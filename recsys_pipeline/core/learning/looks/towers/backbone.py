@@ -18,8 +18,8 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
-from recsys_pipeline.core.arrays import load_arrays, save_arrays
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
+from recsys_pipeline.core.files import load_arrays, save_arrays
 from recsys_pipeline.core.learning.looks.towers import Architecture, Norm, Seen, Tower, TowerSpec, as_regions
 
 

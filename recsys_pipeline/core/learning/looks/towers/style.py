@@ -10,6 +10,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
+from recsys_pipeline.core.learning.looks.layers import Halving, Pointwise
 from recsys_pipeline.core.learning.looks.towers import (
     Architecture,
     Norm,
@@ -29,11 +30,11 @@ class ResidualBlock(nnx.Module):
     """Halves the image: 3×3 convolution and 1×1 convolution with batch norm and swish, beside a 1×1 shortcut."""
 
     def __init__(self, n_in: int, n_out: int, rngs: nnx.Rngs) -> None:
-        self.spatial = nnx.Conv(n_in, n_out, (3, 3), strides=2, use_bias=False, rngs=rngs)
+        self.spatial = Halving(n_in, n_out, rngs, use_bias=False)
         self.spatial_norm = Norm(n_out, rngs=rngs)
-        self.mix = nnx.Conv(n_out, n_out, (1, 1), use_bias=False, rngs=rngs)
+        self.mix = Pointwise(n_out, n_out, rngs, use_bias=False)
         self.mix_norm = Norm(n_out, rngs=rngs)
-        self.shortcut = nnx.Conv(n_in, n_out, (1, 1), strides=2, rngs=rngs)
+        self.shortcut = Pointwise(n_in, n_out, rngs, strides=2)
 
     def __call__(self, x: Float[Array, "n h w n_in"]) -> Float[Array, "n h2 w2 n_out"]:
         y = nnx.swish(self.spatial_norm(self.spatial(x)))

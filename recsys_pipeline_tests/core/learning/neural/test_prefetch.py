@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_pipeline.core.learning.looks.prefetch import DEPTH, prefetched
+from recsys_pipeline.core.learning.neural.prefetch import DEPTH, prefetched
 
 
 def threads() -> list[threading.Thread]:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 import recsys_pipeline
-from recsys_pipeline.core.arrays import load_arrays, map_arrays, save_arrays
 from recsys_pipeline.core.errors import ArtifactError, DataError
+from recsys_pipeline.core.files import load_arrays, map_arrays, save_arrays
 
 GRID = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 LAYOUTS = {
@@ -103,7 +103,7 @@ def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path: Path, monkeypatc
         path.write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr("recsys_pipeline.core.arrays.save_file", half)
+    monkeypatch.setattr("recsys_pipeline.core.files.save_file", half)
     with pytest.raises(OSError, match="no space left"):
         save_arrays(tmp_path / "a", {"new": GRID})
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
@@ -125,4 +125,4 @@ def test_nobody_else_writes_or_reads_array_files() -> None:
     package = Path(recsys_pipeline.__file__).parent
     pattern = re.compile(r"^\s*(from|import) safetensors|np\.(save|savez|savez_compressed)\(", re.MULTILINE)
     users = {path.relative_to(package).as_posix() for path in package.rglob("*.py") if pattern.search(path.read_text())}
-    assert users == {"core/arrays.py"}
+    assert users == {"core/files.py"}

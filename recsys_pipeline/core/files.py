@@ -9,9 +9,10 @@ nothing, and only what is used is read.
 
 import json
 import mmap
-import os
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -38,7 +39,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     (objects and texts, say), naming it.
     """
     plain = {name: _plain(path, name, array) for name, array in arrays.items()}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         save_file(plain, unfinished)
         unfinished.replace(path)
@@ -70,6 +71,14 @@ def map_arrays(path: Path) -> dict[str, np.ndarray]:
         return {name: _view(content, 8 + length, **entry) for name, entry in header.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path} holds no readable arrays ({error}): materialize its artifact again") from error
+
+
+def read_json(path: Path) -> Any:
+    """A JSON document of an artifact; raises `ArtifactError` naming the file where it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} is not readable ({error}): materialize the artifact again") from error
 
 
 def _plain(path: Path, name: str, array: np.ndarray) -> np.ndarray:

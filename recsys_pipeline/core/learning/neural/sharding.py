@@ -19,7 +19,7 @@ class Placement:
     def __init__(self, n_devices: int) -> None:
         devices = jax.devices()
         if n_devices > len(devices):
-            raise SettingError(f"StlConfig.n_devices={n_devices}, but there are {len(devices)} devices: take fewer")
+            raise SettingError(f"n_devices={n_devices}, but there are {len(devices)} devices: take fewer")
         self._split = self._copy = None
         if n_devices > 1:
             mesh = jax.sharding.Mesh(np.array(devices[:n_devices]), ("batch",), axis_types=(AxisType.Auto,))

@@ -1,63 +1,20 @@
-"""Checkpoints come back to the bit; a training killed at any moment ends with the weights of one that was not."""
+"""A training of towers that is killed at any moment ends with the weights of one that was not."""
 
 import random
 import signal
 from pathlib import Path
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from recsys_pipeline.core.folds.triplets import LooksTrain
-from recsys_pipeline.core.learning.looks.checkpoints import Checkpoints
 from recsys_pipeline.core.learning.looks.config import StlConfig
-from recsys_pipeline.core.learning.looks.pixels import Colours
 from recsys_pipeline.core.learning.looks.triplet_training import train_towers
 from recsys_pipeline_tests.look_fixtures import look_data
 from recsys_pipeline_tests.processes import die_before_touch, exit_code
 
-COLOURS = Colours(*(np.full(3, value, np.float32) for value in range(4)))
 CONFIG = StlConfig(embedding_size=4, widths=(4,), epochs=3, batch_size=16, learning_rate=0.01, colour=1.0)
 CHECKPOINT_STEPS, KILLS = 4, 4
-
-
-def state(count: int) -> dict[str, Any]:
-    return {"colours": COLOURS, "count": jnp.int32(count), "blocks": {0: jnp.full(300, count)}}
-
-
-def save(folder: Path, *steps: int) -> None:
-    with Checkpoints(folder) as checkpoints:
-        for step in steps:
-            checkpoints.save(step, state(step))
-
-
-def test_the_newest_comes_back_as_it_was_saved(tmp_path: Path) -> None:
-    with Checkpoints(tmp_path) as checkpoints:
-        assert checkpoints.newest(state(0)) is None
-    save(tmp_path, 3, 4, 7)
-    with Checkpoints(tmp_path) as checkpoints:
-        newest = checkpoints.newest(state(0))
-    assert newest is not None
-    assert newest[0] == 7
-    for restored, saved in zip(jax.tree.leaves(newest[1]), jax.tree.leaves(state(7)), strict=True):
-        np.testing.assert_array_equal(restored, saved, strict=True)
-
-
-@pytest.mark.parametrize("damage", ["empty", "gone"])
-def test_a_torn_checkpoint_is_told_of_and_the_one_before_it_taken(tmp_path: Path, damage: str) -> None:
-    save(tmp_path, 3, 4)
-    for path in list((tmp_path / "4").rglob("*/d/*")):  # wherever arrays are kept: not every copy is read
-        path.write_bytes(b"") if damage == "empty" else path.unlink()
-    with Checkpoints(tmp_path) as checkpoints:
-        with pytest.warns(UserWarning, match=r"checkpoint .*/4 cannot be read and is deleted"):
-            newest = checkpoints.newest(state(0))
-        assert newest is not None
-        assert newest[0] == 3
-        assert int(newest[1]["count"]) == 3
-        checkpoints.save(4, state(4))  # the place of the torn one is free again
-        assert checkpoints.newest(state(0)) is not None
 
 
 def train_until(home: Path, last_touch: int, name: str) -> None:

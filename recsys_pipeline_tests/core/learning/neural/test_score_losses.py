@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_pipeline.core.learning.looks import losses
-from recsys_pipeline.core.learning.looks.losses import soft_unit_norm, triplet_loss
 from recsys_pipeline.core.learning.looks.objectives import MINING, batch_loss
+from recsys_pipeline.core.learning.neural import score_losses
+from recsys_pipeline.core.learning.neural.score_losses import soft_unit_norm, triplet_loss
 
 Row = Callable[[np.ndarray, float, np.ndarray, np.ndarray, float], float]
 
@@ -105,7 +105,7 @@ def test_softmax_leaves_other_positives_out_of_the_denominator() -> None:
     """With them, two right answers could never both be certain: the loss could not fall below log 2."""
     scores = jnp.array([[9.0, 9.0, -9.0]])
     positive, negative = jnp.array([[True, True, False]]), jnp.array([[False, False, True]])
-    assert float(losses.softmax_loss(scores, positive, negative, 1.0)[0]) < 1e-6
+    assert float(score_losses.softmax_loss(scores, positive, negative, 1.0)[0]) < 1e-6
 
 
 def test_no_batch_without_negatives_divides_by_zero() -> None:

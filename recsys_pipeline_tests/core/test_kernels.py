@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as nps
 
 import recsys_pipeline
 from recsys_pipeline.core.errors import ModelError, SettingError
-from recsys_pipeline.core.topk import top_k, top_k_plainly, top_k_refined
+from recsys_pipeline.core.kernels import top_k, top_k_plainly, top_k_refined
 
 FEW = st.sampled_from([-np.inf, -1.5, -0.0, 0.0, 1.0, 2.0, np.inf])
 
@@ -139,7 +139,7 @@ import numpy as np
 from recsys_pipeline.core.neighbors.hubness import csls_penalty
 from recsys_pipeline.core.neighbors.similar import nearest_by_cosine
 from recsys_pipeline.core.reports.monitoring.retrieval_sample import Retrieval, top_lists
-from recsys_pipeline.core.topk import top_k
+from recsys_pipeline.core.kernels import top_k
 
 rng = np.random.default_rng(0)
 scores = rng.integers(0, 5, (20, 3000)).astype(np.float32)

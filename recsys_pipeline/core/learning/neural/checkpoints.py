@@ -1,11 +1,15 @@
 """Checkpoints of a training under way: saved whole or not at all, resumed to the bit (Orbax)."""
 
+import hashlib
+import json
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 KEPT = 2
@@ -53,3 +57,11 @@ class Checkpoints:
     def save(self, step: int, state: Any) -> None:
         """Write the state as of `step`; older ones go once this one is whole."""
         self._manager.save(step, args=ocp.args.StandardSave(state))
+
+
+def name_of_training(facts: Any, arrays: Iterable[Any]) -> str:
+    """A folder's name for the checkpoints of one training: another for any other facts (as JSON) or arrays."""
+    digest = hashlib.blake2b(json.dumps(facts).encode(), digest_size=8)
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

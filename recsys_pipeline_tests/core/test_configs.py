@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from recsys_pipeline.core.configs import check_settings, parse_config, setting
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.learning.configs import parse_config
-from recsys_pipeline.core.types import DAY, HOUR, Window, check_settings, setting
+from recsys_pipeline.core.time import DAY, HOUR, Window
 
 
 @dataclass(frozen=True)
