@@ -10,7 +10,8 @@ ARGS ?=
 export RECSYS_TEST_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test check bench-mf bench-stl soak clean
+PARALLEL := -n logical --dist loadfile --no-loadscope-reorder
+.PHONY: help install demo ui test test-quick check bench-mf bench-stl soak clean
 
 help: ## Print every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +36,10 @@ ui: install ## Start the Dagster UI on 127.0.0.1:3000, and serve the reports bes
 	@exec $(BIN)/recsys ui --host $(HOST) --port $(PORT) $(ARGS)
 
 test: $(STAMP) ## Run the tests, a process per core
-	@$(BIN)/pytest -n logical --dist loadfile
+	@$(BIN)/pytest $(PARALLEL)
+
+test-quick: $(STAMP) ## Run the tests of the core alone, in a minute
+	@$(BIN)/pytest $(PARALLEL) recsys_pipeline_tests/core
 
 check: $(STAMP) ## ruff, pyright, import-linter and the definitions check
 	@$(BIN)/ruff check .

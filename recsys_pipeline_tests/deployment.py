@@ -25,6 +25,9 @@ from recsys_pipeline.adapters.sources import open_source
 from recsys_pipeline.adapters.store.artifact_store import POINTER_NAME, Artifact, ArtifactStore
 from recsys_pipeline.adapters.store.manifest import MANIFEST_NAME, Manifest
 from recsys_pipeline.core.dataset.sources import Source
+from recsys_pipeline_tests.support.quick_records import quicken
+
+quicken()
 
 DAY, NEXT_DAY = "2026-01-12", "2026-01-13"
 DAGSTER_YAML = "telemetry:\n  enabled: false\n"

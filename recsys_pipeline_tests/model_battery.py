@@ -18,8 +18,9 @@ import pytest
 
 from recsys_pipeline.core.configs import parse_config
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
-from recsys_pipeline.core.models import ModelSpec, Recommender, discover
+from recsys_pipeline.core.models import ModelSpec, discover
 from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.recommenders import Recommender
 
 N_BLOCKS, USERS_PER_BLOCK, ITEMS_PER_BLOCK = 4, 15, 10
 N_NEW_USERS = 12

@@ -33,7 +33,7 @@ from recsys_pipeline.defs.resources import StoreResource, configured_source, rep
 from recsys_pipeline.defs.warm_starts import input_of, remembered
 from recsys_pipeline.settings import settings
 
-FOLD, MODEL = "folds/prequential", "models/als"
+FOLD = "folds/prequential"
 NEWEST_DAYS = 60
 """Days in which an experiment is looked for where no day is named."""
 
@@ -119,7 +119,11 @@ def releases_of(store: ArtifactStore, day: str) -> Iterator[tuple[Artifact, bool
 def compared(store: ArtifactStore, pair: Pair) -> tuple[Comparison, ComparedReleases]:
     """Both releases judged on the day's test rows, and what is to be told of them."""
     fold = Fold.load(_input(store, pair.own, FOLD).path)
-    behind = [one for release in (pair.own, pair.other) for one in remembered(store, _input(store, release, MODEL))]
+    behind = [
+        one
+        for release in (pair.own, pair.other)
+        for one in remembered(store, _input(store, release, _model_of(release)))
+    ]
     trained = [Fold.load(one.path).train_and_validation for one in behind if one.manifest.recipe.key == FOLD]
     own, other = Release.load(pair.own.path), Release.load(pair.other.path)
     found = compare(own, other, fold.train_and_validation, fold.test, trained, seed=0)
@@ -163,3 +167,8 @@ def _notes(store: ArtifactStore, pair: Pair) -> Iterator[str]:
     folds = [_input(store, release, FOLD).manifest.digest for release in (pair.own, pair.other)]
     if folds[0] != folds[1]:
         yield "The folds differ: both are judged on those test rows of the own release that neither learned from."
+
+
+def _model_of(release: Artifact) -> str:
+    """The key of the model that was released."""
+    return f"models/{release.manifest.recipe.config['model']}"

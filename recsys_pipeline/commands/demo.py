@@ -14,6 +14,7 @@ from recsys_pipeline.commands.screen import print_missing, show_steps
 from recsys_pipeline.core.neighbors.index import SearchIndex
 from recsys_pipeline.core.reports.accuracy.ranking_report import RankingReport, load_records
 from recsys_pipeline.core.reports.accuracy.resampling import Estimate
+from recsys_pipeline.defs.released import index_key
 from recsys_pipeline.defs.resources import StoreResource, configured_source, report_folder
 from recsys_pipeline.settings import settings
 
@@ -94,9 +95,10 @@ def _index_table(store: ArtifactStore, day: str) -> Table:
     table = Table(title="Nearest-neighbour indexes: recall against exact search", title_justify="left")
     for heading in ("index", "family", "vectors", "recall@10", "target", "queries/s"):
         table.add_column(heading, justify="left" if heading in ("index", "family") else "right")
-    for name in ("als_index", "stl_index"):
-        if artifact := store.current(f"neighbors/{name}", day):
+    for key in (index_key(), "neighbors/stl_index"):
+        if artifact := store.current(key, day):
             found = SearchIndex.load(artifact.path).report
+            name = key.removeprefix("neighbors/")
             table.add_row(name, found.chosen.family, f"{found.n_vectors:,}", f"{found.recall:.3f}",
                           f"{found.recall_target:.2f}", f"{found.queries_per_second:,.0f}")  # fmt: skip
     return table

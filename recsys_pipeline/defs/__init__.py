@@ -70,15 +70,15 @@ def asset_modules() -> list[ModuleType]:
         folds,
         item_images,
         joins,
-        learning,
         models,
         neighbors,
         reports,
         serving,
         speed,
     )
+    from recsys_pipeline.defs.learning import assets as sweeps
 
-    return [dataset, joins, item_images, folds, learning, models, neighbors, *_modules_of(reports), serving, speed]
+    return [dataset, joins, item_images, folds, sweeps, models, neighbors, *_modules_of(reports), serving, speed]
 
 
 def own_checks() -> dict[str, dg.AssetChecksDefinition]:

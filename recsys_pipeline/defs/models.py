@@ -24,7 +24,6 @@ from recsys_pipeline.core.learning.cold_start.cold_start import ItemSpace, fit_c
 from recsys_pipeline.core.learning.cold_start.config import ColdStartConfig
 from recsys_pipeline.core.learning.cold_start.features import ItemFeatures, item_features
 from recsys_pipeline.core.models import ModelSpec, discover
-from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.reports.page import plots
 from recsys_pipeline.defs.asset import Asset, asset, declared
 from recsys_pipeline.defs.config_form import config_form, from_form
@@ -33,6 +32,7 @@ from recsys_pipeline.defs.learning.tuned import TRAINED_ON
 from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.model_settings import USE_SWEEP, ModelSettings, settings_in_run, settings_table
 from recsys_pipeline.defs.reads import Read, Traced
+from recsys_pipeline.defs.released import released, released_code, released_key
 from recsys_pipeline.defs.shown import log_progress, picture, seed_field
 from recsys_pipeline.defs.step_log import steps
 from recsys_pipeline.defs.warm_starts import REFIT_FIELDS, FitPlan, data_settings, plan_fit
@@ -62,7 +62,7 @@ def model_asset(spec: ModelSpec) -> Asset:
         settings=partial(_recipe_settings, spec),
         origins=partial(_origins, spec),
         describe=_describe_model,
-        on_request=not spec.daily,
+        on_request=not spec.daily and spec != released(),
         code=[(spec.fit.__module__, "SPEC")],
         doc=f"One row is the fitted `{spec.name}` model of the day.\n\n{sys.modules[spec.fit.__module__].__doc__}",
     )(partial(_fit, spec))
@@ -212,10 +212,11 @@ def _describe_training(artifact: Artifact) -> dict[str, Any]:
 
 @asset(
     "models/cold_start", kinds={"jax", "python"}, form=ColdStartForm,
-    reads=[Read("models/als"), Read("folds/prequential"), Read("dataset/snapshot"), Read("dataset/items"), *PHOTOS],
+    code=[released_code()],
+    reads=[Read(released_key()), Read("folds/prequential"), Read("dataset/snapshot"), Read("dataset/items"), *PHOTOS],
 )  # fmt: skip
 def cold_start(make: Make) -> Built:
-    """One row is a fitted mapper from what is known of a new item to a vector in the item space of `models/als`.
+    """One row is a fitted mapper from what is known of a new item to a vector in the item space of the released model.
 
     From embedded photos where the source has any, from categories where it has none; an item with neither gets the
     mean vector. The mapper that is used is chosen on items that are held out as if they were new. Always fitted in
@@ -224,7 +225,7 @@ def cold_start(make: Make) -> Built:
     train = Fold.load(make["folds/prequential"].path).train_and_validation
     item_ids = open_snapshot(make.store, make["dataset/snapshot"]).item_ids.tolist()
     features = features_of(item_ids, make.reads)
-    space = ItemSpace.of(AlsModel.load(make["models/als"].path), train)
+    space = ItemSpace.of(released().load(make[released_key()].path), train)
     fitted = fit_cold_start(features, space, from_form(ColdStartConfig, make.form), make.form.seed)
     fitted.save(make.directory)
     learned = {"items": int((space.counts > 0).sum()), "with_photo": int(features.has_image.sum())}

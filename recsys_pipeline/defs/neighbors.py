@@ -17,7 +17,6 @@ from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart
 from recsys_pipeline.core.learning.cold_start.features import with_unseen
-from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.neighbors.exports import export_vectors
 from recsys_pipeline.core.neighbors.index import IndexConfig, SearchIndex, build_index
@@ -30,11 +29,12 @@ from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.making import recipe_of
 from recsys_pipeline.defs.models import features_of
 from recsys_pipeline.defs.reads import Read
+from recsys_pipeline.defs.released import released, released_code, released_key, vectors_key
 from recsys_pipeline.defs.shown import picture, seed_field
 from recsys_pipeline.settings import settings
 
 IndexForm = config_form(IndexConfig, seed=(int, seed_field("Seed of query sample and clustering.")))
-SUBJECTS = {"als": ("items", "users"), "stl": ("products", "scenes")}
+SUBJECTS = {released().name: ("items", "users"), "stl": ("products", "scenes")}
 """Per model, what is searched and what searches."""
 
 
@@ -49,12 +49,12 @@ def recall_meets_target(artifact: Artifact) -> bool:
 
 
 @asset(
-    "neighbors/als_vectors", kinds={"safetensors"}, reads=[Read("models/als"), Read("dataset/snapshot")],
-    blocking=[vectors_are_finite],
+    vectors_key(), kinds={"safetensors"}, reads=[Read(released_key()), Read("dataset/snapshot")],
+    code=[released_code()], blocking=[vectors_are_finite],
 )  # fmt: skip
-def als_vectors(make: Make) -> Built:
+def released_vectors(make: Make) -> Built:
     """One row is the vector of an item or a user; their dot product is the model's score, biases included."""
-    fitted, snapshot = AlsModel.load(make["models/als"].path), open_snapshot(make.store, make["dataset/snapshot"])
+    fitted, snapshot = released().load(make[released_key()].path), open_snapshot(make.store, make["dataset/snapshot"])
     items = VectorTable(snapshot.item_ids.tolist(), fitted.item_vectors())
     users = VectorTable(snapshot.user_ids.tolist(), fitted.user_vectors())
     return _save_tables(make.directory, items=items, users=users)
@@ -91,9 +91,9 @@ def stl_vectors(make: Make) -> Built:
     ],
 )  # fmt: skip
 def cold_vectors(make: Make) -> Built:
-    """One row is the vector of a catalogue item that `models/als` has learned nothing of, mapped into its item space.
+    """One row is the vector of a catalogue item that the released model never learned of, mapped into its item space.
 
-    Its dot product with a user's row of `neighbors/als_vectors` is the score.
+    Its dot product with a user's row of that model's vectors is the score.
     """
     train = Fold.load(make["folds/prequential"].path).train_and_validation
     items = pq.read_table(make["dataset/items"].path / "items.parquet", columns=["item_id"])

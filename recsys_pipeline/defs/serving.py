@@ -48,6 +48,7 @@ from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.models import features_of
 from recsys_pipeline.defs.promotion import PromotionConfig, departures_table, promoted, wish_of
 from recsys_pipeline.defs.reads import After, Read, Traced
+from recsys_pipeline.defs.released import released_key
 from recsys_pipeline.defs.releasing import announce
 from recsys_pipeline.defs.reports.drift import KEY as DRIFT
 from recsys_pipeline.defs.reports.drift import PROFILE
@@ -59,10 +60,17 @@ ReleaseForm = config_form(ReleaseConfig, seed=(int, seed_field("Seed of the inde
 GateForm = config_form(GateLimits, seed=(int, seed_field("Seed of resampling and of the users sampled.")))
 
 
+def _other_model(make: Make) -> list[Artifact | None]:
+    """The model of an experiment that releases another one than the deployment; raises where it was never fitted."""
+    key = f"models/{from_form(ReleaseConfig, make.form).model}"
+    return [] if key == released_key() else [make.store.get(key, make.partition)]
+
+
 @asset(
     RELEASE, kinds={"safetensors", "parquet", "faiss"}, form=ReleaseForm,
     reads=[
-        Read("models/als"), Read("folds/prequential"), Read("dataset/snapshot"), Read(DRIFT),
+        Read(released_key()), Read("folds/prequential"), Read("dataset/snapshot"), Read(DRIFT),
+        Traced("experiment", trace=_other_model),
         Read("dataset/items", needs="items"), Read("models/cold_start", needs="items"),
         Read("models/stl", needs="looks"), Read(TOWER_VECTORS, needs="looks"), Read(IMAGE_VECTORS, needs=ITEM_IMAGES),
         After(JOINS, needs="interactions.items"),
@@ -86,11 +94,13 @@ def release(make: Make) -> Built:
 def _day(make: Make, model: str) -> DayOfRelease:
     snapshot = open_snapshot(make.store, make["dataset/snapshot"], events=True)
     items, mappers, towers = (make.one(key) for key in ("dataset/items", "models/cold_start", "models/stl"))
+    other = make.one("experiment")
+    mappers = None if other else mappers  # they map into the vectors of the deployment's model
     cold_start = ColdStart.load(mappers.path) if mappers else None
     return DayOfRelease(
         day=make.partition,
         end_us=microseconds(make.window.end),
-        model=released_model(model).load(make[f"models/{model}"].path),
+        model=released_model(model).load((other or make[released_key()]).path),
         fold=Fold.load(make["folds/prequential"].path),
         user_ids=snapshot.user_ids,
         item_ids=snapshot.item_ids,
@@ -151,7 +161,9 @@ def _its_release(make: Make) -> list[Artifact | None]:
 
 
 def _remembered(make: Make) -> list[Artifact]:
-    return remembered(make.store, make["models/als"])
+    """What the release's model went on from, whichever model that is."""
+    model = input_of(make.store, make[RELEASE], f"models/{make[RELEASE].manifest.recipe.config['model']}")
+    return remembered(make.store, model or make[released_key()])
 
 
 def _ndcg(decided: Artifact) -> float:
@@ -178,7 +190,7 @@ def _describe(_: Make, artifact: Artifact) -> dict[str, Any]:
 @asset(
     DECISION, kinds={"python", "numpy"}, form=GateForm, describe=_describe, blocking=GATE, stands=_was_fast,
     reads=[
-        Read(RELEASE), Read("models/als"), Read("models/popularity"), Read("folds/prequential"),
+        Read(RELEASE), Read(released_key()), Read("models/popularity"), Read("folds/prequential"),
         Read("dataset/interactions"), Read("dataset/snapshot"), Read(DRIFT), Traced("champion", trace=_champion_before),
         Traced("its decision", trace=_its_decision), Traced("best decision", trace=_best_decision),
         Traced("best release", trace=_its_release), Traced("remembered", trace=_remembered),

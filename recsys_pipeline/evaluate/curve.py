@@ -12,8 +12,8 @@ from rich.table import Table
 
 from recsys_pipeline.adapters.splits.files import OneFile, read_interactions
 from recsys_pipeline.core.errors import DataError
-from recsys_pipeline.core.models import Recommender
 from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.recommenders import Recommender
 from recsys_pipeline.core.reports.accuracy.day_by_day import DayByDayConfig, DayFigure, continue_curve
 from recsys_pipeline.core.time import Window, microseconds
 from recsys_pipeline.evaluate.output import versions

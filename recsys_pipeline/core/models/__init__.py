@@ -5,62 +5,9 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
-
-import numpy as np
-from jaxtyping import Float32, Int32
+from typing import Any
 
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.ratings import Ratings
-
-
-@runtime_checkable
-class Scorer(Protocol):
-    """What an evaluation asks of a model."""
-
-    @property
-    def predicts_values(self) -> bool:
-        """True where scores are on the scale of the training values, so that RMSE means something."""
-        ...
-
-    def scores(self, users: Int32[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch items"]:
-        """One score per item for each user; higher is better. Unknown ids raise `ModelError`."""
-        ...
-
-
-@runtime_checkable
-class Recommender(Scorer, Protocol):
-    """A fitted model over users and items."""
-
-    def for_users(self, histories: Ratings) -> "Recommender":
-        """The same fitted model over other users, who are known only by their `histories` (whose user ids it takes).
-
-        Items are the model's: histories of another item id space raise `ModelError`. A user without rows gets finite
-        scores: those of somebody of whom nothing is known.
-        """
-        ...
-
-    def save(self, directory: Path) -> None:
-        """Write arrays (safetensors or npz) and JSON, never pickles."""
-        ...
-
-    @classmethod
-    def load(cls, directory: Path) -> "Recommender":
-        """Read back what `save` wrote; scores are equal to the bit."""
-        ...
-
-
-@runtime_checkable
-class VectorRecommender(Recommender, Protocol):
-    """A fitted model whose score is a dot product; biases are folded in as extra dimensions."""
-
-    def user_vectors(self) -> Float32[np.ndarray, "users dim"]: ...
-
-    def item_vectors(self) -> Float32[np.ndarray, "items dim"]: ...
-
-    def fold_in(self, histories: Ratings) -> Float32[np.ndarray, "users dim"]:
-        """Vectors for the users of `histories` against the fixed item vectors."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -85,6 +32,13 @@ class ModelSpec:
     is, because that is cheap."""
     swept_weekly: bool = False
     """Whether `sweep_weekly` tunes it; the others are tuned where somebody asks for it."""
+    sweep_file: str = ""
+    """Name of its sweep file in `conf/sweeps`, without `.yaml`; empty: as the model."""
+
+    @property
+    def model(self) -> type:
+        """The class of what is fitted, whose `load` reads it back: it says what the model can do."""
+        return getattr(self.load, "__self__", object)
 
 
 def discover() -> dict[str, ModelSpec]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Bool, Float32, Int32
 
 from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.errors import ArtifactError, ModelError, SettingError
@@ -135,6 +135,14 @@ class AlsModel:
         """The dot products of the users' vectors with all items'."""
         check_users(users, len(self._user_vectors))
         return self._user_vectors[users] @ self._item_vectors.T
+
+    def learned_users(self) -> Bool[np.ndarray, " users"]:
+        """Users whom the fit had rows of."""
+        return self.trained.user_count > 0
+
+    def learned_items(self) -> Bool[np.ndarray, " items"]:
+        """Items that the fit had rows of."""
+        return self.trained.item_count > 0
 
     def fold_in(self, histories: Ratings) -> Float32[np.ndarray, "users dim"]:
         """The vectors that a last half-sweep over users would give these histories, items fixed.
@@ -288,4 +296,6 @@ def _weights(train: Ratings, config: AlsConfig) -> tuple[Weight, Float32[np.ndar
     return weight, item_weight, end_us, scale
 
 
-SPEC = ModelSpec("als", AlsConfig, fit, AlsModel.load, continue_fit=continue_fit, swept_weekly=True)
+SPEC = ModelSpec(
+    "als", AlsConfig, fit, AlsModel.load, continue_fit=continue_fit, swept_weekly=True, sweep_file="als_ndcg"
+)

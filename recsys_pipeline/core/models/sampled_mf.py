@@ -8,10 +8,12 @@ trainer in `core/learning/sampled/trainer.py`.
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Bool, Float32, Int32
 from scipy.special import expit
 
+from recsys_pipeline.core.errors import ArtifactError, ModelError
 from recsys_pipeline.core.learning.model_files import check_items, check_users, load_model, save_model
+from recsys_pipeline.core.learning.sampled.new_items import new_item_factors
 from recsys_pipeline.core.learning.sampled.problem import DataFacts, Factors, Table
 from recsys_pipeline.core.learning.sampled.settings import SampledMfConfig
 from recsys_pipeline.core.learning.sampled.trainer import fit_sampled, fold_in_sampled
@@ -19,6 +21,9 @@ from recsys_pipeline.core.learning.user_histories import history_matrix
 from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.progress import Progress
 from recsys_pipeline.core.ratings import Ratings
+
+COUNTS = ("user_count", "item_count")
+"""Facts of the training data that are arrays."""
 
 
 class SampledMfModel:
@@ -67,34 +72,72 @@ class SampledMfModel:
         training saw gets `[0, 0, 1]`, and so scores by item bias alone.
         """
         check_items(histories, len(self._item_vectors))
-        size = self.config.embedding_size
-        items = Table(self._item_vectors[:, :size], self._item_vectors[:, -1] - np.float32(self.facts.offset))
+        items = self._items()
         if self.config.user_vector == "mean":
             known = histories.take(self.facts.item_count[histories.item] > 0)
             return _extended(Table(_means(known, items.factors), np.zeros(histories.n_users, np.float32)))
         return _extended(fold_in_sampled(items, histories, self.facts, self.config, self.seed).users)
 
+    def fold_in_items(self, histories: Ratings) -> Float32[np.ndarray, "items dim"]:
+        """The vectors `[v, 1, b_i + offset]` of new items from the users who took them, users fixed.
+
+        `histories` has the model's user ids and the new items' own. An item with no known user gets `[0, 1, offset]`.
+
+        Raises:
+            ModelError: `histories` has another number of users than the model.
+        """
+        if histories.n_users != len(self._user_vectors):
+            raise ModelError(
+                f"histories have {histories.n_users} users, the model {len(self._user_vectors)}: use its user id map"
+            )
+        users = Table(self._user_vectors[:, :-2], self._user_vectors[:, -2])
+        return _extended_items(
+            new_item_factors(users, self._items(), histories, self.facts, self.config, self.seed), self.facts
+        )
+
+    def _items(self) -> Table:
+        return Table(self._item_vectors[:, :-2], self._item_vectors[:, -1] - np.float32(self.facts.offset))
+
+    def learned_users(self) -> Bool[np.ndarray, " users"]:
+        """Users whom the fit had rows of."""
+        return self.facts.user_count > 0
+
+    def learned_items(self) -> Bool[np.ndarray, " items"]:
+        """Items that the fit had rows of; others may have been drawn as negatives."""
+        return self.facts.item_count > 0
+
     def for_users(self, histories: Ratings) -> "SampledMfModel":
         """The same items, with the users of `histories` folded in."""
-        return SampledMfModel(self.config, self.fold_in(histories), self._item_vectors, self.facts, self.seed)
+        count = np.bincount(histories.user, minlength=histories.n_users).astype(np.float32)
+        facts = self.facts._replace(user_count=count)
+        return SampledMfModel(self.config, self.fold_in(histories), self._item_vectors, facts, self.seed)
 
     def save(self, directory: Path) -> None:
         """Write the vectors, and what fold-in needs of the training data."""
         facts = self.facts._asdict()
         arrays = {"user_vectors": self._user_vectors, "item_vectors": self._item_vectors}
-        arrays["item_count"] = facts.pop("item_count")
+        arrays |= {name: facts.pop(name) for name in COUNTS}
         save_model(directory, "sampled_mf", self.config, arrays, seed=self.seed, **facts)
 
     @classmethod
     def load(cls, directory: Path) -> "SampledMfModel":
         """Read back what `save` wrote."""
         config, arrays, facts = load_model(directory, "sampled_mf", SampledMfConfig)
-        seed, item_count = facts.pop("seed"), arrays.pop("item_count")
-        return cls(config, **arrays, facts=DataFacts(item_count, **facts), seed=seed)
+        try:
+            seed, counts = facts.pop("seed"), {name: arrays.pop(name) for name in COUNTS}
+            return cls(config, **arrays, facts=DataFacts(**counts, **facts), seed=seed)
+        except (KeyError, TypeError) as error:
+            raise ArtifactError(
+                f"{directory} holds a sampled_mf model of another version ({error}): fit it again"
+            ) from error
 
 
 def _extended(users: Table) -> Float32[np.ndarray, "users dim"]:
     return np.column_stack([users.factors, users.bias, np.ones_like(users.bias)])
+
+
+def _extended_items(items: Table, facts: DataFacts) -> Float32[np.ndarray, "items dim"]:
+    return np.column_stack([items.factors, np.ones_like(items.bias), items.bias + np.float32(facts.offset)])
 
 
 def _means(histories: Ratings, factors: Float32[np.ndarray, "items d"]) -> Float32[np.ndarray, "users d"]:
@@ -117,9 +160,7 @@ def fit(train: Ratings, config: SampledMfConfig, seed: int, progress: Progress |
 
     factors, facts = fit_sampled(train, config, seed, report if progress is not None else None)
     users, items = _users(train, factors, config), factors.items
-    ones = np.ones_like(items.bias)
-    item_vectors = np.column_stack([items.factors, ones, items.bias + np.float32(facts.offset)])
-    return SampledMfModel(config, _extended(users), item_vectors, facts, seed)
+    return SampledMfModel(config, _extended(users), _extended_items(items, facts), facts, seed)
 
 
 def _users(train: Ratings, factors: Factors, config: SampledMfConfig) -> Table:
@@ -128,4 +169,4 @@ def _users(train: Ratings, factors: Factors, config: SampledMfConfig) -> Table:
     return Table(_means(train, factors.items.factors), np.zeros(train.n_users, np.float32))
 
 
-SPEC = ModelSpec("sampled_mf", SampledMfConfig, fit, SampledMfModel.load, daily=False)
+SPEC = ModelSpec("sampled_mf", SampledMfConfig, fit, SampledMfModel.load, daily=False, sweep_file="sampled_mf_ndcg")

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import scipy.special
-import scipy.stats
 from jaxtyping import Float, Float32, Float64, Int
 
 from recsys_pipeline.core.errors import ModelError, SettingError

@@ -19,11 +19,11 @@ from recsys_pipeline.core.folds import Fold
 from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart
 from recsys_pipeline.core.learning.cold_start.features import with_unseen
-from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.neighbors.index import IndexConfig, SearchIndex, build_index
 from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.recommenders import ReleasableRecommender
 from recsys_pipeline.core.reports.monitoring.priors import Profile, ProfileConfig, model_settings
 from recsys_pipeline.core.reports.monitoring.profiles import DAY_US, CatalogueState, retrieval_profile
 from recsys_pipeline.core.reports.monitoring.retrieval_sample import Retrieval
@@ -48,7 +48,7 @@ class DayOfRelease:
 
     day: str
     end_us: int
-    model: AlsModel
+    model: ReleasableRecommender
     """Fitted on train and validation of `fold`."""
     fold: Fold
     user_ids: np.ndarray
@@ -147,7 +147,7 @@ class ServedItems:
 
 
 def served_items(
-    model: AlsModel,
+    model: ReleasableRecommender,
     histories: Ratings,
     item_ids: Sequence[str],
     catalogue: pa.Table | None = None,
@@ -160,7 +160,7 @@ def served_items(
     """
     ids = with_unseen(list(item_ids), catalogue) if catalogue is not None else list(item_ids)
     vectors = np.zeros((len(ids), model.item_vectors().shape[1]), np.float32)
-    learned = model.trained.item_count > 0
+    learned = model.learned_items()
     vectors[: len(learned)][learned] = model.item_vectors()[learned]
     fresh, found = _fold_in_items(model, histories, ~learned)
     vectors[fresh] = found
@@ -175,10 +175,10 @@ def served_items(
 
 
 def _fold_in_items(
-    model: AlsModel, histories: Ratings, new: Bool[np.ndarray, " items"]
+    model: ReleasableRecommender, histories: Ratings, new: Bool[np.ndarray, " items"]
 ) -> tuple[Int64[np.ndarray, " found"], Float32[np.ndarray, "found dim"]]:
     """Rows and vectors of the new items that users of the fit took."""
-    rows = histories.take(new[histories.item] & (model.trained.user_count[histories.user] > 0))
+    rows = histories.take(new[histories.item] & model.learned_users()[histories.user])
     fresh, number = np.unique(rows.item, return_inverse=True)
     if not len(fresh):
         return np.empty(0, np.int64), np.empty((0, model.item_vectors().shape[1]), np.float32)

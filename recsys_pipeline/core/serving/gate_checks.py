@@ -8,7 +8,7 @@ vectors is compared only where both are fits of the same settings, because other
 import math
 from collections.abc import Callable
 
-from scipy import stats
+import scipy
 
 from recsys_pipeline.core.reports.accuracy.significance import ALPHA
 from recsys_pipeline.core.serving.gate_limits import GateLimits
@@ -119,7 +119,7 @@ def lists_are_full(candidate: GateFigures, _: GateFigures | None, limits: GateLi
 def _share_by_chance(limit: float, candidate: GateFigures) -> float:
     """The share that chance still gives so few users, one time in a hundred, where the true one is at the limit."""
     n = candidate.sampled_users
-    return max(limit, float(stats.binom.isf(0.01, n, min(limit, 1.0))) / n) if n else limit
+    return max(limit, float(scipy.stats.binom.isf(0.01, n, min(limit, 1.0))) / n) if n else limit
 
 
 def catalogue_is_whole(candidate: GateFigures, champion: GateFigures | None, limits: GateLimits) -> Check:

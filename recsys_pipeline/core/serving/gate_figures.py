@@ -10,10 +10,9 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64, Integer
 
 from recsys_pipeline.core.folds import Fold
-from recsys_pipeline.core.models import Scorer
-from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.neighbors.tuning import Clock
 from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.recommenders import Scorer
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_report import PRIMARY_K, PRIMARY_METRIC
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
@@ -138,7 +137,7 @@ def _pairs(user: Integer[np.ndarray, " rows"], item: Integer[np.ndarray, " rows"
 class OlderModel:
     """A model among today's items: it can recommend none that it does not know."""
 
-    model: AlsModel
+    model: Scorer
     item: Int64[np.ndarray, " items"]
     """Its number for each of today's items."""
     predicts_values: bool = False

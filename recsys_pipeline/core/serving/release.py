@@ -1,7 +1,7 @@
 """A release: everything that serving needs, in one folder that never changes and is checked when it is opened.
 
     release.json        day, sizes, settings, and the digest of every other file
-    model/              the factorisation that was judged: what histories are folded in against
+    model/              the model that was judged: what histories are folded in against
     users/ items/       ids (`ids.arrow`) and vectors (`vectors.safetensors`), row by row
     index/              search over the items on sale
     catalogue.parquet   one row per item vector: what it is, whether it is on sale, where its vector is from, popularity
@@ -30,14 +30,14 @@ from recsys_pipeline.core.dataset.schema import TIMESTAMP
 from recsys_pipeline.core.errors import ArtifactError, DataError
 from recsys_pipeline.core.files import map_arrays, save_arrays
 from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart
-from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.neighbors.index import SearchIndex
 from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.recommenders import ReleasableRecommender
 from recsys_pipeline.core.reports.monitoring.priors import Profile
 from recsys_pipeline.core.serving.histories import Histories
 from recsys_pipeline.core.serving.id_table import IdTable
-from recsys_pipeline.core.serving.release_config import ReleaseConfig
+from recsys_pipeline.core.serving.release_config import ReleaseConfig, released_model
 from recsys_pipeline.core.serving.release_document import DOCUMENT, FORMAT, read_release_document
 from recsys_pipeline.core.serving.sealed import seal
 
@@ -72,7 +72,7 @@ class ReleaseParts:
     end_us: int
     """End of the day: nothing in the release happened at or after it."""
     config: ReleaseConfig
-    model: AlsModel
+    model: ReleasableRecommender
     user_ids: Sequence[str] | np.ndarray
     user_vectors: Float32[np.ndarray, "users dim"]
     item_vectors: Float32[np.ndarray, "items dim"]
@@ -170,9 +170,9 @@ class Release:
         return cls(directory=directory, config=config, **later, **{name: document[name] for name in names})
 
     @cached_property
-    def model(self) -> AlsModel:
-        """The factorisation that was judged; its items are the first `n_items` rows."""
-        return AlsModel.load(self.directory / "model")
+    def model(self) -> ReleasableRecommender:
+        """The model that was judged; its items are the first `n_items` rows."""
+        return released_model(self.config.model).load(self.directory / "model")
 
     @cached_property
     def user_vectors(self) -> Float32[np.ndarray, "users dim"]:

@@ -11,8 +11,6 @@ from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.defs.shown import seed_field
 
 FILE = "A sweep YAML in W&B's format; its metric decides."
-DEFAULT_FILES = {"als": "als_ndcg", "sampled_mf": "sampled_mf_ndcg"}
-"""Names of files that are not called as their model; whoever adds a model writes `conf/sweeps/<model>.yaml`."""
 
 
 class SearchConfig(dg.Config):
@@ -92,7 +90,7 @@ def sweep_form(spec: ModelSpec) -> type[SearchConfig]:
     base: type[SearchConfig] = LooksSearchConfig if spec.data == "looks" else InteractionsSearchConfig
     if isinstance(spec.config(), FactorizationConfig):
         base = FusedSearchConfig
-    file = f"conf/sweeps/{DEFAULT_FILES.get(spec.name, spec.name)}.yaml"
+    file = f"conf/sweeps/{spec.sweep_file or spec.name}.yaml"
     return create_model(
         f"{spec.config.__name__.removesuffix('Config')}SweepForm",
         __base__=base,

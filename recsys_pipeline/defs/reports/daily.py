@@ -10,6 +10,7 @@ from recsys_pipeline.defs.item_images import IMAGES
 from recsys_pipeline.defs.item_images import NEED as ITEM_IMAGES
 from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.reads import Earlier, Read, Traced
+from recsys_pipeline.defs.released import index_key, vectors_key
 from recsys_pipeline.defs.reports.day_sections import DayInputs, day_sections, headline_of
 from recsys_pipeline.defs.resources import report_folder
 from recsys_pipeline.defs.shown import page_link
@@ -19,7 +20,7 @@ from recsys_pipeline.settings import settings
 KEY = "reports/daily"
 READS = [
     *(Read(key, needs="interactions") for key in (
-        "dataset/snapshot", "folds/prequential", "neighbors/als_vectors", "neighbors/als_index", "reports/ranking",
+        "dataset/snapshot", "folds/prequential", vectors_key(), index_key(), "reports/ranking",
         "reports/day_by_day", "reports/drift", "reports/off_policy",
     )),
     *(Read(key, needs="looks") for key in (

@@ -18,10 +18,11 @@ from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.models import fitted_config
 from recsys_pipeline.defs.reads import Earlier, Read
+from recsys_pipeline.defs.released import released
 from recsys_pipeline.defs.shown import log_progress, picture, seed_field
 
 KEY, FIGURES = "reports/day_by_day", "figures.parquet"
-PREDICTORS = ("popularity", "als")
+PREDICTORS = ("popularity", released().name)
 SEED = seed_field("Seed of fits and resampling.")
 DayByDayForm = config_form(DayByDayConfig, seed=(int, SEED))
 

@@ -52,6 +52,7 @@ from recsys_pipeline.core.reports.page.sections import (
 from recsys_pipeline.core.reports.parity.gaps import Gap
 from recsys_pipeline.core.reports.parity.section import parity_section
 from recsys_pipeline.defs.item_images import item_pictures
+from recsys_pipeline.defs.released import released, vectors_key
 from recsys_pipeline.defs.reports.day_by_day import FIGURES
 from recsys_pipeline.defs.reports.looks import BESIDE
 from recsys_pipeline.defs.reports.parity import GAPS
@@ -59,8 +60,6 @@ from recsys_pipeline.defs.reports.ranking import LISTS
 
 COUNTED = {"dataset/snapshot": ("days", "users", "items", "rows"), "dataset/looks": ("scenes", "products")}
 N_NEIGHBOUR_SAMPLES = 4
-RELEASED = "als"
-"""The model of which releases are made."""
 
 
 @dataclass(frozen=True)
@@ -155,14 +154,14 @@ def _interaction_sections(day: DayInputs) -> Iterator[Section]:
     yield drift_section(DriftReport.load(artifacts["reports/drift"].path), day.day)
     cards = _cards(day)
     user_ids = day.snapshot.user_ids.tolist()
-    beside = None if report.best == RELEASED else RELEASED
+    beside = None if report.best == released().name else released().name
     samples = user_samples(report.lists, report.best, fold, user_ids, cards, n_users=4, seed=0, beside=beside)
-    yield samples_section(samples, report.best, RELEASED)
-    table = VectorTable.load(artifacts["neighbors/als_vectors"].path / "items")
+    yield samples_section(samples, report.best, released().name)
+    table = VectorTable.load(artifacts[vectors_key()].path / "items")
     counts = np.bincount(fold.train_and_validation.item, minlength=len(table.vectors))
     popular = np.argsort(-counts, kind="stable")[: 10 * N_NEIGHBOUR_SAMPLES]
     chosen = np.sort(np.random.default_rng(0).permutation(popular)[:N_NEIGHBOUR_SAMPLES])
-    yield neighbours_section(table.vectors, chosen, _categories(day), cards, "als")
+    yield neighbours_section(table.vectors, chosen, _categories(day), cards, released().name)
 
 
 def _facts(name: str, counts: list[tuple[str, int]], estimates: list[Estimate]) -> DayFacts:
@@ -194,7 +193,7 @@ def _categories(day: DayInputs) -> dict[str, str]:
 def _new_items(day: DayInputs) -> Section:
     report = NewItemsReport.load(day.artifacts["reports/new_items"].path)
     new, learned = (
-        VectorTable.load(day.artifacts[f"neighbors/{name}_vectors"].path / "items") for name in ("cold", "als")
+        VectorTable.load(day.artifacts[key].path / "items") for key in ("neighbors/cold_vectors", vectors_key())
     )
     titles = read_titles(day.artifacts["dataset/items"].path / "items.parquet")
     return new_items_section(report, new_item_examples(new, learned, titles, day.pictures))

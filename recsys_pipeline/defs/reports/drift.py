@@ -27,6 +27,7 @@ from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.models import fitted_config
 from recsys_pipeline.defs.reads import Read, Traced
+from recsys_pipeline.defs.released import released_key, vectors_key
 from recsys_pipeline.defs.shown import drawn, picture, seed_field
 
 KEY = "reports/drift"
@@ -76,8 +77,8 @@ def _plot(report: DriftReport, artifact: Artifact, name: str) -> dict[str, Any]:
 @asset(
     KEY, kinds={"numpy", "parquet"}, form=DriftForm, describe=_describe, advisory=[no_drift],
     reads=[
-        Read("dataset/interactions"), Read("dataset/snapshot"), Read("folds/prequential"), Read("models/als"),
-        Read("neighbors/als_vectors"), Read("dataset/items", needs="items"), Traced("reference", trace=_reference),
+        Read("dataset/interactions"), Read("dataset/snapshot"), Read("folds/prequential"), Read(released_key()),
+        Read(vectors_key()), Read("dataset/items", needs="items"), Traced("reference", trace=_reference),
     ],
 )  # fmt: skip
 def drift(make: Make) -> Built:
@@ -112,7 +113,7 @@ def _profile(make: Make) -> Profile:
     earlier = [make.store.local_root / entry.path for entry in snapshot.days if entry.day < day and entry.rows]
     new = first_timers(day_file, earlier, snapshot.events)
     activity = activity_profile(events, catalogue, new, config, seed)
-    vectors = make["neighbors/als_vectors"].path
+    vectors = make[vectors_key()].path
     items, users = VectorTable.load(vectors / "items"), VectorTable.load(vectors / "users")
     rows = positions(np.array(items.ids, object), ids)
     seen_user, seen_item = (
@@ -121,7 +122,7 @@ def _profile(make: Make) -> Profile:
     active, tie_key = np.unique(events.user), text_hashes(items.ids)
     retrieval = Retrieval(users.vectors, items.vectors, seen_user, seen_item, rows, active, tie_key)
     offer = catalogue_profile(catalogue, config, seed) if catalogue else Profile()
-    given = Profile(settings=model_settings(fitted_config(make["models/als"])))
+    given = Profile(settings=model_settings(fitted_config(make[released_key()])))
     return activity | offer | retrieval_profile(retrieval, catalogue, config, seed) | given
 
 

@@ -24,6 +24,7 @@ from recsys_pipeline.defs.item_images import PHOTOS
 from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.models import features_of
 from recsys_pipeline.defs.reads import Earlier, Read
+from recsys_pipeline.defs.released import released, released_key
 from recsys_pipeline.defs.reports.day_by_day import fit_as
 from recsys_pipeline.defs.shown import picture, seed_field
 
@@ -45,14 +46,14 @@ def _describe(_: Make, artifact: Artifact) -> dict[str, Any]:
 @asset(
     KEY, kinds={"jax", "python"}, form=NewItemsForm, describe=_describe,
     reads=[
-        Read("dataset/snapshot"), Read("dataset/items"), Read("models/als"), Read("models/cold_start"), *PHOTOS,
+        Read("dataset/snapshot"), Read("dataset/items"), Read(released_key()), Read("models/cold_start"), *PHOTOS,
         Earlier(KEY),
     ],
 )  # fmt: skip
 def new_items(make: Make) -> Built:
     """One row is a figure of a way to place items without interactions, on what people chose of them that day.
 
-    Factorisation and mappers are fitted anew, with the settings of the day's models, on what came before the day.
+    The released model and mappers are fitted anew, with the settings of the day's models, on what came before the day.
     """
     snapshot, earlier = open_snapshot(make.store, make["dataset/snapshot"]), make.earlier(KEY)
     items = pq.read_table(make["dataset/items"].path / "items.parquet", columns=["item_id"])
@@ -60,7 +61,7 @@ def new_items(make: Make) -> Built:
         lambda window: snapshot.ratings(until=window.start),
         make.day,
         features_of(with_unseen(snapshot.item_ids.tolist(), items), make.reads),
-        fit_as("als", make["models/als"], make.form.seed),
+        fit_as(released().name, make[released_key()], make.form.seed),
         _mapping(make["models/cold_start"]),
         from_form(NewItemsConfig, make.form),
         make.form.seed,

@@ -22,9 +22,10 @@ from recsys_pipeline.defs.config_form import config_form, from_form
 from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.models import fitted_config
 from recsys_pipeline.defs.reads import Read
+from recsys_pipeline.defs.released import released
 from recsys_pipeline.defs.shown import picture, seed_field
 
-MODELS = ("popularity", "als")
+MODELS = ("popularity", released().name)
 READS = [Read("dataset/snapshot"), *(Read(f"models/{name}") for name in MODELS), Read("dataset/items", needs="items")]
 OffPolicyForm = config_form(OffPolicyConfig, seed=(int, seed_field("Seed of folds, samples and resampling.")))
 

@@ -10,8 +10,9 @@ from pydantic import Field
 from recsys_pipeline.adapters.intake.ingestion import open_snapshot
 from recsys_pipeline.adapters.store.artifact_store import Artifact, Built
 from recsys_pipeline.core.folds import Fold
-from recsys_pipeline.core.models import Recommender, discover
+from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.neighbors.vectors import VectorTable
+from recsys_pipeline.core.recommenders import Recommender
 from recsys_pipeline.core.reports.accuracy.leaderboard import headline_markdown
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_report import PRIMARY_K, PRIMARY_METRIC, RankingReport, summarise
@@ -31,10 +32,13 @@ from recsys_pipeline.core.time import microseconds
 from recsys_pipeline.defs.asset import asset
 from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.reads import Earlier, Read, Traced
+from recsys_pipeline.defs.released import released, vectors_key
 from recsys_pipeline.defs.shown import log_progress, picture, seed_field
 from recsys_pipeline.defs.warm_starts import input_of, remembered, unremembered
 
-RANKED = [spec.name for spec in discover().values() if spec.data == "interactions" and spec.daily]
+RANKED = [
+    spec.name for spec in discover().values() if spec.data == "interactions" and (spec.daily or spec == released())
+]
 SEED = seed_field("Seed of the resampling.")
 
 
@@ -73,7 +77,7 @@ def _describe_ranking(_: Make, artifact: Artifact) -> dict[str, Any]:
 @asset(
     KEY, kinds={"jax", "python"}, form=RankingConfig, describe=_describe_ranking,
     reads=[
-        Read("dataset/snapshot"), Read("folds/prequential"), Read("neighbors/als_vectors"),
+        Read("dataset/snapshot"), Read("folds/prequential"), Read(vectors_key()),
         *(Read(f"models/{name}") for name in RANKED), Read("dataset/items", needs="items"), Earlier(KEY),
         Traced("snapshot then", trace=_snapshot_then), Traced("remembered", trace=_remembered),
     ],
@@ -109,7 +113,7 @@ def _list_report(make: Make, fold: Fold, results: Sequence[RankingResult]) -> Li
     items, config = make.one("dataset/items"), make.form
     item_ids = open_snapshot(make.store, make["dataset/snapshot"]).item_ids.tolist()
     mix = read_category_mix(items.path / "items.parquet", item_ids) if items else None
-    vectors = VectorTable.load(make["neighbors/als_vectors"].path / "items").vectors
+    vectors = VectorTable.load(make[vectors_key()].path / "items").vectors
     known, end_us = fold.train_and_validation, microseconds(make.window.end)
     return describe_lists(results, known, config.seed, end_us, mix, vectors, n_resamples=config.n_resamples)
 

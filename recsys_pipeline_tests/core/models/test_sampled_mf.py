@@ -9,8 +9,9 @@ import pytest
 
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.learning.sweeps.sweep import parse_sweep
-from recsys_pipeline.core.models import VectorRecommender, discover, sampled_mf
+from recsys_pipeline.core.models import discover, sampled_mf
 from recsys_pipeline.core.models.sampled_mf import SampledMfConfig
+from recsys_pipeline.core.recommenders import VectorRecommender
 from recsys_pipeline_tests.model_battery import ModelBattery, own_share, planted_blocks
 
 RANKING = SampledMfConfig(embedding_size=8, learning_rate=0.05, reg=0.1, epochs=60, fold_in_epochs=60)

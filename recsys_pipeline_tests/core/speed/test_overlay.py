@@ -73,7 +73,7 @@ def test_vectors_are_those_of_folding_in_everything(
     found = overlay(tmp_path / str(next(FOLDERS)), release, events, number=2)
     user_ids = [*USER_IDS, "stranger", "u é"]
     full = release.model.fold_in(known_at(events, len(user_ids), user_ids))
-    learned = {ITEM_IDS[row] for row in np.flatnonzero(release.model.trained.item_count > 0)}
+    learned = {ITEM_IDS[row] for row in np.flatnonzero(release.model.learned_items())}
     taken, avoided = plain_pairs(events, WEB_LOG)
     base = ratings()
     had = {(USER_IDS[user], ITEM_IDS[item]) for user, item in zip(base.user, base.item, strict=True)}
@@ -168,7 +168,7 @@ def test_a_catalogue_with_nothing_on_sale_makes_no_overlay(sold_out: pa.Table, r
 def test_a_new_item_without_a_mapper_gets_the_mean_of_the_learned(release: Release, tmp_path: Path) -> None:
     found = overlay(tmp_path, release, [event("user-1", "unheard of", 5), event("user-1", "viewed only", 5, "view")])
     assert found.item_ids == ["unheard of"], "without a catalogue, what is taken is on sale"
-    learned = release.item_vectors[: release.n_items][release.model.trained.item_count > 0]
+    learned = release.item_vectors[: release.n_items][release.model.learned_items()]
     np.testing.assert_allclose(found.item_vectors[0], learned.mean(axis=0), rtol=1e-6)
 
 

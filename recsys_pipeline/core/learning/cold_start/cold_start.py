@@ -5,7 +5,6 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int
@@ -20,6 +19,7 @@ from recsys_pipeline.core.learning.cold_start.network import fit_network
 from recsys_pipeline.core.learning.cold_start.ridge import fit_ridge
 from recsys_pipeline.core.learning.cold_start.score_space import ScoreSpace
 from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.recommenders import HasVectors
 
 MAPPERS = ("category_mean", "ridge", "network")
 """From the plainest on."""
@@ -28,18 +28,9 @@ MIN_ITEMS = 20
 """Fewer items than this with the regressions' inputs leave too little to learn from and to hold out."""
 
 
-@runtime_checkable
-class Factorisation(Protocol):
-    """A fitted model whose score is a dot product."""
-
-    def user_vectors(self) -> Float32[np.ndarray, "users dim"]: ...
-
-    def item_vectors(self) -> Float32[np.ndarray, "items dim"]: ...
-
-
 @dataclass(frozen=True)
 class ItemSpace:
-    """What a factorisation learned: vectors of items and users, and how many train interactions each item has.
+    """What a model of vectors learned: vectors of items and users, and how many train interactions each item has.
 
     Items with a count of 0 are never learned from: their vectors are those of the solver's start.
     """
@@ -53,8 +44,8 @@ class ItemSpace:
             raise ModelError(f"{len(self.item_vectors)} item vectors and {len(self.counts)} counts: use one id map")
 
     @classmethod
-    def of(cls, model: Factorisation, train: Ratings) -> "ItemSpace":
-        """The space of a factorisation of these rows; users without any of them are left out."""
+    def of(cls, model: HasVectors, train: Ratings) -> "ItemSpace":
+        """The space of a model of these rows; users without any of them are left out."""
         has_history = np.bincount(train.user, minlength=train.n_users) > 0
         counts = np.bincount(train.item, minlength=train.n_items)
         return cls(model.item_vectors(), model.user_vectors()[has_history], counts)

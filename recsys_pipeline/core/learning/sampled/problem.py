@@ -34,6 +34,7 @@ class Factors(NamedTuple):
 class DataFacts(NamedTuple):
     """What fold-in must know of the training data."""
 
+    user_count: Float32[np.ndarray, " users"]
     item_count: Float32[np.ndarray, " items"]
     rows_per_user: float
     """Mean over users that have any."""
@@ -59,10 +60,13 @@ class Problem(NamedTuple):
 
 def facts_of(train: Ratings, config: SampledMfConfig) -> DataFacts:
     """Counts, the offset of scores, and the range of values."""
-    count = np.bincount(train.item, minlength=train.n_items).astype(np.float32)
+    of_users, of_items = (
+        np.bincount(ids, minlength=n).astype(np.float32)
+        for ids, n in ((train.user, train.n_users), (train.item, train.n_items))
+    )
     rows_per_user = len(train) / max(len(np.unique(train.user)), 1)
     low, high = _range(train, config) if config.head == "sigmoid" else (0.0, 0.0)
-    return DataFacts(count, rows_per_user, _offset(train, config, low, high), low, high)
+    return DataFacts(of_users, of_items, rows_per_user, _offset(train, config, low, high), low, high)
 
 
 def _range(train: Ratings, config: SampledMfConfig) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scipy import stats
+import scipy
 
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.learning.sweeps.yaml_fields import known, number
@@ -165,15 +165,15 @@ def _log_uniform_values(low: float, high: float) -> Quantile:
 
 
 def _normal(mu: float, sigma: float) -> Quantile:
-    return lambda share: float(stats.norm.ppf(_open(share), mu, sigma))
+    return lambda share: float(scipy.stats.norm.ppf(_open(share), mu, sigma))
 
 
 def _log_normal(mu: float, sigma: float) -> Quantile:
-    return lambda share: math.exp(stats.norm.ppf(_open(share), mu, sigma))
+    return lambda share: math.exp(scipy.stats.norm.ppf(_open(share), mu, sigma))
 
 
 def _beta(a: float, b: float) -> Quantile:
-    return lambda share: float(stats.beta.ppf(share, a, b))
+    return lambda share: float(scipy.stats.beta.ppf(share, a, b))
 
 
 def _open(share: float) -> float:

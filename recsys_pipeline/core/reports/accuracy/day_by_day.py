@@ -15,9 +15,9 @@ import numpy as np
 
 from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.models import Recommender
 from recsys_pipeline.core.progress import Progress
 from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.recommenders import Recommender
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_report import PRIMARY_K, PRIMARY_METRIC
 from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES, ranking_estimates

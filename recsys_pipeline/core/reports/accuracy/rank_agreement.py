@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.stats
+import scipy
 from jaxtyping import Float64, Integer, Num
 
 from recsys_pipeline.core.errors import DataError, SettingError

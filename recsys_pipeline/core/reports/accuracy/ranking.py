@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float64, Int32, Int64
 
 from recsys_pipeline.core.errors import DataError, ModelError, SettingError
-from recsys_pipeline.core.models import Scorer
 from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.recommenders import Scorer
 from recsys_pipeline.core.reports.accuracy.judged import judge
 from recsys_pipeline.core.reports.accuracy.list_ties import Competition, TieTally
 from recsys_pipeline.core.reports.accuracy.metrics import metric_columns, user_metrics

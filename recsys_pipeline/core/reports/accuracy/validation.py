@@ -6,8 +6,8 @@ import numpy as np
 
 from recsys_pipeline.core.errors import ModelError
 from recsys_pipeline.core.learning.sweeps.baseline import Units
-from recsys_pipeline.core.models import Scorer
 from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.recommenders import Scorer
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 
 VALIDATION_K = 10

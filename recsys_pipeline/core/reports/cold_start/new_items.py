@@ -13,14 +13,14 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 from recsys_pipeline.core.errors import DataError
-from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart, Factorisation, ItemSpace, fit_cold_start
+from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart, ItemSpace, fit_cold_start
 from recsys_pipeline.core.learning.cold_start.config import ColdStartConfig
 from recsys_pipeline.core.learning.cold_start.features import ItemFeatures
-from recsys_pipeline.core.models import Scorer
 from recsys_pipeline.core.models.popularity import PopularityConfig
 from recsys_pipeline.core.models.popularity import fit as fit_popularity
 from recsys_pipeline.core.models.random import RandomConfig, RandomModel
 from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.recommenders import HasVectors, Scorer
 from recsys_pipeline.core.reports.accuracy.day_by_day import KnownUntil
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
@@ -98,7 +98,7 @@ class AmongNew:
 
 
 def placing(
-    model: Factorisation, features: ItemFeatures, day: NewItemsDay, config: ColdStartConfig, seed: int
+    model: HasVectors, features: ItemFeatures, day: NewItemsDay, config: ColdStartConfig, seed: int
 ) -> tuple[dict[str, Scorer], ColdStart]:
     """Every way to place new items: random, popularity, and the factorisation with the vectors of each mapper.
 

@@ -14,10 +14,11 @@ from jaxtyping import Float64
 
 from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.files import read_json
-from recsys_pipeline.core.learning.cold_start.cold_start import MAPPERS, Factorisation, MapperError
+from recsys_pipeline.core.learning.cold_start.cold_start import MAPPERS, MapperError
 from recsys_pipeline.core.learning.cold_start.config import ColdStartConfig
 from recsys_pipeline.core.learning.cold_start.features import ItemFeatures
 from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.recommenders import HasVectors
 from recsys_pipeline.core.reports.accuracy.day_by_day import KnownUntil
 from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
 from recsys_pipeline.core.reports.accuracy.ranking_result import RankingResult
@@ -44,7 +45,7 @@ PRIMARY = METRICS[0]
 SCOPES = ("day", "recent days")
 MODELS = ("random", "popularity", *MAPPERS)
 _COLUMNS = [f"{metric}@{k}" for metric, k in METRICS]
-Fit = Callable[[Ratings], Factorisation]
+Fit = Callable[[Ratings], HasVectors]
 Metrics = tuple[tuple[str, int], ...]
 
 

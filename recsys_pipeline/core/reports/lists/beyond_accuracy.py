@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import scipy
 import scipy.sparse
-import scipy.stats
 from jaxtyping import Bool, Float, Float64, Int, Integer
 
 from recsys_pipeline.core.errors import DataError, SettingError

@@ -10,8 +10,8 @@ from jaxtyping import Float64, Int, Int32, Integer
 from recsys_pipeline.core.errors import DataError, SettingError
 from recsys_pipeline.core.hashing import mix
 from recsys_pipeline.core.kernels import top_k
-from recsys_pipeline.core.models import Recommender
 from recsys_pipeline.core.ratings import Ratings, time_order
+from recsys_pipeline.core.recommenders import Recommender
 from recsys_pipeline.core.reports.accuracy.ratios import mean_estimates
 from recsys_pipeline.core.reports.accuracy.resampling import N_RESAMPLES, Estimate
 from recsys_pipeline.core.reports.lists.churn import jaccard_churn

@@ -20,8 +20,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Float64, Int64, Integer, Num
-from scipy import stats
 
 from recsys_pipeline.core.reports.monitoring.priors import Distribution
 
@@ -93,7 +93,7 @@ class Chance:
 
     def upper(self, alpha: float) -> float:
         """PSI that chance exceeds with probability `alpha`."""
-        return self.scale * float(stats.chi2.isf(alpha, self.freedom))
+        return self.scale * float(scipy.stats.chi2.isf(alpha, self.freedom))
 
 
 @dataclass(frozen=True)

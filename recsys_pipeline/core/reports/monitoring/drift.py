@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from recsys_pipeline.core.configs import check_settings, setting
 from recsys_pipeline.core.files import read_json
@@ -195,7 +195,7 @@ def _compared(
 def _moved(before: Distribution, now: Distribution) -> float:
     """By how much of their median values moved on average; infinite from a median of 0."""
     size = float(np.median(np.abs(before.values)))
-    return float(stats.wasserstein_distance(before.values, now.values)) / size if size else math.inf
+    return float(scipy.stats.wasserstein_distance(before.values, now.values)) / size if size else math.inf
 
 
 def _undefined(feature: str, before: Distribution | None, now: Distribution | None) -> Drift:
@@ -215,7 +215,7 @@ def _against_limit(feature: str, share: Share, limit: float, alpha: float) -> Dr
     """A share with a limit of its own: breached where a true share at the limit would hardly ever give as many."""
     if not share.total:
         warnings.warn(f"{feature} is not defined: there was nobody to make a list for", stacklevel=3)
-    threshold = float(stats.binom.isf(alpha, share.total, limit)) / share.total if share.total else math.nan
+    threshold = float(scipy.stats.binom.isf(alpha, share.total, limit)) / share.total if share.total else math.nan
     words = f"{_percent(share.value)} of {share.total:,}" if share.total else "nobody to make a list for"
     n, above = share.total, share.value > threshold
     return Drift(feature, "share", share.value, math.nan, math.nan, threshold, 0, n, 0.0, float(n), above, words)

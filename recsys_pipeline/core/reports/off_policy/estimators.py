@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import scipy
 from jaxtyping import Float64, Int64
-from scipy.stats import t as student
 
 from recsys_pipeline.core.errors import DataError, SettingError
 
@@ -207,7 +207,7 @@ def interval_of(
     if len(sums) < 2 or not math.isfinite(contributions.value):
         return math.nan, math.nan
     variance = float((sums**2).sum()) * len(sums) / (len(sums) - 1)
-    reach = float(student.ppf((1 + confidence) / 2, len(sums) - 1)) * math.sqrt(variance) / len(cluster)
+    reach = float(scipy.stats.t.ppf((1 + confidence) / 2, len(sums) - 1)) * math.sqrt(variance) / len(cluster)
     return contributions.value - reach, contributions.value + reach
 
 

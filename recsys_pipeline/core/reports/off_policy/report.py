@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
 
-from recsys_pipeline.core.models import Recommender
 from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.recommenders import Recommender
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_report import load_records, save_records
 from recsys_pipeline.core.reports.accuracy.resampling import INTERVAL, N_RESAMPLES, Estimate, bootstrap_sums

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
@@ -17,6 +16,8 @@ from recsys_pipeline.core.reports.page.plots import INK, MUTED, SERIES, to_png
 Pixels = UInt8[np.ndarray, "height width 3"]
 Box = tuple[float, float, float, float]
 """left, top, right, bottom as shares of the image's width and height."""
+TITLE_IN, GAP_IN = 0.22, 0.08
+"""Room above an image for its title, and between images."""
 
 
 @dataclass(frozen=True)
@@ -68,41 +69,54 @@ def png_markdown(png: bytes, alt: str = "plot") -> str:
 
 def look_grid(examples: Sequence[LookExample], n_recommended: int = 5, dpi: int = 90) -> bytes:
     """A PNG with one row per example: the scene with its box, the true product, the recommended ones with scores."""
-    columns = 2 + n_recommended
-    figure = Figure(figsize=(1.25 * columns, 1.55 * max(len(examples), 1)), layout="constrained")
-    grid = figure.subplots(max(len(examples), 1), columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for row, example in zip(grid, examples, strict=False):
-        _draw(row[0], example.scene, "scene", MUTED)
+    sheet = _Sheet(max(len(examples), 1), 2 + n_recommended, cell_width=1.25, cell_height=1.55)
+    for row, example in enumerate(examples):
+        place = sheet.draw(row, 0, example.scene, "scene", MUTED)
         if example.box is not None:
-            _outline(row[0], example.scene, example.box)
-        _draw(row[1], example.product, "looked for", INK)
-        for axes, match in zip(row[2:], example.recommended, strict=False):
+            sheet.outline(place, example.box)
+        sheet.draw(row, 1, example.product, "looked for", INK)
+        for column, match in enumerate(example.recommended[:n_recommended], 2):
             mark, color = ("✓ ", SERIES[2]) if match.is_right else ("", MUTED)
-            _draw(axes, match.image, f"{mark}{match.score:.2f}", color)
-    return to_png(figure, dpi=dpi)
+            sheet.draw(row, column, match.image, f"{mark}{match.score:.2f}", color)
+    return to_png(sheet.figure, dpi=dpi)
 
 
 def image_grid(images: Sequence[Pixels], titles: Sequence[str], columns: int = 8, dpi: int = 90) -> bytes:
     """A PNG of images in rows, each under its title."""
-    n_rows = -(-len(images) // columns) or 1
-    figure = Figure(figsize=(1.1 * columns, 1.3 * n_rows), layout="constrained")
-    grid = figure.subplots(n_rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for axes, pixels, title in zip(grid.flat, images, titles, strict=False):
-        _draw(axes, pixels, title, MUTED)
-    return to_png(figure, dpi=dpi)
+    sheet = _Sheet(-(-len(images) // columns) or 1, columns, cell_width=1.1, cell_height=1.3)
+    for number, (pixels, title) in enumerate(zip(images, titles, strict=False)):
+        sheet.draw(*divmod(number, columns), pixels, title, MUTED)
+    return to_png(sheet.figure, dpi=dpi)
 
 
-def _draw(axes: Axes, pixels: np.ndarray, title: str, color: str) -> None:
-    axes.imshow(pixels)
-    axes.set_title(title, fontsize=9, color=color)
+class _Sheet:
+    """Cells of images under their titles, in inches from the top left corner.
 
+    All on one set of axes: an own one for each image takes ten times as long to lay out as the image to draw.
+    """
 
-def _outline(axes: Axes, pixels: np.ndarray, box: Box) -> None:
-    height, width = pixels.shape[:2]
-    left, top, right, bottom = box
-    corner, size = (left * width, top * height), ((right - left) * width, (bottom - top) * height)
-    axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=SERIES[1], linewidth=2))
+    def __init__(self, n_rows: int, n_columns: int, cell_width: float, cell_height: float) -> None:
+        size = (n_columns * cell_width, n_rows * cell_height)
+        self.cell_width, self.cell_height = cell_width, cell_height
+        self.figure = Figure(figsize=size)
+        self.axes = self.figure.add_axes((0, 0, 1, 1))
+        self.axes.set_axis_off()
+        self.axes.set(xlim=(0, size[0]), ylim=(size[1], 0))
+
+    def draw(self, row: int, column: int, pixels: np.ndarray, title: str, color: str) -> Box:
+        """The image as large as its cell allows; returns its left, top, right and bottom."""
+        x, baseline = (column + 0.5) * self.cell_width, row * self.cell_height + TITLE_IN
+        height, width = pixels.shape[:2]
+        scale = min((self.cell_width - GAP_IN) / width, (self.cell_height - TITLE_IN - GAP_IN) / height)
+        left, right, bottom = x - scale * width / 2, x + scale * width / 2, baseline + scale * height
+        self.axes.imshow(pixels, extent=(left, right, bottom, baseline), aspect="auto")
+        self.axes.text(x, baseline - GAP_IN / 2, title, fontsize=9, color=color, ha="center", va="bottom")
+        return left, baseline, right, bottom
+
+    def outline(self, place: Box, box: Box) -> None:
+        """A frame around a part of an image that stands at `place`."""
+        width, height = place[2] - place[0], place[3] - place[1]
+        left, top, right, bottom = box
+        corner = (place[0] + left * width, place[1] + top * height)
+        size = ((right - left) * width, (bottom - top) * height)
+        self.axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=SERIES[1], linewidth=2))

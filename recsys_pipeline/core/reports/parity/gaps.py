@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 
 from recsys_pipeline.core.dataset.looks import LookData
 from recsys_pipeline.core.folds.triplets import LookFolds
-from recsys_pipeline.core.models import Scorer
 from recsys_pipeline.core.models.stl import StlModel
 from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.recommenders import Scorer
 from recsys_pipeline.core.reports.accuracy.ranking import evaluate_ranking
 from recsys_pipeline.core.reports.accuracy.ranking_report import PRIMARY_K, PRIMARY_METRIC
 from recsys_pipeline.core.reports.accuracy.resampling import Difference, paired_differences

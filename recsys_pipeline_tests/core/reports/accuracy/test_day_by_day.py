@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.models import Recommender, discover
+from recsys_pipeline.core.models import discover
 from recsys_pipeline.core.ratings import Ratings
+from recsys_pipeline.core.recommenders import Recommender
 from recsys_pipeline.core.reports.accuracy.day_by_day import (
     DayByDayConfig,
     Fit,

@@ -142,3 +142,24 @@ def test_the_ticks_of_a_logarithmic_axis_are_plain_numbers() -> None:
 def test_a_grid_takes_any_title() -> None:
     picture = np.zeros((8, 8, 3), np.uint8)
     assert image_grid([picture] * len(NAMES), NAMES).startswith(b"\x89PNG")
+
+
+def test_each_image_of_a_grid_stands_in_its_cell() -> None:
+    plain = [np.full((8, 8, 3), 40 * number, np.uint8) for number in range(1, 6)]
+    sheet = np.asarray(Image.open(io.BytesIO(image_grid(plain, [""] * 5, columns=3))).convert("RGB")).astype(int)
+    height, width = sheet.shape[0] / 2, sheet.shape[1] / 3
+    middles = [
+        sheet[int((row + 0.6) * height), int((column + 0.5) * width), 0] for row in (0, 1) for column in range(3)
+    ]
+    np.testing.assert_allclose(middles, [40, 80, 120, 160, 200, 255], atol=1)
+
+
+def test_the_box_of_a_scene_is_drawn_around_its_product() -> None:
+    black = np.zeros((40, 40, 3), np.uint8)
+    example = LookExample("s", black, (0.25, 0.25, 0.75, 0.75), "p", black, ())
+    row = np.asarray(Image.open(io.BytesIO(look_grid([example]))).convert("RGB")).astype(int)
+    scene = row[:, : row.shape[1] // 7]
+    inside = np.argwhere(scene.max(axis=2) == 0)
+    framed = np.argwhere(scene[:, :, 0] - scene[:, :, 2] > 80)
+    share = (framed - inside.min(axis=0)) / (inside.max(axis=0) - inside.min(axis=0))
+    np.testing.assert_allclose([share.min(axis=0), share.max(axis=0)], [[0.25, 0.25], [0.75, 0.75]], atol=0.04)
