@@ -26,7 +26,7 @@ from recsys_pipeline.core.serving.comparison_page import (
 )
 from recsys_pipeline.core.serving.gate import Decision
 from recsys_pipeline.core.serving.release import Release
-from recsys_pipeline.defs import load_forms
+from recsys_pipeline.defs.declarations import load_forms
 from recsys_pipeline.defs.experiments import is_same, settings_behind, was_experiment
 from recsys_pipeline.defs.releasing import named_day
 from recsys_pipeline.defs.resources import StoreResource, configured_source, report_folder

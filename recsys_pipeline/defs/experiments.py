@@ -15,7 +15,7 @@ from recsys_pipeline.adapters.serving.releases import decision_of
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
 from recsys_pipeline.adapters.store.manifest import Manifest, to_json
 from recsys_pipeline.core.models import discover
-from recsys_pipeline.defs import load_forms
+from recsys_pipeline.defs.declarations import load_forms
 from recsys_pipeline.defs.deployed_settings import FORM, FORMS
 from recsys_pipeline.defs.model_settings import deployed_settings
 

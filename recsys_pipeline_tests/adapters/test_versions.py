@@ -12,8 +12,8 @@ from recsys_pipeline.adapters.store import versions
 from recsys_pipeline.adapters.store.code_graph import CodeGraph
 from recsys_pipeline.adapters.store.module_index import DECORATED, index_module
 from recsys_pipeline.adapters.store.versions import code_of, graph, library_versions, node_of
-from recsys_pipeline.defs import asset_modules
 from recsys_pipeline.defs.asset import ASSETS, Asset
+from recsys_pipeline.defs.declarations import asset_modules
 
 asset_modules()
 KEYS = tuple(ASSETS)

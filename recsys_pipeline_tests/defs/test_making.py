@@ -11,8 +11,8 @@ import pytest
 from recsys_pipeline.adapters.store.artifact_store import Built
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.defs import asset as assets
-from recsys_pipeline.defs import asset_modules
 from recsys_pipeline.defs.asset import Asset, asset, declared, fed
+from recsys_pipeline.defs.declarations import asset_modules
 from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.making import as_dagster
 from recsys_pipeline.defs.partitions import configured_partitions
@@ -38,14 +38,16 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def make(made: Asset, day: str = DAY) -> bool:
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     asset_of = as_dagster(made, frozenset(), configured_partitions())
-    result = dg.materialize(
-        [asset_of], partition_key=day, resources=RESOURCES, run_config=quiet, raise_on_error=False
-    )  # fmt: skip
-    for event in result.get_step_failure_events():
-        error = event.step_failure_data.error
-        assert error is not None
-        FAILURES.append(str(error.cause or error))
-    return result.success
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [asset_of], partition_key=day, resources=RESOURCES, run_config=quiet, raise_on_error=False,
+            instance=instance,
+        )  # fmt: skip
+        for event in result.get_step_failure_events():
+            error = event.step_failure_data.error
+            assert error is not None
+            FAILURES.append(str(error.cause or error))
+        return result.success
 
 
 FAILURES: list[str] = []

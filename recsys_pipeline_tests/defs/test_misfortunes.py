@@ -29,7 +29,7 @@ DAYS = ("2026-01-05", "2026-01-06", "2026-01-07")
 FRESH_PROCESS = """
 import sys
 from recsys_pipeline import cli
-print([cli.main([verb]) for verb in ("doctor", "status")], "recsys_pipeline.defs.partitions" in sys.modules)
+print([cli.main([verb]) for verb in ("doctor", "status")], "recsys_pipeline.defs.models" in sys.modules)
 """
 
 
@@ -59,7 +59,7 @@ def test_a_process_that_finds_no_source_tells_all_else(tmp_path: Path) -> None:
         text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "[1, 1] False" in done.stdout, "partitions open the source as they are imported"
+    assert "[1, 1] False" in done.stdout, "no assets are loaded, which takes seconds"
     for row in ("packages", "runtime root", "artifact store", "disk", "Dagster daemon", "W&B"):
         assert row in done.stdout, "doctor"
     for row in ("Source     unknown: ", "Runs       none yet", "Alerts     none open", "Schedules  all off"):

@@ -16,7 +16,7 @@ def check_settings_file(deployment: Settings) -> Iterator[Finding]:
     try:
         file = read_settings_file(deployment.settings_file)
         if file.fields:
-            from recsys_pipeline.defs import load_forms  # brings JAX along, which takes seconds
+            from recsys_pipeline.defs.declarations import load_forms  # brings JAX along, which takes seconds
 
             load_forms()
     except RecsysError as error:
