@@ -11,6 +11,7 @@ from recsys_pipeline.adapters.intake.period_files import rows_given
 from recsys_pipeline.adapters.store.artifact_store import Artifact
 from recsys_pipeline.core.time import Window
 from recsys_pipeline.defs.resources import StoreResource
+from recsys_pipeline.defs.shown import at_most
 from recsys_pipeline.defs.table_metadata import table_of
 
 USUAL_DAYS, LEAST_DAYS = 28, 7
@@ -34,7 +35,7 @@ def volume_is_usual(artifact: Artifact) -> Found:
     times = rows / usual if usual else float(rows)
     off = max(times, 1 / times) if times else MOST_TIMES_USUAL + 1
     return off <= MOST_TIMES_USUAL, {
-        **bounded(off, MOST_TIMES_USUAL), "times_usual": times, "rows": rows, "usual_rows": usual,
+        **at_most(off, MOST_TIMES_USUAL), "times_usual": times, "rows": rows, "usual_rows": usual,
     }  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def little_is_put_aside(artifact: Artifact) -> Found:
     metrics = artifact.manifest.metrics
     aside = metrics["quarantined"]
     share = aside / max(rows_given(metrics), 1)
-    return share <= MOST_ASIDE, {**bounded(share, MOST_ASIDE), "rows_aside": aside}
+    return share <= MOST_ASIDE, {**at_most(share, MOST_ASIDE), "rows_aside": aside}
 
 
 def newest_event_is_late_in_the_day(artifact: Artifact) -> Found:
@@ -52,12 +53,7 @@ def newest_event_is_late_in_the_day(artifact: Artifact) -> Found:
     if newest is None:
         return False, {"newest_event": "none"}
     silent = (end - newest).total_seconds() / 3600
-    return silent <= MOST_HOURS_SILENT, {**bounded(silent, MOST_HOURS_SILENT), "newest_event": f"{newest:%F %T}"}
-
-
-def bounded(value: float, most: float) -> dict[str, float]:
-    """A figure that Dagster plots over days, what it may be at most, and how far from that it is."""
-    return {"value": value, "bound": most, "margin": most - value}
+    return silent <= MOST_HOURS_SILENT, {**at_most(silent, MOST_HOURS_SILENT), "newest_event": f"{newest:%F %T}"}
 
 
 def newest_event(artifact: Artifact) -> datetime | None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from recsys_pipeline.defs.making import recipe_of
 from recsys_pipeline.defs.models import features_of
 from recsys_pipeline.defs.reads import Read
 from recsys_pipeline.defs.released import released, released_code, released_key, vectors_key
-from recsys_pipeline.defs.shown import picture, seed_field
+from recsys_pipeline.defs.shown import at_least, picture, seed_field
 from recsys_pipeline.settings import settings
 
 IndexForm = config_form(IndexConfig, seed=(int, seed_field("Seed of query sample and clustering.")))
@@ -43,9 +44,10 @@ def vectors_are_finite(artifact: Artifact) -> bool:
     return all(len(VectorTable.load(folder)) > 0 for folder in artifact.path.iterdir() if folder.is_dir())
 
 
-def recall_meets_target(artifact: Artifact) -> bool:
+def recall_meets_target(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]:
     """On held-out queries the index finds at least the target share of the true nearest neighbours."""
-    return SearchIndex.load(artifact.path).report.meets_target
+    report = SearchIndex.load(artifact.path).report
+    return report.meets_target, at_least(report.recall, report.recall_target)
 
 
 @asset(

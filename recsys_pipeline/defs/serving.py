@@ -52,7 +52,7 @@ from recsys_pipeline.defs.released import released_key
 from recsys_pipeline.defs.releasing import announce
 from recsys_pipeline.defs.reports.drift import KEY as DRIFT
 from recsys_pipeline.defs.reports.drift import PROFILE
-from recsys_pipeline.defs.shown import seed_field
+from recsys_pipeline.defs.shown import judged, seed_field
 from recsys_pipeline.defs.step_log import steps
 from recsys_pipeline.defs.warm_starts import input_of, remembered, unremembered
 
@@ -119,7 +119,7 @@ def _as_asset_check(check: GateCheck) -> Finding:
 
     def found(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]:
         row = Decision.load(artifact.path).check(check.__name__)
-        return row.passed, {"in words": row.words}
+        return row.passed, {"in words": row.words, **judged(row.value, row.bound, row.passed)}
 
     found.__name__, found.__doc__ = check.__name__, check.__doc__
     return found

@@ -35,7 +35,7 @@ from recsys_pipeline.defs.deployed_settings import origins_in_run
 from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.making import recipe_of
 from recsys_pipeline.defs.reads import After, Read, Traced
-from recsys_pipeline.defs.shown import metadata_of, report, seed_field
+from recsys_pipeline.defs.shown import at_most, metadata_of, report, seed_field
 from recsys_pipeline.defs.step_log import steps
 from recsys_pipeline.settings import settings
 
@@ -110,7 +110,7 @@ def nobody_counts_twice(artifact: Artifact) -> bool:
 def no_hour_is_missing(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]:
     """The overlay holds every hour since its release's snapshot."""
     absent = artifact.manifest.metrics["missing_hours"]
-    return not absent, {"missing": ", ".join(absent) or "none"}
+    return not absent, {"missing": ", ".join(absent) or "none", **at_most(len(absent), 0)}
 
 
 def _release_under(make: Make) -> list[Artifact]:
@@ -174,7 +174,7 @@ def _catalogue(make: Make) -> dict[str, Any]:
 def hour_is_like_its_release(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]:
     """No kind of event, value, category, price or norm has left the release's priors by more than its threshold."""
     found = DriftReport.load(artifact.path)
-    return not found.breaches, {"headline": drift_headline(found)}
+    return not found.breaches, {"headline": drift_headline(found), **at_most(len(found.breaches), 0)}
 
 
 def no_user_makes_the_hour(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]:

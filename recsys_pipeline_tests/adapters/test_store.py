@@ -103,7 +103,7 @@ HOLDS = (
 )
 
 
-@pytest.mark.parametrize("process_id", [4_999_999, os.getpid()])
+@pytest.mark.parametrize("process_id", [4_999_999, os.getpid()], ids=["another", "the same"])
 def test_a_container_of_the_same_host_name_keeps_what_it_writes_until_it_is_killed(
     tmp_path: Path, process_id: int
 ) -> None:

@@ -28,7 +28,7 @@ from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.models import fitted_config
 from recsys_pipeline.defs.reads import Read, Traced
 from recsys_pipeline.defs.released import released_key, vectors_key
-from recsys_pipeline.defs.shown import drawn, picture, seed_field
+from recsys_pipeline.defs.shown import at_most, drawn, picture, seed_field
 
 KEY = "reports/drift"
 PROFILE = "profile"
@@ -43,7 +43,8 @@ def no_drift(artifact: Artifact) -> tuple[bool, Mapping[str, Any]]:
     """No feature has left the reference by more than its threshold, and hardly any list is empty."""
     report = DriftReport.load(artifact.path)
     plot = drawn(lambda: _plot(report, artifact, "plot"), "the plot of the largest drift")
-    return not report.breaches, {"headline": drift_headline(report), **plot}
+    numbers = at_most(len(report.breaches), 0)
+    return not report.breaches, {"headline": drift_headline(report), **numbers, **plot}
 
 
 def reference_profile(store: ArtifactStore, partition: str) -> Artifact | None:

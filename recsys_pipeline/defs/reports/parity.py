@@ -20,7 +20,7 @@ from recsys_pipeline.defs.make import Make
 from recsys_pipeline.defs.models import fit_of, fitted_config, inputs_of, training_data
 from recsys_pipeline.defs.reads import Earlier, Read, Traced
 from recsys_pipeline.defs.resources import StoreResource
-from recsys_pipeline.defs.shown import picture, seed_field
+from recsys_pipeline.defs.shown import at_most, picture, seed_field
 from recsys_pipeline.defs.step_log import steps
 from recsys_pipeline.defs.warm_starts import BEHIND, PARITY, plan_fit, trained_before
 
@@ -92,10 +92,13 @@ def continued_models_keep_up(context: dg.AssetCheckExecutionContext, store: Stor
 
     A step of its own, which fails the run and keeps nobody from the day's page, where the gap is to be seen.
     """
-    figures = store.open().get(PARITY, context.op_execution_context.partition_key).manifest.metrics
+    manifest = store.open().get(PARITY, context.op_execution_context.partition_key).manifest
+    figures = manifest.metrics
     if figures["problem"]:
         raise ModelError(figures["problem"])
-    return dg.AssetCheckResult(passed=True, metadata={"compared": figures["compared"]})
+    gaps = [figures[f"{name}_gap"] for name in figures["compared"].split() if f"{name}_gap" in figures]
+    numbers = at_most(max(gaps), manifest.recipe.config["max_gap"]) if gaps else {}
+    return dg.AssetCheckResult(passed=True, metadata={"compared": figures["compared"], **numbers})
 
 
 def _start(spec: ModelSpec, make: Make) -> Artifact | None:
