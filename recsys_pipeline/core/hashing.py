@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Integer, UInt64
 
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -39,4 +38,6 @@ def text_hashes(texts: Sequence[str] | np.ndarray) -> UInt64[np.ndarray, " n"]:
     >>> hex(text_hashes(["lamp"])[0])
     '0x2d7a63e04d028614'
     """
+    import pandas as pd  # half a second, which commands that hash nothing are spared
+
     return pd.util.hash_array(np.asarray(texts, object), categorize=False)

@@ -26,22 +26,22 @@ def seed_field(description: str) -> Any:
     return Field(0, ge=0, le=2**31 - 1, description=description)
 
 
-def at_most(value: float, bound: float) -> dict[str, float]:
+def at_most(value: float | int, bound: float | int) -> dict[str, float]:
     """A check's figure, which Dagster plots over days: what it may be at most, and how far below that it is."""
     return _judged(value, bound, bound - value)
 
 
-def at_least(value: float, bound: float) -> dict[str, float]:
+def at_least(value: float | int, bound: float | int) -> dict[str, float]:
     """The same of a figure that must reach its bound."""
     return _judged(value, bound, value - bound)
 
 
-def judged(value: float, bound: float, passed: bool) -> dict[str, float]:
+def judged(value: float | int, bound: float | int, passed: bool) -> dict[str, float]:
     """The same where only the verdict says on which side of its bound a figure belongs."""
     return _judged(value, bound, abs(value - bound) if passed else -abs(value - bound))
 
 
-def _judged(value: float, bound: float, margin: float) -> dict[str, float]:
+def _judged(value: float | int, bound: float | int, margin: float | int) -> dict[str, float]:
     """Without what is not defined, which Dagster cannot plot; a margin below 0 is why a check failed."""
     figures = {"value": value, "bound": bound, "margin": margin}
     return {name: float(figure) for name, figure in figures.items() if math.isfinite(figure)}

@@ -14,6 +14,7 @@ import yaml
 from recsys_pipeline.core.errors import SourceError
 from recsys_pipeline.core.time import Window
 from recsys_pipeline.definitions import defs
+from recsys_pipeline.defs.history import state_of, use_history
 from recsys_pipeline.defs.instance import PROCESS
 from recsys_pipeline.defs.jobs import IN_ORDER
 from recsys_pipeline.defs.making import HEAVY, TRAINING
@@ -94,6 +95,9 @@ def test_a_run_says_whose_it_is_and_records_those_that_were_killed(deployment: D
     gone = {PROCESS: f"{socket.gethostname()}~{2**22 + 1}~abc"}
     with deployment.active(), dg.DagsterInstance.get() as instance:
         killed = instance.add_run(dg.DagsterRun(job_name="batch_daily", tags=gone, status=dg.DagsterRunStatus.STARTED))
+        left = state_of(use_history()) / ".processes" / gone[PROCESS]  # what a killed process leaves, unlocked
+        left.parent.mkdir(exist_ok=True)
+        left.touch()
     assert deployment.recsys("run", "batch_daily", DAYS[0]).code == 0
     with deployment.active(), dg.DagsterInstance.get() as instance:
         states = {run.run_id: run.status.value for run in instance.get_runs() if PROCESS in run.tags}

@@ -156,9 +156,10 @@ class CodeGraph:
         if self._kept is None or not self._is_new:
             return
         beside = self._kept.with_name(f"{self._kept.name}.{os.getpid()}")
+        present = {hashlib.sha256(path.read_bytes()).hexdigest() for path in self.folder.rglob("*.py")}
         with suppress(OSError):
             beside.parent.mkdir(exist_ok=True)
-            beside.write_text(json.dumps(self._known))
+            beside.write_text(json.dumps({name: one for name, one in self._known.items() if name in present}))
             beside.replace(self._kept)
         self._is_new = False
 

@@ -19,7 +19,6 @@ EVENTS = ("view", "click", "purchase", "rating")
 VALUES = np.array([0.0, 3.0, 4.0, np.nan], np.float32)
 """Preference on the one star scale for each of `EVENTS`; a rating carries its own stars."""
 
-_EVENT_NAMES = pa.array(EVENTS, pa.string())
 _PURCHASE_BIAS = 1.0
 _PURCHASES_PER_MOMENT = 0.15
 _RATING_SHARE = 0.7
@@ -174,7 +173,7 @@ def _tabulate(
     columns = [
         hour.users.ids.take(pa.array(users[request])),
         hour.items.ids.take(pa.array(slates.items[request, position])),
-        _EVENT_NAMES.take(pa.array(event)),
+        pa.array(EVENTS, pa.string()).take(pa.array(event)),
         pa.array(value.astype(np.float32)),
         pa.array((moment * 1e6).astype(np.int64) + start_us, pa.timestamp("us", tz="UTC")),
         request_ids.take(pa.array(request)),
