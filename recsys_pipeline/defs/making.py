@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from recsys_pipeline.adapters.store.artifact_store import Artifact, Built, only_declared
+from recsys_pipeline.adapters.store.artifacts import Artifact, Built, only_declared
 from recsys_pipeline.adapters.store.manifest import Recipe
 from recsys_pipeline.adapters.store.verification import verified
 from recsys_pipeline.adapters.wandb.plan import figures

@@ -1,5 +1,6 @@
 """Launchpad fields from the command line: `--set stage/subject.field=value`, all checked before anything starts."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -64,8 +65,9 @@ def take_fields(form: type[dg.Config], key: str, fields: Mapping[str, Any]) -> t
     except ValidationError as error:
         problems = error.errors(include_url=False)
         return {}, {str(problem["loc"][0]) if problem["loc"] else "": _told(key, problem) for problem in problems}
-    except SettingError as error:  # what its config says of several fields together
-        return {}, {"": f"{key}: {error}"}
+    except SettingError as error:  # what its config says of one field beyond its type, or of several together
+        named = re.match(r"\w+\.(\w+)", str(error))
+        return {}, {named[1] if named and named[1] in fields else "": f"{key}: {error}"}
     taken, problems = {}, {}
     for name, given in fields.items():
         value = getattr(made, name)

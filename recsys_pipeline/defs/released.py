@@ -8,7 +8,7 @@ from functools import cache
 
 from recsys_pipeline.adapters.store.code_graph import Node
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.models import ModelSpec, discover
+from recsys_pipeline.core.models import ModelSpec
 from recsys_pipeline.core.serving.release_config import ReleaseConfig, released_model
 from recsys_pipeline.defs.deployed_settings import settings_file
 
@@ -19,14 +19,15 @@ RELEASE = "serving/release"
 def released() -> ModelSpec:
     """The model of the deployment's settings.
 
-    Where these are wrong it is the default: `check_settings` names their line before anything is built, and
-    `recsys doctor` must be able to.
+    Assets must be declared before mistakes can be told by their lines, so a name that cannot be released is the default
+    here and no error. It goes no further: building definitions raises what `check_settings` finds, and `recsys doctor`
+    shows it, each with the file, the line, the reason and the models that can. A file that cannot be read raises.
     """
+    given = settings_file().fields.get(RELEASE, {}).get("model")
     try:
-        given = settings_file().fields.get(RELEASE, {}).get("model")
-        return released_model(str(given.value)) if given else discover()[ReleaseConfig().model]
+        return released_model(str(given.value) if given else ReleaseConfig().model)
     except SettingError:
-        return discover()[ReleaseConfig().model]
+        return released_model(ReleaseConfig().model)
 
 
 def released_key() -> str:

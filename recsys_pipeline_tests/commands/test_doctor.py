@@ -236,6 +236,17 @@ def test_a_wrong_line_of_the_settings_file_is_named(deployment: Path) -> None:
     assert "loggers" in left_out.what
 
 
+def test_a_model_that_cannot_be_released_is_named_with_its_line(deployment: Path) -> None:
+    (deployment / "conf").mkdir()
+    file = deployment / "conf" / "settings.yaml"
+    file.write_text("ops:\n  serving__release:\n    config:\n      k: 5\n      model: ease\n")
+    (finding,) = of("settings file")
+    assert finding.state == "wrong"
+    assert finding.what.startswith("conf/settings.yaml, line 5: serving/release")
+    assert "'ease' cannot be released, since it has no " in finding.what
+    assert "als, sampled_mf can" in finding.what
+
+
 def test_a_settings_file_that_holds_is_said(deployment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = deployment / "ours.yaml"
     file.write_text("ops: {models__als: {config: {epochs: 3, reg: 0.2}}}")

@@ -1,6 +1,7 @@
 """Settings that last: the file's values are the forms' defaults, a run's own go over them, mistakes have their line."""
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from recsys_pipeline.adapters.settings_file import SettingsFile, parse_settings
 from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.definitions import defs
 from recsys_pipeline.defs import asset as assets
-from recsys_pipeline.defs import deployed_settings
+from recsys_pipeline.defs import building, deployed_settings, released
+from recsys_pipeline.defs.building import build_definitions
 from recsys_pipeline.defs.config_form import config_form
 from recsys_pipeline.defs.deployed_settings import DEFAULT, FORM, FORMS, check_settings, origins_in_run, with_defaults
 from recsys_pipeline.defs.make import Make
@@ -136,6 +138,26 @@ def test_an_asset_that_nobody_has_is_told_with_those_like_it(monkeypatch: pytest
     monkeypatch.setattr(deployed_settings, "settings_file", lambda: file)
     with pytest.raises(SettingError, match=r"line 2: the code has no asset 'models/al' .*similar are .*models/als"):
         check_settings()
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("popularity", "'popularity' cannot be released, since it has no item_vectors"),
+        ("sampled-mf", "'sampled-mf' cannot be released, since there is no such model"),
+        ("3", "must be a valid string, got 3"),
+    ],
+)
+def test_definitions_are_declared_for_the_default_and_never_built_for_a_model_that_cannot_be_released(
+    monkeypatch: pytest.MonkeyPatch, model: str, said: str
+) -> None:
+    """The assets' declarations cannot raise what only they can tell the line of."""
+    file = file_of(f"ops:\n  serving__release:\n    config:\n      model: {model}\n")
+    for module in (deployed_settings, released):
+        monkeypatch.setattr(module, "settings_file", lambda: file)
+    assert released.released.__wrapped__().name == "als"
+    with pytest.raises(SettingError, match=rf"^conf/settings\.yaml, line \d: serving/release.*{re.escape(said)}"):
+        build_definitions(building.Deployment.configured())
 
 
 def test_settings_of_what_this_source_cannot_feed_are_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:

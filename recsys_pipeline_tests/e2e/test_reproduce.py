@@ -21,8 +21,9 @@ def copied(first_day: Deployment, tmp_path: Path) -> Deployment:
 
 
 def state(deployment: Deployment) -> dict[str, tuple[int, int]]:
-    """Size and time of every file of a deployment's data, scratch left aside."""
-    files = (path for path in (deployment.home / "data").rglob("*") if path.is_file() and ".staging" not in path.parts)
+    """Size and time of every file of a deployment's data; scratch and what tells who is at work are left aside."""
+    passing = {".staging", ".processes"}
+    files = (path for path in (deployment.home / "data").rglob("*") if path.is_file() and not passing & {*path.parts})
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
 
