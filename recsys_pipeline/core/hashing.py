@@ -1,5 +1,6 @@
 """Hashes that are the same on every machine: of texts and of numbers, for lots, filters and the order of equals."""
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,3 +42,14 @@ def text_hashes(texts: Sequence[str] | np.ndarray) -> UInt64[np.ndarray, " n"]:
     import pandas as pd  # half a second, which commands that hash nothing are spared
 
     return pd.util.hash_array(np.asarray(texts, object), categorize=False)
+
+
+def id_hashes(ids: Sequence[str] | np.ndarray) -> UInt64[np.ndarray, " n"]:
+    """64 bits of each id; the same everywhere."""
+    digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in ids)
+    return np.frombuffer(digests, "<u8").astype(np.uint64)
+
+
+def pair_keys(users: UInt64[np.ndarray, " n"], items: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
+    """Keys of (user, item) pairs, row by row; (a, b) and (b, a) differ."""
+    return mix(mix(users) + items)

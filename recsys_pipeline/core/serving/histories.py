@@ -1,6 +1,7 @@
 """Every user's known pairs, grouped by user and mapped from the disk: reading some users costs only their rows."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,11 @@ class Histories:
     def n_users(self) -> int:
         """How many users there are, with or without rows."""
         return len(self.starts) - 1
+
+    @cached_property
+    def usual_value(self) -> float:
+        """The median of a pair's value, over 100,000 of them: what a pair counts of which only the item is told."""
+        return float(np.median(self.value[:: max(1, len(self) // 100_000)])) if len(self) else 1.0
 
     def of_users(self, users: Int64[np.ndarray, " asked"]) -> Ratings:
         """The rows of these users, who are numbered by their place in `users`; a user of −1 has none.

@@ -5,7 +5,8 @@ from collections.abc import Set as AbstractSet
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+import pyarrow as pa
+from jaxtyping import Bool, Float32, Int64, UInt64
 
 
 @runtime_checkable
@@ -36,6 +37,20 @@ class Overlay(Protocol):
 
         It may say yes wrongly, at a stated rate, and never no wrongly.
         """
+        ...
+
+    def seen_by(self, user_id: str, item_keys: UInt64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+        """`seen` for one user and items by their `id_hashes`."""
+        ...
+
+    @property
+    def items(self) -> pa.Table:
+        """What is known of `item_ids`, in the columns of a release's catalogue."""
+        ...
+
+    @property
+    def trending(self) -> Sequence[str]:
+        """Items that are taken more than their popularity lets expect, the strongest first."""
         ...
 
     @property

@@ -6,20 +6,15 @@ give the same lists; with an approximate one the fast way may miss an item, whic
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, Shaped, UInt64
+from jaxtyping import Bool, Float32, Int64, Shaped
 
-from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.kernels import top_k, top_k_refined
-from recsys_pipeline.core.neighbors.products import products_of_rows
+from recsys_pipeline.core.serving.offer import KnownUsers, Offer, Why
 from recsys_pipeline.core.serving.overlay_protocol import Overlay
 from recsys_pipeline.core.serving.release import Release
 
-Why = Literal["release", "overlay", "popular"]
 BATCH_USERS = 256
 MASK = 20_000_000
 """Users × items looked at together, at most."""
@@ -51,12 +46,12 @@ def recommend(release: Release, overlay: Overlay | None, user_ids: Sequence[str]
     Users of whose taste neither the release nor the overlay knows anything get what is popular. Equal scores are
     ordered by the hash of the item's id, so that no item stands first for being old. Raises `SettingError` for k < 1.
     """
-    offer, ids = _Offer.of(release, overlay, k), list(user_ids)
+    offer, ids = Offer.of(release, overlay, k), list(user_ids)
     rows, scores = np.full((len(ids), k), -1, np.int64), np.full((len(ids), k), -np.inf, np.float32)
     why: list[Why] = []
     size = max(1, min(BATCH_USERS, MASK // len(offer.is_on_sale)))
     for start in range(0, len(ids), size):
-        users = _Known.of(release, overlay, ids[start : start + size])
+        users = KnownUsers.of(release, overlay, ids[start : start + size])
         why += users.why
         for places, lists in ((users.has_vector, _personal), (~users.has_vector, _popular)):
             at = np.flatnonzero(places)
@@ -67,7 +62,7 @@ def recommend(release: Release, overlay: Overlay | None, user_ids: Sequence[str]
 
 def recommend_exactly(release: Release, overlay: Overlay | None, user_ids: Sequence[str], k: int) -> Recommendations:
     """The readable twin of `recommend`: for one user after another, score all that is on sale, sort, cut."""
-    offer, known = _Offer.of(release, overlay, k), _Known.of(release, overlay, user_ids)
+    offer, known = Offer.of(release, overlay, k), KnownUsers.of(release, overlay, user_ids)
     rows, scores = np.full((len(user_ids), k), -1, np.int64), np.full((len(user_ids), k), -np.inf, np.float32)
     for place in range(len(user_ids)):
         user, has_vector = known.take(np.array([place])), known.has_vector[place]
@@ -84,129 +79,7 @@ def recommend_exactly(release: Release, overlay: Overlay | None, user_ids: Seque
     return Recommendations(list(user_ids), offer.ids(rows), scores, known.why)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """Users with what is known of them."""
-
-    ids: list[str]
-    release_rows: Int64[np.ndarray, " users"]
-    vectors: Float32[np.ndarray, "users dim"]
-    has_vector: Bool[np.ndarray, " users"]
-    """Whether it says anything: of a user who took nothing that the model has learned of, no vector does."""
-    why: list[Why]
-
-    @classmethod
-    def of(cls, release: Release, overlay: Overlay | None, user_ids: Sequence[str]) -> "_Known":
-        ids = list(user_ids)
-        rows = release.user_rows(ids)
-        vectors = np.zeros((len(ids), release.dim), np.float32)
-        vectors[rows >= 0] = release.user_vectors[rows[rows >= 0]]
-        history, has_taste = release.history(rows), np.zeros(len(ids), bool)
-        has_taste[history.user[release.learned[history.item]]] = True
-        fresh = np.full(len(ids), -1, np.int64) if overlay is None else overlay.user_rows(ids)
-        if overlay is not None and (fresh >= 0).any():
-            vectors[fresh >= 0] = overlay.user_vectors[fresh[fresh >= 0]]
-        # The overlay gives a vector of 0 to who has turned from everything that they took.
-        has_vector = np.where(fresh >= 0, vectors.any(axis=1), has_taste)
-        why: list[Why] = [
-            "popular" if not known else "overlay" if new >= 0 else "release"
-            for known, new in zip(has_vector, fresh, strict=True)
-        ]
-        return cls(ids, rows, vectors, has_vector, why)
-
-    def take(self, places: np.ndarray) -> "_Known":
-        return _Known(
-            [self.ids[place] for place in places],
-            self.release_rows[places],
-            self.vectors[places],
-            self.has_vector[places],
-            [self.why[place] for place in places],
-        )
-
-
-@dataclass(frozen=True)
-class _Offer:
-    """What may be recommended now. Items of the overlay have the rows after the release's."""
-
-    release: Release
-    overlay: Overlay | None
-    on_sale: Int64[np.ndarray, " on_sale"]
-    """Rows of everything on sale, ascending."""
-    is_on_sale: Bool[np.ndarray, " rows"]
-    beside: Int64[np.ndarray, " beside"]
-    """Rows on sale that the index does not have: the overlay's items, and those that came back."""
-
-    @classmethod
-    def of(cls, release: Release, overlay: Overlay | None, k: int) -> "_Offer":
-        if k < 1:
-            raise SettingError(f"k = {k}: ask for at least one item")
-        if overlay is None:
-            return cls(release, None, release.on_sale_rows, release.on_sale, np.empty(0, np.int64))
-        gone, back = release.item_rows(sorted(overlay.unavailable)), release.item_rows(sorted(overlay.available_again))
-        new = np.arange(release.n_items_all, release.n_items_all + len(overlay.item_ids))
-        on_sale = np.concatenate([release.on_sale, np.ones(len(new), bool)])
-        on_sale[back[back >= 0]] = True
-        on_sale[gone[gone >= 0]] = False
-        back = np.unique(back[back >= 0])
-        beside = np.concatenate([back[~release.on_sale[back] & on_sale[back]], new])
-        return cls(release, overlay, np.flatnonzero(on_sale), on_sale, beside)
-
-    @cached_property
-    def popularity(self) -> Float32[np.ndarray, " rows"]:
-        """Decayed counts now, by row."""
-        if self.overlay is None:
-            return self.release.popularity
-        now = np.zeros(len(self.is_on_sale), np.float32)
-        now[: self.release.n_items_all] = self.release.popularity * self.overlay.decay
-        names, counts = list(self.overlay.popularity), list(self.overlay.popularity.values())
-        rows = self.release.item_rows(names)
-        place = {item: self.release.n_items_all + at for at, item in enumerate(self.overlay.item_ids)}
-        rows = np.array([place.get(name, row) for name, row in zip(names, rows, strict=True)], np.int64)
-        now[rows[rows >= 0]] = np.array(counts, np.float32)[rows >= 0]
-        return now
-
-    @cached_property
-    def tie_key(self) -> UInt64[np.ndarray, " rows"]:
-        """What orders items of equal scores, by row."""
-        if self.overlay is None:
-            return self.release.items.hashes
-        return np.concatenate([self.release.items.hashes, text_hashes(self.overlay.item_ids)])
-
-    def products(self, users: np.ndarray, rows: Int64[np.ndarray, "users some"]) -> tuple[np.ndarray, np.ndarray]:
-        """Scores of some rows (−inf for −1) for users' vectors, and the error of a float32 product, as
-        `products_of_rows` has them."""
-        n = self.release.n_items_all
-        products, error = products_of_rows(users, self.release.item_vectors, np.where(rows < n, rows, -1))
-        if self.overlay is not None and len(self.overlay.item_ids):
-            of_new, their_error = products_of_rows(users, self.overlay.item_vectors, np.where(rows < n, -1, rows - n))
-            products, error = np.maximum(products, of_new), np.maximum(error, their_error)
-        return products, error
-
-    def vectors(self, rows: np.ndarray) -> np.ndarray:
-        """Vectors of rows, in any shape; −1 reads some vector."""
-        n = self.release.n_items_all
-        found = self.release.item_vectors[np.minimum(np.maximum(rows, 0), n - 1)]
-        if self.overlay is not None and (rows >= n).any():
-            found[rows >= n] = self.overlay.item_vectors[rows[rows >= n] - n]
-        return found
-
-    def ids(self, rows: Int64[np.ndarray, "users k"]) -> Shaped[np.ndarray, "users k"]:
-        """Ids of rows; "" for −1."""
-        found = np.full(rows.shape, "", object)
-        n, known = self.release.n_items_all, (rows >= 0) & (rows < self.release.n_items_all)
-        found[known] = self.release.items.ids(rows[known]).to_numpy()
-        if self.overlay is not None:
-            found[rows >= n] = [self.overlay.item_ids[row - n] for row in rows[rows >= n]]
-        return found
-
-    def seen_since(self, user_ids: Sequence[str], rows: Int64[np.ndarray, " pairs"]) -> Bool[np.ndarray, " pairs"]:
-        """Whether the overlay filters each pair."""
-        if self.overlay is None or not len(rows):
-            return np.zeros(len(rows), bool)
-        return self.overlay.seen(list(user_ids), self.ids(rows[:, None])[:, 0].tolist())
-
-
-def _personal(offer: _Offer, users: _Known, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _personal(offer: Offer, users: KnownUsers, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Lists of users with a vector; where the index and the filters leave too few, everything on sale is looked at."""
     withheld, _ = offer.release.withheld(users.release_rows)
     depth = k + int(np.bincount(withheld, minlength=1).max()) + SLACK
@@ -226,13 +99,13 @@ def _personal(offer: _Offer, users: _Known, k: int) -> tuple[np.ndarray, np.ndar
     return rows, best
 
 
-def _best_of_all(offer: _Offer, users: _Known, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _best_of_all(offer: Offer, users: KnownUsers, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The lists that everything on sale gives; holds no vector once per user."""
     rough = users.vectors @ offer.vectors(offer.on_sale).T
     return _best(offer, users, offer.on_sale, rough, k, lambda at, rows: offer.products(users.vectors[at], rows))
 
 
-def _popular(offer: _Offer, users: _Known, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _popular(offer: Offer, users: KnownUsers, k: int) -> tuple[np.ndarray, np.ndarray]:
     """What is popular, less what each user is not to be shown; where that leaves too few, the less popular too."""
     first, _ = top_k(offer.popularity[offer.on_sale][None], k + SLACK, offer.tie_key[offer.on_sale])
     rows, scores = np.empty((0, k), np.int64), np.empty((0, k), np.float32)
@@ -249,8 +122,8 @@ Exact = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def _best(
-    offer: _Offer,
-    users: _Known,
+    offer: Offer,
+    users: KnownUsers,
     rows: Int64[np.ndarray, " candidates"] | Int64[np.ndarray, "users candidates"],
     scores: Float32[np.ndarray, "users candidates"],
     k: int,
@@ -282,7 +155,7 @@ def _best(
 
 
 def _filtered(
-    offer: _Offer, users: _Known, at: Int64[np.ndarray, " some"], rows: Int64[np.ndarray, "some depth"]
+    offer: Offer, users: KnownUsers, at: Int64[np.ndarray, " some"], rows: Int64[np.ndarray, "some depth"]
 ) -> Bool[np.ndarray, "some depth"]:
     """Which of the items the overlay filters; `at` are places of users."""
     found = np.zeros(rows.shape, bool)

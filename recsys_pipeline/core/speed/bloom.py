@@ -11,9 +11,7 @@ i-th output of SplitMix64 from the state x (Steele, Lea and Flood, "Fast splitta
 OOPSLA 2014). Bit b of the filter is bit b mod 64 of its 64-bit word b // 64.
 """
 
-import hashlib
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,17 +66,6 @@ class BloomFilter:
     def false_positive_rate(self) -> float:
         """How often a key that is not in the set is found, as the bits stand."""
         return float((np.bitwise_count(self.words).sum() / (len(self.words) * WORD)) ** self.n_hashes)
-
-
-def id_hashes(ids: Sequence[str] | np.ndarray) -> UInt64[np.ndarray, " n"]:
-    """64 bits of each id; the same everywhere."""
-    digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in ids)
-    return np.frombuffer(digests, "<u8").astype(np.uint64)
-
-
-def pair_keys(users: UInt64[np.ndarray, " n"], items: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
-    """Keys of (user, item) pairs, row by row; (a, b) and (b, a) differ."""
-    return mix(mix(users) + items)
 
 
 def _bits(keys: UInt64[np.ndarray, " n"], number: int, n_bits: int) -> UInt64[np.ndarray, " n"]:

@@ -8,8 +8,9 @@ from jaxtyping import Float32
 
 from recsys_pipeline.core.dataset.image_files import ImageReader
 from recsys_pipeline.core.errors import DataError, ModelError
+from recsys_pipeline.core.hashing import id_hashes, pair_keys
 from recsys_pipeline.core.serving.release import CATALOGUE, MAPPED, Release
-from recsys_pipeline.core.speed.bloom import BloomFilter, id_hashes, pair_keys
+from recsys_pipeline.core.speed.bloom import BloomFilter
 from recsys_pipeline.core.speed.config import OverlayConfig
 from recsys_pipeline.core.speed.delta import Delta, delta_of
 from recsys_pipeline.core.speed.fold import fold_in_users, merge

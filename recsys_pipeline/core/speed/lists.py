@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from recsys_pipeline.core.serving.recommend import Recommendations, Why, recommend
+from recsys_pipeline.core.serving.offer import Why
+from recsys_pipeline.core.serving.recommend import Recommendations, recommend
 from recsys_pipeline.core.serving.release import Release
 from recsys_pipeline.core.speed.overlay import Overlay
 

@@ -21,18 +21,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Int64, UInt64
 
 from recsys_pipeline.core.configs import parse_config
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.files import map_arrays, save_arrays
-from recsys_pipeline.core.hashing import text_hashes
+from recsys_pipeline.core.hashing import id_hashes, pair_keys, text_hashes
 from recsys_pipeline.core.kernels import top_k
 from recsys_pipeline.core.serving.id_table import IdTable
 from recsys_pipeline.core.serving.release import CATALOGUE, HOUR_US, VECTORS, Release
 from recsys_pipeline.core.serving.release import DOCUMENT as RELEASE_DOCUMENT
 from recsys_pipeline.core.serving.sealed import seal, unseal
-from recsys_pipeline.core.speed.bloom import BloomFilter, id_hashes, pair_keys
+from recsys_pipeline.core.speed.bloom import BloomFilter
 from recsys_pipeline.core.speed.config import OverlayConfig
 from recsys_pipeline.core.speed.popularity import decay
 
@@ -191,7 +191,16 @@ class Overlay:
 
         Never a wrong no; a wrong yes for `config.false_positive_rate` of pairs in each of the two filters.
         """
-        keys = pair_keys(id_hashes(user_ids), id_hashes(item_ids))
+        return self._seen(id_hashes(user_ids), id_hashes(item_ids))
+
+    def seen_by(self, user_id: str, item_keys: UInt64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+        """`seen` for one user and items by their `id_hashes`."""
+        return self._seen(np.repeat(id_hashes([user_id]), len(item_keys)), item_keys)
+
+    def _seen(
+        self, users: UInt64[np.ndarray, " pairs"], items: UInt64[np.ndarray, " pairs"]
+    ) -> Bool[np.ndarray, " pairs"]:
+        keys = pair_keys(users, items)
         return self.taken_filter.has(keys) | self.avoid_filter.has(keys)
 
     @property

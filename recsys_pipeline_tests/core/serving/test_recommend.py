@@ -1,8 +1,6 @@
 """Lists: the fast way and its twin agree, and what must not be shown is not."""
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
@@ -20,6 +18,7 @@ from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.serving import recommend as module
 from recsys_pipeline.core.serving.recommend import recommend, recommend_exactly
 from recsys_pipeline.core.serving.release import Release
+from recsys_pipeline_tests.overlay_double import OVERLAY, Changes
 from recsys_pipeline_tests.release_fixtures import (
     ITEM_IDS,
     N_ITEMS,
@@ -33,27 +32,6 @@ from recsys_pipeline_tests.release_fixtures import (
     ratings,
     tiny_release,
 )
-
-
-@dataclass(frozen=True)
-class Changes:
-    """An overlay whose filters are exact."""
-
-    user_ids: list[str] = field(default_factory=list)
-    user_vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 6), np.float32))
-    item_ids: list[str] = field(default_factory=list)
-    item_vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 6), np.float32))
-    pairs: frozenset[tuple[str, str]] = frozenset()
-    unavailable: frozenset[str] = frozenset()
-    available_again: frozenset[str] = frozenset()
-    popularity: dict[str, float] = field(default_factory=dict)
-    decay: float = 1.0
-
-    def user_rows(self, ids: Sequence[str]) -> np.ndarray:
-        return np.array([self.user_ids.index(name) if name in self.user_ids else -1 for name in ids], np.int64)
-
-    def seen(self, user_ids: Sequence[str], item_ids: Sequence[str]) -> np.ndarray:
-        return np.array([pair in self.pairs for pair in zip(user_ids, item_ids, strict=True)], bool)
 
 
 @pytest.fixture(scope="module")
@@ -77,18 +55,6 @@ def hidden_release(tmp_path_factory: pytest.TempPathFactory) -> Release:
 
 
 EVERYBODY = [*USER_IDS, "stranger", "newcomer"]
-RNG = np.random.default_rng(3)
-OVERLAY = Changes(
-    user_ids=["newcomer", "user-4"],
-    user_vectors=RNG.normal(size=(2, 6)).astype(np.float32),
-    item_ids=["fresh-0", "fresh-1"],
-    item_vectors=RNG.normal(size=(2, 6)).astype(np.float32),
-    pairs=frozenset((user, item) for user in ("user-0", "newcomer") for item in ITEM_IDS[::2]),
-    unavailable=frozenset({"item-1", "item-12"}),
-    available_again=frozenset({OFF_SALE}),
-    popularity={"item-5": 40.0, "fresh-1": 30.0, "not-there": 1.0},
-    decay=0.5,
-)
 
 
 @pytest.mark.parametrize("overlay", [None, OVERLAY], ids=["release", "overlay"])
