@@ -111,7 +111,8 @@ def found_by_faiss(
     index: Any, queries: Float32[np.ndarray, "queries dim"], k: int
 ) -> tuple[Int64[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
     """(rows, scores) as faiss gives them, best first: which of equal scores it keeps at the cut is not defined."""
-    queries = np.pad(queries, ((0, 0), (0, index.d - queries.shape[1])))
+    if queries.shape[1] < index.d:  # of equal norms
+        queries = np.pad(queries, ((0, 0), (0, index.d - queries.shape[1])))
     scores, rows = index.search(np.ascontiguousarray(queries), k)
     return rows, np.where(rows < 0, np.float32(-np.inf), scores)
 

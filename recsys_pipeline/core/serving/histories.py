@@ -50,6 +50,13 @@ class Histories:
         """The median of a pair's value, over 100,000 of them: what a pair counts of which only the item is told."""
         return float(np.median(self.value[:: max(1, len(self) // 100_000)])) if len(self) else 1.0
 
+    def of_user(self, user: int) -> tuple[
+        Int32[np.ndarray, " rows"], Float32[np.ndarray, " rows"], Int64[np.ndarray, " rows"]
+    ]:  # fmt: skip
+        """Items, values and times of one user, by time; nothing for −1. Views: it costs nothing."""
+        some = slice(self.starts[user], self.starts[user + 1]) if user >= 0 else slice(0, 0)
+        return self.item[some], self.value[some], self.timestamp_us[some]
+
     def of_users(self, users: Int64[np.ndarray, " asked"]) -> Ratings:
         """The rows of these users, who are numbered by their place in `users`; a user of −1 has none.
 

@@ -179,6 +179,11 @@ class Offer:
             products, error = np.maximum(products, of_new), np.maximum(error, their_error)
         return products, error
 
+    def dots(self, vector: Float32[np.ndarray, " dim"]) -> Float32[np.ndarray, " rows"]:
+        """Products of every row with a vector, as float32 rounds them."""
+        found = self.release.item_vectors @ vector
+        return found if self.overlay is None else np.concatenate([found, self.overlay.item_vectors @ vector])
+
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         """Vectors of rows, in any shape; −1 reads some vector."""
         n = self.release.n_items_all

@@ -11,13 +11,12 @@ from jaxtyping import Bool, Int64, Shaped
 
 from recsys_pipeline.core.serving.offer import Offer
 from recsys_pipeline.core.serving.policy.asked import NOWHERE, Asked
-from recsys_pipeline.core.serving.policy.parts import Filter, Part, Slate
+from recsys_pipeline.core.serving.policy.parts import FIRST, Filter, Part, Slate
 from recsys_pipeline.core.serving.policy.policy import Policy
 from recsys_pipeline.core.serving.policy.reasons import Reason, reasons
 from recsys_pipeline.core.serving.policy.request import Request
 
-FIRST = 100
-"""Candidates of each source at first, beyond the list's places; twice as many while filters leave too few."""
+GROWTH = 4
 POPULAR = "popular"
 """What fills a list that sources leave short, or stands in for them."""
 Made = TypeVar("Made")
@@ -116,10 +115,11 @@ class _Making:
                      for part in self.policy.sources]  # fmt: skip
             rows, names = _merged(found)
             kept = self._kept(rows)
-            is_all = n >= len(offer.on_sale) or all(len(some) < n for _, some in found)
+            is_asked_again = n > request.k + FIRST
+            is_all = n >= len(offer.on_sale) or (is_asked_again and all(len(some) < n for _, some in found))
             if kept.sum() >= request.k or is_all:
                 break
-            n *= 4
+            n *= GROWTH
         looked_at, rows, names = rows, rows[kept], names[kept]
         if len(rows) < request.k and request.is_open:
             more = offer.by_popularity[~np.isin(offer.by_popularity, looked_at)]
@@ -169,8 +169,9 @@ class _Making:
     def _told(self, slate: Slate, source: Mapping[int, str]) -> tuple[Place, ...]:
         """The list, with ids and reasons."""
         sources = [source[row] for row in slate.rows.tolist()]
-        ids = self.asked.offer.ids(slate.rows[None])[0].tolist()
-        columns = (ids, slate.scores.tolist(), slate.propensity.tolist(), sources, reasons(self.asked, slate, sources))
+        kinds, because = reasons(self.asked, slate, sources)
+        ids = self.asked.offer.ids(np.stack([slate.rows, because])).tolist()  # once: a look-up costs more than a row
+        columns = (ids[0], slate.scores.tolist(), slate.propensity.tolist(), sources, map(Reason, kinds, ids[1]))
         return tuple(Place(*values) for values in zip(*columns, strict=True))
 
     def _skippable(self, kind: str, part: Part, make: Callable[[], Made], instead: Made) -> Made:

@@ -20,6 +20,8 @@ from recsys_pipeline.core.errors import SettingError
 if TYPE_CHECKING:
     from recsys_pipeline.core.serving.policy.asked import Asked
 
+FIRST = 100
+"""Candidates that each source is asked for at first, beyond the list's places."""
 KINDS = ("sources", "filters", "scorers", "orderers")
 
 
@@ -45,9 +47,10 @@ class Source(Protocol):
     NAME: ClassVar[str]
 
     def candidates(self, asked: "Asked", n: int) -> Int64[np.ndarray, " found"]:
-        """Rows of about n items or all that there are, best first; what is withheld is left to the filters.
+        """Rows of up to n items, best first; what is withheld is left to the filters.
 
-        `n` grows where filters left too few.
+        Where these left too few of the first `FIRST` and the list's places, it is asked again for more: whoever then
+        gives fewer than n has no more.
         """
         ...
 

@@ -34,27 +34,24 @@ class Reason:
         return SENTENCES[self.kind].format(title or self.item_id)
 
 
-def reasons(asked: Asked, slate: Slate, sources: Sequence[str]) -> list[Reason]:
-    """Of each place, by the source that named it."""
+def reasons(asked: Asked, slate: Slate, sources: Sequence[str]) -> tuple[list[str], Int64[np.ndarray, " n"]]:
+    """Of each place, by the source that named it: the kind of its reason, and the row that it goes back to, or −1."""
     there = classes("sources")
     kinds = [getattr(there.get(name), "REASON", "popular") for name in sources]
     if asked.vector is None:
         kinds = ["popular" if kind == "taste" else kind for kind in kinds]
-    because = _because(asked, slate.rows[[kind == "taste" for kind in kinds]])
-    found = iter(because)
-    return [
-        Reason("taste", next(found)) if kind == "taste" else
-        Reason(kind, asked.request.around if kind == "similar" else "")
-        for kind in kinds
-    ]  # fmt: skip
+    around = asked.around if len(asked.around) else np.array([-1])
+    because = np.where(np.array([kind == "similar" for kind in kinds], bool), around[0], -1)
+    is_taste = np.array([kind == "taste" for kind in kinds], bool)
+    because[is_taste] = _because(asked, slate.rows[is_taste])
+    return kinds, because
 
 
-def _because(asked: Asked, rows: Int64[np.ndarray, " n"]) -> list[str]:
+def _because(asked: Asked, rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     """Of each item, the one of the user's that is most like it: by the inner product of their vectors, if above 0."""
     taken = asked.taken
     if not len(taken) or not len(rows):
-        return [""] * len(rows)
+        return np.full(len(rows), -1)
     likeness = asked.offer.vectors(rows) @ asked.offer.vectors(taken).T
     best = likeness.argmax(axis=1)
-    chosen = np.where(likeness[np.arange(len(rows)), best] > 0, taken[best], -1)
-    return asked.offer.ids(chosen[None])[0].tolist()
+    return np.where(likeness[np.arange(len(rows)), best] > 0, taken[best], -1)

@@ -14,11 +14,13 @@ from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.core.hashing import text_hashes
 from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.serving.offer import Offer
+from recsys_pipeline.core.serving.policy import lists
 from recsys_pipeline.core.serving.policy.filters.taken import Taken
 from recsys_pipeline.core.serving.policy.lists import ServedList, make_list
 from recsys_pipeline.core.serving.policy.policy import Policy, default_policy, parse_policy
 from recsys_pipeline.core.serving.policy.request import Predicate, Request
 from recsys_pipeline.core.serving.policy.scorers.model import Model
+from recsys_pipeline.core.serving.policy.sources import index
 from recsys_pipeline.core.serving.policy.sources.index import Index
 from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline_tests.overlay_double import OVERLAY, Changes
@@ -74,7 +76,8 @@ def ids(found: ServedList) -> list[str]:
 def test_by_score_alone_a_list_is_the_one_that_is_exported(
     offers: dict[str, Offer], name: str, k: int, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recsys_pipeline.core.serving.policy.lists.FIRST", first)  # 1: more must be asked for
+    for module in (lists, index):
+        monkeypatch.setattr(module, "FIRST", first)  # 1: more must be asked for
     offer = offers[name]
     wanted = recommend(offer.release, offer.overlay, EVERYBODY, k)
     for at, user in enumerate(EVERYBODY):

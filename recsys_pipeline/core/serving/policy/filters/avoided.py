@@ -19,4 +19,4 @@ class Avoided:
 
     def keeps(self, asked: Asked, rows: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
         """By row; the overlay's filter of pairs holds its hours' aversions."""
-        return ~(np.isin(rows, asked.avoided) | asked.seen_since(rows))
+        return ~(asked.is_avoided[rows] | asked.seen_since(rows))

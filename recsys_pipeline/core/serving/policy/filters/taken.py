@@ -19,5 +19,4 @@ class Taken:
 
     def keeps(self, asked: Asked, rows: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
         """By row."""
-        around = asked.offer.rows([asked.request.around]) if asked.request.around else asked.taken[:0]
-        return ~(np.isin(rows, np.concatenate([asked.taken, around])) | asked.seen_since(rows))
+        return ~(asked.is_taken[rows] | asked.seen_since(rows))

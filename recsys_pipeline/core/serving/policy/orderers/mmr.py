@@ -32,8 +32,9 @@ class Mmr:
             return slate
         vectors = asked.offer.unit_vectors(slate.rows[:pool])
         chosen = greedy(_scaled(slate.scores[:pool]), vectors @ vectors.T, self.relevance, asked.request.k)
-        rest = np.setdiff1d(np.arange(len(slate.rows)), chosen)
-        return slate.take(np.concatenate([chosen, rest]))
+        is_left = np.ones(len(slate.rows), bool)
+        is_left[chosen] = False
+        return slate.take(np.concatenate([chosen, np.flatnonzero(is_left)]))
 
 
 def greedy(

@@ -21,8 +21,7 @@ class Likeness:
 
     def scores(self, asked: Asked, rows: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
         """By row."""
-        about = asked.offer.rows([asked.request.around])
-        if about[0] < 0:
+        if not len(asked.around):
             return np.zeros(len(rows), np.float32)
-        products = asked.offer.unit_vectors(rows).astype(np.float64) @ asked.offer.unit_vectors(about)[0]
+        products = asked.offer.unit_vectors(rows).astype(np.float64) @ asked.offer.unit_vectors(asked.around)[0]
         return (self.weight * products).astype(np.float32)

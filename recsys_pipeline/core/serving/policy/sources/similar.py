@@ -26,8 +26,7 @@ class Similar:
     def candidates(self, asked: Asked, n: int) -> Int64[np.ndarray, " found"]:
         """Rows, nearest first, the latest item's before others'."""
         offer = asked.offer
-        about = offer.rows([asked.request.around]) if asked.request.around else asked.taken[-self.latest :][::-1]
-        about = about[about >= 0]
+        about = asked.around if asked.request.around else asked.taken[-self.latest :][::-1]
         if not len(about):
             return NOWHERE
         rows = offer.on_sale if asked.allowed is None else offer.on_sale[asked.allowed[offer.on_sale]]
