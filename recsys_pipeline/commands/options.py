@@ -72,11 +72,19 @@ def _add_jobs(verbs: Any) -> None:
 def _add_served(verbs: Any) -> None:
     recommend = verbs.add_parser("recommend", help="the lists of users, of what is served now")
     recommend.add_argument("users", nargs="+", metavar="USER", help="users' ids; strangers get what is popular")
+    related = verbs.add_parser("related", help="what goes with an item, of what is served now")
+    related.add_argument("items", nargs="+", metavar="ITEM", help="items' ids")
+    search = verbs.add_parser("search", help="items that words describe, of what is served now")
+    search.add_argument("words", nargs="+", metavar="WORD", help="of titles and categories; the last may be begun")
+    for verb, name in ((recommend, "default"), (related, "related"), (search, "search")):
+        verb.add_argument("--policy", default=name, metavar="NAME", help=f"how lists are made (default: {name})")
+    for verb in (related, search):
+        verb.add_argument("--user", default="", metavar="USER", help="for whom: what they avoid is left out")
     export = verbs.add_parser("export", help="write what is served to a file")
     kinds = export.add_subparsers(dest="what", required=True)
     lists = kinds.add_parser("lists", help="every known user's list: user_id, position (from 0), item_id, score, why")
     lists.add_argument("--to", type=Path, required=True, metavar="FILE.parquet", help="replaced, whole")
-    for verb in (recommend, lists):
+    for verb in (recommend, related, search, lists):
         verb.add_argument("-k", "--k", type=int, metavar="N", help="places of a list (default: the release's)")
 
 

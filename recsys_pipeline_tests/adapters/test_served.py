@@ -68,7 +68,7 @@ def test_lists_are_those_of_the_champion_with_its_overlay(store: ArtifactStore) 
 def test_where_users_stand_is_told(store: ArtifactStore) -> None:
     served = Served.open(store)
     found = served.recommend([USER_IDS[0], USER_IDS[5], NEWCOMER, STRANGER])
-    said = [standing.told for standing in served.standings(found)]
+    said = [one.told for one in lists.standings(served.release, served.overlay, found.user_ids, found.why)]
     assert said[0] == "known for 6 items, folded in again by the overlay"
     assert said[1] == "known for 5 items"
     assert said[2] == "folded in by the overlay, new since the release"

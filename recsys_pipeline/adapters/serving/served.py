@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -10,6 +11,10 @@ from recsys_pipeline.adapters.serving.releases import RELEASE, champion
 from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline.core.keys import ArtifactRef
+from recsys_pipeline.core.serving.offer import Offer
+from recsys_pipeline.core.serving.policy.lists import ServedList, make_list
+from recsys_pipeline.core.serving.policy.policy import Policy
+from recsys_pipeline.core.serving.policy.request import Request
 from recsys_pipeline.core.serving.recommend import Recommendations, recommend
 from recsys_pipeline.core.serving.release import Release
 from recsys_pipeline.core.speed import lists
@@ -46,9 +51,14 @@ class Served:
         """The k best items for each user, the release's own k by default; strangers get what is popular."""
         return recommend(self.release, self.overlay, user_ids, self.release.config.k if k is None else k)
 
-    def standings(self, found: Recommendations) -> list[lists.Standing]:
-        """Where the user of each list stands: known, folded in, or a stranger."""
-        return lists.standings(self.release, self.overlay, found)
+    def list_of(self, request: Request, policy: Policy) -> ServedList:
+        """One list under a policy."""
+        return make_list(self.offer, policy, request)
+
+    @cached_property
+    def offer(self) -> Offer:
+        """What may be recommended; made when first asked for, and kept."""
+        return Offer.of(self.release, self.overlay, 1)
 
     def titles(self, item_ids: Sequence[str]) -> list[str]:
         """Titles of items; "" where there is none."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -72,7 +73,7 @@ class Standing:
     """Items that the release knows the user for; None for a user whom it does not know."""
     is_folded_in: bool
     """Whether the overlay has the user: with events since the release's end."""
-    why: Why
+    why: Why | Literal["told"]
     """What the list was made of."""
 
     @property
@@ -86,14 +87,16 @@ class Standing:
         return who if self.why != "popular" else f"{who}, of whose taste nothing is known: what is popular"
 
 
-def standings(release: Release, overlay: Overlay | None, lists: Recommendations) -> list[Standing]:
-    """Where each user of some lists stands."""
-    rows = release.user_rows(lists.user_ids)
+def standings(
+    release: Release, overlay: Overlay | None, user_ids: Sequence[str], why: Sequence[Why | Literal["told"]]
+) -> list[Standing]:
+    """Where each user of some lists stands, of which `why` says what they were made of."""
+    rows = release.user_rows(user_ids)
     counts = np.bincount(release.history(rows).user, minlength=len(rows))
-    fresh = np.full(len(rows), -1) if overlay is None else overlay.user_rows(lists.user_ids)
+    fresh = np.full(len(rows), -1) if overlay is None else overlay.user_rows(user_ids)
     return [
-        Standing(None if row < 0 else int(count), bool(new >= 0), why)
-        for row, count, new, why in zip(rows, counts, fresh, lists.why, strict=True)
+        Standing(None if row < 0 else int(count), bool(new >= 0), of_list)
+        for row, count, new, of_list in zip(rows, counts, fresh, why, strict=True)
     ]
 
 

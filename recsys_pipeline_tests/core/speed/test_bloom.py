@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_pipeline.core.errors import SettingError
-from recsys_pipeline.core.hashing import mix
-from recsys_pipeline.core.hashing import id_hashes, pair_keys
+from recsys_pipeline.core.hashing import id_hashes, mix, pair_keys
 from recsys_pipeline.core.speed.bloom import BloomFilter
 
 RATES = st.floats(1e-6, 0.5)

@@ -58,7 +58,7 @@ class Asked:
         return self._taste[0]
 
     @property
-    def why(self) -> str:
+    def why(self) -> Why | Literal["told"]:
         """Whose vector it is: of the request's own history, the overlay, the release, or nobody."""
         return self._taste[1]
 

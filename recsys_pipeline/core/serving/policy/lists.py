@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
-from recsys_pipeline.core.serving.offer import Offer
+from recsys_pipeline.core.serving.offer import Offer, Why
 from recsys_pipeline.core.serving.policy.asked import NOWHERE, Asked
 from recsys_pipeline.core.serving.policy.parts import FIRST, Filter, Part, Slate
 from recsys_pipeline.core.serving.policy.policy import Policy
@@ -53,7 +53,7 @@ class ServedList:
 
     request: Request
     places: tuple[Place, ...]
-    why: str
+    why: Why | Literal["told"]
     """Whose taste it is made for: `release`, `overlay`, `told`, or `popular` where nothing is known of it."""
     skipped: tuple[str, ...]
     """Parts that failed or for which there was no time; who makes the list again leaves them out too."""

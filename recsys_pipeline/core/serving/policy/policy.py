@@ -22,6 +22,21 @@ DEFAULT: Mapping[str, Any] = {
     "scorers": ["model"],
 }
 """Lists by the model's score alone, as the gate and the export make them."""
+RELATED: Mapping[str, Any] = {
+    "name": "related",
+    "sources": ["similar"],
+    "filters": ["on_sale", "taken", "avoided", "asked_for"],
+    "scorers": ["likeness"],
+}
+"""What goes with an item."""
+SEARCH: Mapping[str, Any] = {
+    "name": "search",
+    "sources": ["words"],
+    "filters": ["on_sale", "avoided", "asked_for"],
+    "scorers": ["words"],
+}
+"""What words describe; who searches may find what they have."""
+BUILT_IN: Mapping[str, Mapping[str, Any]] = {one["name"]: one for one in (DEFAULT, RELATED, SEARCH)}
 GUARDS = ("on_sale", "avoided")
 """Filters that every policy has, said or not: what is not on sale and what a user asked not to see is never shown."""
 
