@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import cleandoc
 from typing import Any
 
 import dagster as dg
@@ -70,8 +71,8 @@ class Asset:
 
     @property
     def description(self) -> str:
-        """What one row is, and what people should know of it."""
-        return self.doc or self.function.__doc__ or ""
+        """What one row is, and what people should know of it: Markdown, in which an indented line would be code."""
+        return cleandoc(self.doc or self.function.__doc__ or "")
 
     @property
     def code_version(self) -> str:

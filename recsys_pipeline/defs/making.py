@@ -1,6 +1,7 @@
 """How every asset is made: find what it reads, recipe, reuse, build, commit, track, show."""
 
 from collections.abc import Mapping
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,10 @@ def as_dagster(made: Asset, kinds: frozenset[str], partitions: Partitions) -> dg
         pool=TRAINING if made.stage in HEAVY else None,
         check_specs=[
             dg.AssetCheckSpec(
-                check.__name__, asset=made.key.split("/"), description=check.__doc__, blocking=check in made.blocking
+                check.__name__,
+                asset=made.key.split("/"),
+                description=cleandoc(check.__doc__ or ""),
+                blocking=check in made.blocking,
             )
             for check in (*made.blocking, *made.advisory)
         ],

@@ -18,6 +18,12 @@ ASSETS = {
     if isinstance(asset, dg.AssetsDefinition)
     for key in asset.keys
 }
+CHECK_SPECS = [
+    spec
+    for made in (*ASSETS.values(), *(defs.asset_checks or ()))
+    if isinstance(made, dg.AssetsDefinition)
+    for spec in made.check_specs
+]
 BATCH_GROUPS = {"dataset", "folds", "models", "neighbors", "reports", "serving"}
 
 
@@ -49,6 +55,8 @@ def test_groups_are_stages() -> None:
 def test_an_asset_explains_itself(key: str) -> None:
     spec = SPECS[key]
     assert (spec.description or "").startswith("One row is ")
+    told = [spec.description, *(check.description for check in CHECK_SPECS if check.asset_key == spec.key)]
+    assert not [text for text in told if "\n    " in (text or "")], "what is indented is shown as code"
     assert list(spec.owners) == ["team:recommendations"]
     assert 1 <= len(spec.kinds) <= 3
     assert spec.group_name == key.split("/")[0]
@@ -121,12 +129,7 @@ def test_values_out_of_bounds_end_the_run_before_anything_is_made(key: str, valu
 
 
 def test_facts_that_protect_users_block() -> None:
-    checks = {
-        (spec.asset_key.to_user_string(), spec.name): spec.blocking
-        for made in (*ASSETS.values(), *(defs.asset_checks or ()))
-        if isinstance(made, dg.AssetsDefinition)
-        for spec in made.check_specs
-    }
+    checks = {(spec.asset_key.to_user_string(), spec.name): spec.blocking for spec in CHECK_SPECS}
     assert checks == {
         ("dataset/interactions", "little_is_put_aside"): False,
         ("dataset/interactions", "newest_event_is_late_in_the_day"): False,
