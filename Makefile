@@ -11,7 +11,7 @@ export RECSYS_TEST_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/d
 
 .DEFAULT_GOAL := help
 PARALLEL := -n logical --dist loadfile --no-loadscope-reorder
-.PHONY: help install demo ui test test-quick check bench-mf bench-stl soak clean
+.PHONY: help install demo ui serve test test-quick check bench-mf bench-stl soak clean
 
 help: ## Print every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ demo: install ## Run batch_daily for the last complete day and print what came o
 
 ui: install ## Start the Dagster UI on 127.0.0.1:3000, and serve the reports beside it
 	@exec $(BIN)/recsys ui --host $(HOST) --port $(PORT) $(ARGS)
+
+serve: install ## Answer requests for lists at 127.0.0.1:8000
+	@exec $(BIN)/recsys serve $(ARGS)
 
 test: $(STAMP) ## Run the tests, a process per core
 	@$(BIN)/pytest $(PARALLEL)

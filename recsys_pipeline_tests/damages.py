@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from recsys_pipeline.core.models.als import AlsModel
 from recsys_pipeline.core.serving.assemble import ServedItems, index_of
-from recsys_pipeline.core.serving.release import ReleaseParts
+from recsys_pipeline.core.serving.release_parts import ReleaseParts
 from recsys_pipeline_tests.shops import Day, parts_of
 
 

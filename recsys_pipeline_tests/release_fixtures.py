@@ -15,8 +15,9 @@ from recsys_pipeline.core.neighbors.vectors import VectorTable
 from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.monitoring.priors import Profile, Share, draw
 from recsys_pipeline.core.serving.assemble import served_catalogue, served_items
-from recsys_pipeline.core.serving.release import Release, ReleaseParts, write_release
+from recsys_pipeline.core.serving.release import Release
 from recsys_pipeline.core.serving.release_config import ReleaseConfig
+from recsys_pipeline.core.serving.release_parts import ReleaseParts, write_release
 
 DAY, END_US = "2026-01-05", 1_767_657_600_000_000
 """The end of the day: 2026-01-06T00:00Z."""

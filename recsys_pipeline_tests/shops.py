@@ -31,7 +31,9 @@ from recsys_pipeline.core.serving.gate import Decision, judge
 from recsys_pipeline.core.serving.gate_figures import Trial, measure
 from recsys_pipeline.core.serving.gate_limits import GateLimits
 from recsys_pipeline.core.serving.gate_record import GateFigures
-from recsys_pipeline.core.serving.release import Release, ReleaseConfig, ReleaseParts, write_release
+from recsys_pipeline.core.serving.release import Release
+from recsys_pipeline.core.serving.release_config import ReleaseConfig
+from recsys_pipeline.core.serving.release_parts import ReleaseParts, write_release
 from recsys_pipeline.core.time import Window, microseconds
 
 FIRST_DAY = date(2026, 1, 1)

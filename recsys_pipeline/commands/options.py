@@ -16,6 +16,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = found.add_subparsers(dest="verb", required=True)
     _add_jobs(verbs)
     _add_served(verbs)
+    _add_service(verbs)
     _add_looks(verbs)
     _add_lineage(verbs)
     _add_wandb(verbs)
@@ -86,6 +87,16 @@ def _add_served(verbs: Any) -> None:
     lists.add_argument("--to", type=Path, required=True, metavar="FILE.parquet", help="replaced, whole")
     for verb in (recommend, related, search, lists):
         verb.add_argument("-k", "--k", type=int, metavar="N", help="places of a list (default: the release's)")
+
+
+def _add_service(verbs: Any) -> None:
+    serve = verbs.add_parser("serve", help="answer requests for lists over HTTP, following the champion")
+    serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--port", type=int, default=8000, help="the port (default: 8000)")
+    serve.add_argument("--deadline-ms", type=float, default=100.0, metavar="MS",
+                       help="after so long the list is of what is popular (default: 100)")  # fmt: skip
+    replay = verbs.add_parser("replay", help="make a list that was served again, and say what made it")
+    replay.add_argument("request", help="its request_id")
 
 
 def _add_looks(verbs: Any) -> None:

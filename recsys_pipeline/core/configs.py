@@ -87,6 +87,20 @@ def parse_config(config: type[Config], values: Mapping[str, Any], path: str = "c
     return config(**{name: check_setting(config, name, value, f"{path}.{name}") for name, value in values.items()})
 
 
+def stored_config(config: type[Config], values: Mapping[str, Any], path: str) -> Config:
+    """A config as a file of ours holds it: each field is checked, and nothing that takes more than the fields.
+
+    That was done when it was written, and may load much.
+    """
+    made = object.__new__(config)
+    for field in dataclasses.fields(typing.cast(Any, config)):
+        value = values.get(field.name, field.default)
+        object.__setattr__(made, field.name, check_setting(config, field.name, value, f"{path}.{field.name}"))
+    if unknown := sorted(values.keys() - {field.name for field in dataclasses.fields(typing.cast(Any, config))}):
+        check_setting(config, unknown[0], None, f"{path}.{unknown[0]}")
+    return made
+
+
 def similar_names(name: str, known: Collection[str]) -> str:
     """In words, the names that are like one that does not exist, or all that do.
 

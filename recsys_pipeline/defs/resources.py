@@ -4,16 +4,13 @@ from functools import cache
 from pathlib import Path
 
 import dagster as dg
-import fsspec
 from pydantic import Field
 
-from recsys_pipeline.adapters.settings_file import read_settings_file
 from recsys_pipeline.adapters.sources import open_source
 from recsys_pipeline.adapters.store.artifact_store import Artifact, ArtifactStore
-from recsys_pipeline.adapters.store.source_stores import SourceStores
+from recsys_pipeline.adapters.store.source_stores import SourceStores, open_store, stores
 from recsys_pipeline.adapters.wandb.tracker import Tracker
 from recsys_pipeline.core.dataset.sources import Source
-from recsys_pipeline.core.errors import SettingError
 from recsys_pipeline.settings import Settings, settings
 
 
@@ -62,24 +59,6 @@ class TrackerResource(dg.ConfigurableResource):
 def _tracker(directory: Path, project: str, enabled: bool, places: SourceStores) -> Tracker:
     """One per process, so that one process beside it follows all of its runs."""
     return Tracker(directory, project, enabled, places)
-
-
-def stores(deployment: Settings) -> SourceStores:
-    """The stores of all sources; raises `SettingError` for a `RECSYS_STORE` that nothing installed can open."""
-    try:
-        fsspec.core.url_to_fs(deployment.store_url)
-    except (ImportError, ValueError) as error:
-        raise SettingError(
-            f"RECSYS_STORE is {deployment.store_url}: {error}. Install the package of its protocol (s3fs for s3://, "
-            "gcsfs for gs://, adlfs for abfs://), or set it to a folder"
-        ) from error
-    in_force = read_settings_file(deployment.settings_file).digest
-    return SourceStores(deployment.store_url, deployment.home / "cache", in_force)
-
-
-def open_store(deployment: Settings, source_name: str) -> ArtifactStore:
-    """The store of one source: sources never share artifacts, because their partitions mean different data."""
-    return stores(deployment)(source_name)
 
 
 def report_folder(deployment: Settings, source_name: str) -> Path:

@@ -34,8 +34,9 @@ from recsys_pipeline.core.serving.gate import LATENCY, Decision, judge
 from recsys_pipeline.core.serving.gate_checks import CHECKS, GateCheck, lists_are_fast
 from recsys_pipeline.core.serving.gate_figures import Trial, measure
 from recsys_pipeline.core.serving.gate_limits import GateLimits
-from recsys_pipeline.core.serving.release import Release, write_release
+from recsys_pipeline.core.serving.release import Release
 from recsys_pipeline.core.serving.release_config import ReleaseConfig, released_model
+from recsys_pipeline.core.serving.release_parts import write_release
 from recsys_pipeline.core.time import microseconds
 from recsys_pipeline.defs.asset import Finding, asset
 from recsys_pipeline.defs.config_form import config_form, from_form

@@ -25,8 +25,9 @@ from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.reports.monitoring.priors import Profile
 from recsys_pipeline.core.serving.assemble import served_catalogue, served_items
 from recsys_pipeline.core.serving.recommend import recommend
-from recsys_pipeline.core.serving.release import Release, ReleaseParts, write_release
+from recsys_pipeline.core.serving.release import Release
 from recsys_pipeline.core.serving.release_config import ReleaseConfig
+from recsys_pipeline.core.serving.release_parts import ReleaseParts, write_release
 
 K, BATCH = 10, 256
 END_US = int(datetime(2026, 1, 6, tzinfo=UTC).timestamp()) * 1_000_000

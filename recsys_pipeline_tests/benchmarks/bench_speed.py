@@ -25,7 +25,7 @@ from unittest import mock
 import numpy as np
 
 if TYPE_CHECKING:
-    from recsys_pipeline.core.serving.release import ReleaseParts
+    from recsys_pipeline.core.serving.release_parts import ReleaseParts
 
 N_ITEMS, DIM, PAIRS_PER_USER, HOURS, NEW_ITEMS = 50_000, 64, 40, 24, 200
 END = datetime(2026, 1, 6, tzinfo=UTC)
@@ -51,7 +51,7 @@ def make_release(store: Path, n_pairs: int) -> Path:
     """Store a release of about so many pairs."""
     from recsys_pipeline.adapters.store.artifact_store import ArtifactStore, Built
     from recsys_pipeline.adapters.store.manifest import Recipe
-    from recsys_pipeline.core.serving.release import write_release
+    from recsys_pipeline.core.serving.release_parts import write_release
 
     parts = release_parts(n_pairs)
 
@@ -74,12 +74,9 @@ def release_parts(n_pairs: int) -> "ReleaseParts":
     from recsys_pipeline.core.neighbors.vectors import VectorTable
     from recsys_pipeline.core.ratings import Ratings
     from recsys_pipeline.core.reports.monitoring.priors import Profile
-    from recsys_pipeline.core.serving.release import (
-        CATALOGUE,
-        ReleaseParts,
-        decayed_popularity,
-    )
+    from recsys_pipeline.core.serving.release import CATALOGUE, decayed_popularity
     from recsys_pipeline.core.serving.release_config import ReleaseConfig
+    from recsys_pipeline.core.serving.release_parts import ReleaseParts
     from recsys_pipeline.core.time import microseconds
 
     rng, n_users, end_us = np.random.default_rng(0), n_pairs // PAIRS_PER_USER, microseconds(END)

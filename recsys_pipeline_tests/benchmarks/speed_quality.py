@@ -41,8 +41,9 @@ from recsys_pipeline.core.reports.accuracy.significance import randomisation_p_v
 from recsys_pipeline.core.reports.monitoring.priors import Profile
 from recsys_pipeline.core.serving.assemble import DayOfRelease, assemble
 from recsys_pipeline.core.serving.recommend import recommend
-from recsys_pipeline.core.serving.release import Release, write_release
+from recsys_pipeline.core.serving.release import Release
 from recsys_pipeline.core.serving.release_config import ReleaseConfig
+from recsys_pipeline.core.serving.release_parts import write_release
 from recsys_pipeline.core.speed.build import build_overlay
 from recsys_pipeline.core.speed.config import OverlayConfig
 from recsys_pipeline.core.speed.overlay import Overlay, write_overlay

@@ -16,7 +16,6 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from recsys_pipeline.core.kernels import top_k
-from recsys_pipeline.core.neighbors.exact import exact_top_k
 
 Clock = Callable[[], float]
 _COUNTS: Any = faiss.cvar  # faiss counts the distances of each search here, per process; its stubs do not know it
@@ -121,6 +120,8 @@ class Probe:
     """Measures indexes on one set of queries against the exact oracle."""
 
     def __init__(self, vectors: np.ndarray, queries: np.ndarray, k: int, clock: Clock = time.perf_counter) -> None:
+        from recsys_pipeline.core.neighbors.exact import exact_top_k  # loads JAX, which searching does not need
+
         self.k, self.queries, self._clock = min(k, len(vectors)), queries, clock
         self.neighbours, best = exact_top_k(queries, vectors, self.k)
         # Rounding differs between kernels by about 1e-7 of the norms; a neighbour equal to the last one counts too.

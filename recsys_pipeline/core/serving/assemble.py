@@ -28,15 +28,9 @@ from recsys_pipeline.core.reports.monitoring.priors import Profile, ProfileConfi
 from recsys_pipeline.core.reports.monitoring.profiles import DAY_US, CatalogueState, retrieval_profile
 from recsys_pipeline.core.reports.monitoring.retrieval_sample import Retrieval
 from recsys_pipeline.core.serving.rejection import rejected_items
-from recsys_pipeline.core.serving.release import (
-    CATALOGUE,
-    FOLDED_IN,
-    LEARNED,
-    MAPPED,
-    ReleaseParts,
-    decayed_popularity,
-)
+from recsys_pipeline.core.serving.release import CATALOGUE, FOLDED_IN, LEARNED, MAPPED, decayed_popularity
 from recsys_pipeline.core.serving.release_config import ReleaseConfig
+from recsys_pipeline.core.serving.release_parts import ReleaseParts
 
 MapItems = Callable[[list[str]], Float32[np.ndarray, "items dim"]]
 """Vectors of items by id, from what is known without interactions."""

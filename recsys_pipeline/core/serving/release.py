@@ -10,7 +10,8 @@
     priors/             what the day looked like: profiles that later hours are compared with
     cold_start/ stl/    what maps a new item, and embeds its photo; where there is one
 
-Large parts are mapped from the disk and small ones read when asked for: opening costs little beside verification.
+Large parts are mapped from the disk and small ones read when asked for: opening costs little beside verification, and
+loads neither JAX nor a model. `release_parts.py` writes one.
 """
 
 import dataclasses
@@ -18,19 +19,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int32, Int64
 
-from recsys_pipeline.core.configs import parse_config
+from recsys_pipeline.core.configs import stored_config
 from recsys_pipeline.core.dataset.events import WEB_LOG, EventMeaning
 from recsys_pipeline.core.dataset.schema import TIMESTAMP
-from recsys_pipeline.core.errors import ArtifactError, DataError
-from recsys_pipeline.core.files import map_arrays, save_arrays
-from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart
-from recsys_pipeline.core.models.stl import StlModel
+from recsys_pipeline.core.errors import ArtifactError
+from recsys_pipeline.core.files import map_arrays
 from recsys_pipeline.core.neighbors.index import SearchIndex
 from recsys_pipeline.core.ratings import Ratings
 from recsys_pipeline.core.recommenders import ReleasableRecommender
@@ -38,8 +38,7 @@ from recsys_pipeline.core.reports.monitoring.priors import Profile
 from recsys_pipeline.core.serving.histories import Histories
 from recsys_pipeline.core.serving.id_table import IdTable
 from recsys_pipeline.core.serving.release_config import ReleaseConfig, released_model
-from recsys_pipeline.core.serving.release_document import DOCUMENT, FORMAT, read_release_document
-from recsys_pipeline.core.serving.sealed import seal
+from recsys_pipeline.core.serving.release_document import DOCUMENT, read_release_document
 
 CATALOGUE_FILE, VECTORS = "catalogue.parquet", "vectors.safetensors"
 LEARNED, FOLDED_IN, MAPPED = "learned", "folded_in", "mapped"
@@ -61,81 +60,6 @@ CATALOGUE = pa.schema(
 )
 """One row is an item vector. `kind` says where it is from: `learned` in the fit, `folded_in` from users who took
 the item after the fit's last rows, `mapped` from its photo or categories. An item that is not on sale keeps its row."""
-
-
-@dataclass(frozen=True)
-class ReleaseParts:
-    """What a release is written from. Users are `user_ids` by row; items the rows of the catalogue, of which the first
-    `histories.n_items` are those of the model."""
-
-    day: str
-    end_us: int
-    """End of the day: nothing in the release happened at or after it."""
-    config: ReleaseConfig
-    model: ReleasableRecommender
-    user_ids: Sequence[str] | np.ndarray
-    user_vectors: Float32[np.ndarray, "users dim"]
-    item_vectors: Float32[np.ndarray, "items dim"]
-    histories: Ratings
-    catalogue: pa.Table
-    index: SearchIndex
-    """Over the items that are on sale, in the order of their rows."""
-    priors: Profile
-    cold_start: ColdStart | None = None
-    towers: StlModel | None = None
-    fitted: Bool[np.ndarray, " rows"] | None = None
-    """Rows of `histories` that the model was fitted on; all where this is None."""
-    avoided: Ratings | None = None
-    """Pairs whose last word is an aversion: users asked not to be shown them, or valued them low."""
-    events: EventMeaning = WEB_LOG
-    rejected: Sequence[int] | np.ndarray = ()
-    """Rows of items that most users who know them turned from: in the catalogue they are not on sale."""
-
-    def __post_init__(self) -> None:
-        sizes = {
-            "user ids": (len(self.user_ids), self.histories.n_users),
-            "user vectors": (len(self.user_vectors), self.histories.n_users),
-            "item vectors": (len(self.item_vectors), self.catalogue.num_rows),
-            "items of the model": (len(self.model.item_vectors()), self.histories.n_items),
-            "indexed items": (self.index.report.n_vectors, int(self.catalogue["available"].to_numpy().sum())),
-        }
-        for name, (found, wanted) in sizes.items():
-            if found != wanted:
-                raise DataError(f"release of {self.day}: {found} {name}, expected {wanted}: make all from one snapshot")
-        for known in (self.histories, self.avoided):
-            if known and known.timestamp_us.max() >= self.end_us:
-                raise DataError(f"release of {self.day}: a known pair is later than the end of the day")
-
-
-def write_release(directory: Path, parts: ReleaseParts) -> None:
-    """Write a release; equal parts give equal bytes (the index is stored without its measured speeds)."""
-    directory.mkdir(parents=True, exist_ok=True)
-    parts.model.save(directory / "model")
-    item_ids = parts.catalogue.column("item_id").to_numpy()
-    for name, ids, vectors in (("users", parts.user_ids, parts.user_vectors), ("items", item_ids, parts.item_vectors)):
-        IdTable.of(ids).save(directory / name)
-        save_arrays(directory / name / VECTORS, {"vectors": vectors})
-    parts.index.without_speeds().save(directory / "index")
-    pq.write_table(parts.catalogue.cast(CATALOGUE), directory / CATALOGUE_FILE, compression="zstd")
-    Histories.of(parts.histories, parts.fitted).save(directory / "histories")
-    parts.priors.save(directory / "priors")
-    wishes = Histories.of(parts.avoided, np.zeros(len(parts.avoided), bool)) if parts.avoided else None
-    for name, part in (("avoided", wishes), ("cold_start", parts.cold_start), ("stl", parts.towers)):
-        if part is not None:
-            part.save(directory / name)
-    document = {
-        "format": FORMAT,
-        "day": parts.day,
-        "end_us": parts.end_us,
-        "config": dataclasses.asdict(parts.config),
-        "n_users": parts.histories.n_users,
-        "n_items": parts.histories.n_items,
-        "n_items_all": parts.catalogue.num_rows,
-        "dim": parts.item_vectors.shape[1],
-        "events": parts.events.document(),
-        "rejected": [int(row) for row in parts.rejected],
-    }
-    seal(directory, DOCUMENT, document)
 
 
 @dataclass(frozen=True)
@@ -164,7 +88,7 @@ class Release:
         Raises `ArtifactError` naming the file that is missing, corrupt or of another version.
         """
         document = read_release_document(directory, verify)
-        config = parse_config(ReleaseConfig, document["config"], f"{directory / DOCUMENT}: config")
+        config = stored_config(ReleaseConfig, document["config"], f"{directory / DOCUMENT}: config")
         names = [field.name for field in dataclasses.fields(cls) if field.name not in ("directory", "config", *LATER)]
         later = {"events": EventMeaning.of(document.get("events")), "rejected": tuple(document.get("rejected", ()))}
         return cls(directory=directory, config=config, **later, **{name: document[name] for name in names})
@@ -280,14 +204,18 @@ class Release:
         return Profile.load(self.directory / "priors")
 
     @cached_property
-    def cold_start(self) -> ColdStart | None:
-        """What maps an item that nobody touched; None where the source has no catalogue."""
+    def cold_start(self) -> Any:
+        """The `ColdStart` that maps an item that nobody touched; None where the source has no catalogue."""
+        from recsys_pipeline.core.learning.cold_start.cold_start import ColdStart  # loads JAX, which few requests need
+
         folder = self.directory / "cold_start"
         return ColdStart.load(folder) if folder.is_dir() else None
 
     @cached_property
-    def towers(self) -> StlModel | None:
-        """What embeds the photo of a new item; None where the source has no looks."""
+    def towers(self) -> Any:
+        """The `StlModel` that embeds the photo of a new item; None where the source has no looks."""
+        from recsys_pipeline.core.models.stl import StlModel  # loads Flax
+
         folder = self.directory / "stl"
         return StlModel.load(folder) if folder.is_dir() else None
 

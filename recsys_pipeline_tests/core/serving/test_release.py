@@ -26,10 +26,10 @@ from recsys_pipeline.core.serving.release import (
     MAPPED,
     Release,
     decayed_popularity,
-    write_release,
 )
 from recsys_pipeline.core.serving.release_config import ReleaseConfig
 from recsys_pipeline.core.serving.release_document import DOCUMENT
+from recsys_pipeline.core.serving.release_parts import write_release
 from recsys_pipeline.core.serving.sealed import seal, unseal
 from recsys_pipeline_tests.release_fixtures import (
     DAY,
