@@ -20,6 +20,10 @@ def test_a_file_stands_before_the_built_in_policy_of_its_name(tmp_path: Path) ->
     assert found["evening"].seed == 4
 
 
+def test_the_projects_own_policies_hold() -> None:
+    assert "diverse" in policies(Path(__file__).parents[2] / "conf" / "serving")
+
+
 def test_a_name_that_nobody_has_is_told_with_those_like_it(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="there is no policy 'serach'; similar are search"):
         policy_named("serach", tmp_path)

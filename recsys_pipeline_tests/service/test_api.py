@@ -8,7 +8,7 @@ import pytest
 from recsys_pipeline.core.serving.recommend import recommend
 from recsys_pipeline.service.problems import MOST_BYTES
 from recsys_pipeline_tests.release_fixtures import USER_IDS
-from recsys_pipeline_tests.service.conftest import Service
+from recsys_pipeline_tests.service.running import Service
 
 STRANGE_IDS = ["a/b", "a b", "ü?#%", "..", "x" * 5_000, "user-1/recommendations"]
 

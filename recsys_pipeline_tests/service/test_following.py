@@ -9,7 +9,7 @@ from recsys_pipeline.adapters.serving.releases import promote, rollback
 from recsys_pipeline.core.serving.policy.sources.index import Index
 from recsys_pipeline.service.server import _is_loopback
 from recsys_pipeline_tests.release_fixtures import DAY, END_US, ITEM_IDS, USER_IDS, ratings
-from recsys_pipeline_tests.service.conftest import promoted, running, until
+from recsys_pipeline_tests.service.running import promoted, running, until
 
 DAY_US = 86_400_000_000
 

@@ -18,7 +18,7 @@ from recsys_pipeline.adapters.store.artifact_store import ArtifactStore
 from recsys_pipeline.commands.replay import made_again
 from recsys_pipeline.core.errors import ArtifactError
 from recsys_pipeline_tests.release_fixtures import END_US, USER_IDS
-from recsys_pipeline_tests.service.conftest import running, until
+from recsys_pipeline_tests.service.running import running, until
 
 HOUR_US = 3_600_000_000
 
