@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Query, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recsys_pipeline.adapters.serving.event_log import EventLog
 from recsys_pipeline.adapters.serving.served_log import ServedLog, row_of
@@ -104,12 +105,31 @@ class Metrics:
             Gauge(name, text, registry=self.registry).set_function(value)
 
 
+class Counted:
+    """Counts answers by route, not by path: ids would make as many series."""
+
+    def __init__(self, app: ASGIApp, requests: Counter) -> None:
+        self.app, self.requests = app, requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "none")
+                self.requests.labels(route, message["status"]).inc()
+            await send(message)
+
+        await self.app(scope, receive, noted)
+
+
 def create_app(holder: Holder, served_log: ServedLog, event_log: EventLog, deadline_s: float = 0.1) -> FastAPI:
     """The application over what a holder keeps open; it closes all three when it ends."""
     app = FastAPI(title="recsys", version="1", description="Lists over the champion release.", lifespan=_closing)
     app.state.holder, app.state.served_log, app.state.event_log = holder, served_log, event_log
     app.state.deadline_s, app.state.metrics = deadline_s, Metrics(holder, served_log)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Counted, requests=app.state.metrics.requests)
     app.add_exception_handler(ProblemError, answer_problem)
     app.add_exception_handler(RequestValidationError, answer_validation)
     app.add_exception_handler(HTTPException, answer_http)
@@ -181,17 +201,15 @@ def _list(app: FastAPI, policy_name: str, k: int | None, request_id: str = "", *
 
 
 def _document(opened: Opened, found: ServedList, policy: str) -> Mapping[str, Any]:
-    served = opened.served
-    ids = [place.item_id for place in found.places]
-    because = [place.reason.item_id for place in found.places]
-    titles = served.titles([*ids, *because])
+    served, n = opened.served, len(found.places)
+    titles = served.offer.columns.titles(found.rows.ravel())
     items = [
         {
             "item_id": place.item_id, "title": title, "score": place.score, "propensity": place.propensity,
             "source": place.source,
             "reason": {**vars(place.reason), "text": place.reason.sentence(other)},
         }
-        for place, title, other in zip(found.places, titles[: len(ids)], titles[len(ids) :], strict=True)
+        for place, title, other in zip(found.places, titles[:n], titles[n:], strict=True)
     ]  # fmt: skip
     return {
         "request_id": found.request.request_id, "user_id": found.request.user_id, "items": items, "made_for": found.why,
@@ -218,14 +236,6 @@ def _add_events(app: FastAPI) -> None:
 
 
 def _add_standing(app: FastAPI) -> None:
-    @app.middleware("http")
-    async def counted(request: Request, call_next: Any) -> Response:
-        """Count answers by route, not by path: ids would make as many series."""
-        response = await call_next(request)
-        route = getattr(request.scope.get("route"), "path", "none")
-        app.state.metrics.requests.labels(route, response.status_code).inc()
-        return response
-
     @app.get("/healthz", tags=["standing"])
     async def healthz() -> dict[str, str]:
         """The process answers."""

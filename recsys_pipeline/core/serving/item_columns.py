@@ -26,8 +26,9 @@ class ItemColumns:
         return cls(pa.concat_tables(tables).combine_chunks())
 
     def titles(self, rows: Int64[np.ndarray, " n"]) -> list[str]:
-        """Titles of rows; "" where the source has none."""
-        return self.table["title"].take(pa.array(rows)).to_pylist()
+        """Titles of rows; "" where the source has none, and for −1."""
+        found = self.table["title"].chunk(0).take(pa.array(np.maximum(rows, 0))).to_pylist()
+        return [title if row >= 0 else "" for title, row in zip(found, rows.tolist(), strict=True)]
 
     @cached_property
     def price(self) -> Float64[np.ndarray, " rows"]:

@@ -58,6 +58,8 @@ class ServedList:
     skipped: tuple[str, ...]
     """Parts that failed or for which there was no time; who makes the list again leaves them out too."""
     trace: Trace
+    rows: Int64[np.ndarray, "2 places"]
+    """Of the offer: each place's item, and the item that its reason goes back to, or −1."""
 
     @property
     def degraded(self) -> bool:
@@ -85,8 +87,8 @@ def make_list(
     empty. With `skip`, as a served list names it, the same list is made again.
     """
     making = _Making(Asked(offer, request, policy.seed), policy, list(dict.fromkeys(skip)), clock, until)
-    places = making.places()
-    return ServedList(request, places, making.asked.why, tuple(making.skipped), making.trace)
+    places, rows = making.places()
+    return ServedList(request, places, making.asked.why, tuple(making.skipped), making.trace, rows)
 
 
 @dataclass
@@ -100,7 +102,8 @@ class _Making:
     until: float
     trace: Trace = field(default_factory=Trace)
 
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[tuple[Place, ...], Int64[np.ndarray, "2 places"]]:
+        """The list, and the rows that it speaks of."""
         rows, source = self._timed("retrieve", self._candidates)
         slate = self._timed("score", lambda: self._scored(rows))
         slate = self._timed("order", lambda: self._ordered(slate))
@@ -166,13 +169,14 @@ class _Making:
             slate = self._skippable("orderers", part, partial(part.order, self.asked, slate), slate)
         return slate.take(np.arange(min(self.asked.request.k, len(slate.rows))))
 
-    def _told(self, slate: Slate, source: Mapping[int, str]) -> tuple[Place, ...]:
-        """The list, with ids and reasons."""
+    def _told(self, slate: Slate, source: Mapping[int, str]) -> tuple[tuple[Place, ...], Int64[np.ndarray, "2 places"]]:
+        """The list, with ids and reasons, and its rows."""
         sources = [source[row] for row in slate.rows.tolist()]
         kinds, because = reasons(self.asked, slate, sources)
-        ids = self.asked.offer.ids(np.stack([slate.rows, because])).tolist()  # once: a look-up costs more than a row
+        rows = np.stack([slate.rows, because])
+        ids = self.asked.offer.ids(rows).tolist()  # once: a look-up costs more than a row
         columns = (ids[0], slate.scores.tolist(), slate.propensity.tolist(), sources, map(Reason, kinds, ids[1]))
-        return tuple(Place(*values) for values in zip(*columns, strict=True))
+        return tuple(Place(*values) for values in zip(*columns, strict=True)), rows
 
     def _skippable(self, kind: str, part: Part, make: Callable[[], Made], instead: Made) -> Made:
         """What a part makes; something else where it fails, where there is no time, or where it was skipped before."""

@@ -1,6 +1,5 @@
 """What somebody asks of serving: a record that is logged whole, so that the list can be made again from it."""
 
-import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -87,7 +86,7 @@ class Request:
 
     def document(self) -> dict[str, Any]:
         """As JSON holds it; `Request.of` reads it back."""
-        return dataclasses.asdict(self)
+        return {**vars(self), "where": [vars(one) for one in self.where]}
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Request":
