@@ -63,7 +63,8 @@ def _found(store: ArtifactStore, ref: ArtifactRef) -> Any:
     found = store.find(ref)
     if found is None:
         raise ArtifactError(
-            f"{ref.key}@{ref.partition} {ref.digest[:12]} is gone: `recsys gc` keeps what was served less long"
+            f"{ref.key}@{ref.partition} {ref.digest[:12]} is gone: `recsys gc` has collected it, or "
+            "it was served from another store (RECSYS_STORE)"
         )
     return found.path
 

@@ -2,12 +2,15 @@
 
 import gzip
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recsys_pipeline.adapters.serving.event_log import EventLog
 from recsys_pipeline.core.errors import SourceError
+from recsys_pipeline.core.time import Window
 from recsys_pipeline_tests.adapters.file_fixtures import EPOCH_S, LATER, rating_line, rows_of, source_over, write_lines
 
 KEYS = {"user_id": "user", "item_id": "asin", "value": "stars", "timestamp": "at"}
@@ -121,3 +124,23 @@ def test_a_catalogue_of_json_lines_has_lists_of_categories(tmp_path: Path) -> No
     )
     assert (first["categories"], first["price"]) == (["Home", "Lamps|Desk"], 4.0)
     assert (second["categories"], second["price"], second["defect"]) == ([], None, None)
+
+
+def test_events_that_the_api_accepted_are_read_by_a_files_source(tmp_path: Path) -> None:
+    log = EventLog(tmp_path)
+    at = datetime.fromtimestamp(EPOCH_S, UTC)
+    sent = [
+        {"event_id": f"e-{n}", "user_id": "u", "item_id": f"i-{n}", "event": "click", "value": 1.0,
+         "timestamp": (at + timedelta(hours=n)).isoformat(), **({"request_id": "r", "position": 3} if n else {})}
+        for n in range(2)
+    ]  # fmt: skip
+    assert log.accept(sent) == 2
+    columns = {name: name for name in ("user_id", "item_id", "event", "value", "timestamp", "request_id", "position")}
+    found = source_over(tmp_path, path="*/*.jsonl", columns=columns, time_unit="iso", event=None)
+    rows = sorted(
+        rows_of(found, Window(at - timedelta(hours=1), at + timedelta(hours=3))), key=lambda row: row["item_id"]
+    )
+    assert [(row["item_id"], row["event"], row["timestamp"], row["defect"]) for row in rows] == [
+        ("i-0", "click", at, None), ("i-1", "click", at + timedelta(hours=1), None)
+    ]  # fmt: skip
+    assert (rows[1]["request_id"], rows[1]["position"]) == ("r", 3)
